@@ -1,0 +1,54 @@
+"""The command line: `sincos COMMAND`. Imports click alone; a command's module comes in when it runs."""
+
+import importlib
+import sys
+
+import click
+
+from streamer.errors import OperatorError
+
+COMMANDS = {
+    "source": "Publish a signal, sample by sample.",
+    "predict": "Turn every sample of every stream into its quadrature; --learn to learn online.",
+    "console": "Watch input, target, estimate and error live.",
+    "listen": "Print what passes as JSON lines.",
+    "train": "Train a model offline.",
+    "demo": "Source, learning predictor and console together in one terminal.",
+}
+"""Command name -> one line of help. `predictor/commands/NAME.py` holds the command as `command`."""
+
+
+class _LazyGroup(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"predictor.commands.{name}").command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+EPILOG = """Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 a fault of ours; 2 a flag; 3 a file;
+4 an address; 5 nothing heard in time."""
+
+
+@click.group(cls=_LazyGroup, epilog=EPILOG)
+@click.version_option(package_name="sincos")
+def cli() -> None:
+    """A live oscillation in, its quadrature out, sample by sample: phase and amplitude now."""
+
+
+def main() -> None:
+    """Run the command line; end with a line on standard error and a documented exit code if it cannot."""
+    try:
+        cli.main(prog_name="sincos", standalone_mode=True)
+    except OperatorError as error:
+        click.echo(f"sincos: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,86 @@
+"""`sincos source`: publish a signal."""
+
+import secrets
+
+import click
+
+from predictor.commands.common import quiet, start_logging
+from streamer import wire
+from streamer.clock import SystemClock
+from streamer.errors import UsageError
+from streamer.messages import Kind
+from streamer.publisher import Publisher, SourceConfig
+from streamer.shell import StopSignal, log, run
+from streamer.signals import Signal
+from streamer.sockets import SOURCE_ADDRESS, Transport
+from streamer.waveforms import WAVEFORMS, Oscillation
+
+NOMINAL_RATE_HZ = 100.0
+
+
+class _Rate(click.ParamType):
+    name = "HZ|max"
+
+    def convert(
+        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        if value is None or value == "max":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"must be a number of Hz or 'max', got {value!r}", param, ctx)
+
+
+@click.command()
+@click.option("--waveform", type=click.Choice(list(WAVEFORMS)), default="sine", show_default=True)
+@click.option("--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ")
+@click.option("--to-frequency", "to_frequency_hz", type=float, metavar="HZ",
+              help="Where chirp and step go to.  [default: twice --frequency]")
+@click.option("--every", "every_s", default=5.0, show_default=True, metavar="SECONDS",
+              help="Length of a sweep, time between steps or jumps, period of the modulation.")
+@click.option("--amplitude", default=1.0, show_default=True)
+@click.option("--phase", "phase_deg", default=0.0, show_default=True, metavar="DEGREES")
+@click.option("--offset", default=0.0, show_default=True, help="Added to the input, not to the target.")
+@click.option("--noise", default=0.0, show_default=True, metavar="SIGMA",
+              help="Standard deviation of white noise on the input.")
+@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+@click.option("--rate", "rate_hz", type=_Rate(), default=NOMINAL_RATE_HZ, show_default=True,
+              help="Samples a second; max sends the 100 Hz signal as fast as its listeners take it.")
+@click.option("--chunk", default=1, show_default=True, metavar="SAMPLES", help="Samples a message.")
+@click.option("--channels", default=1, show_default=True, help="Channel k leads by k / channels of a cycle.")
+@click.option("--count", type=int, metavar="SAMPLES", help="Stop after so many samples.")
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after so much signal.")
+@click.option("--targets/--no-targets", default=True, help="Publish the true quadrature too.  [default: targets]")
+@click.option("--target-delay", "target_delay_samples", default=0, show_default=True, metavar="SAMPLES",
+              help="Publish it so much later.")
+@click.option("--stream", default="demo", show_default=True, metavar="NAME")
+@click.option("--bind", default=SOURCE_ADDRESS, show_default=True, metavar="ADDRESS")
+@click.option("--wait", "wait_for", is_flag=False, flag_value=1, default=0, metavar="[LISTENERS]",
+              help="Wait for a listener, or so many, before the first sample.")
+@quiet
+def command(
+    waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
+    phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
+    count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
+    bind: str, wait_for: int, quiet: bool,
+) -> None:  # fmt: skip
+    """Publish a signal, sample by sample, with its true quadrature."""
+    start_logging("source", quiet=quiet)
+    signal = Signal(
+        Oscillation(waveform, frequency_hz, to_frequency_hz, every_s, amplitude, phase_deg),
+        NOMINAL_RATE_HZ if rate_hz is None else rate_hz, channels, offset, noise, seed,
+    )  # fmt: skip
+    if duration_s is not None:
+        if count is not None:
+            raise UsageError("--count, --duration: give one of them, not both")
+        if not 0 <= duration_s < float("inf"):
+            raise UsageError(f"--duration: must be finite and not negative, got {duration_s}")
+        count = round(duration_s * signal.rate_hz)
+    config = SourceConfig(stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for)
+    core = Publisher(config, signal, run=secrets.randbits(64))
+    with StopSignal() as stop, Transport(bind=bind, watch=[stop], back_pressure=not config.paced) as transport:
+        log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
+        if wait_for:
+            log.info("waiting for %d listener(s)", wait_for)
+        run(core, transport, SystemClock(), stop, precise=True)

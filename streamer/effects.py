@@ -1,0 +1,66 @@
+"""What a sans-IO core asks its shell to do."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.clock import Instant
+from streamer.messages import Incoming, Message
+
+INFO = logging.INFO
+WARNING = logging.WARNING
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Send:
+    """Publish a message."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the operator, on standard error."""
+
+    text: str
+    level: int = INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Write a line to standard output."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left to do: leave the loop."""
+
+
+Effect = Send | Say | Print | Finish
+
+
+class Core(Protocol):
+    """A component that decides everything and performs nothing."""
+
+    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
+        """Take what came in, in order."""
+        ...
+
+    def tick(self, now: Instant) -> Iterable[Effect]:
+        """Do what is due by the clock."""
+        ...
+
+    def next_deadline_ns(self) -> int | None:
+        """When to call `tick` next, on the monotonic clock; None to wait for messages alone."""
+        ...
+
+    def work(self) -> Iterable[Effect] | None:
+        """Do one slice of work that can wait, while nothing has come in; None if there is none."""
+        ...
+
+    def stop(self, now: Instant) -> Iterable[Effect]:
+        """Say the last words."""
+        ...

@@ -1,0 +1,122 @@
+"""What is said between processes. Frozen values; how they become bytes is `wire`'s business."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+FIELDS = ("cos", "sin")
+"""Names of the fields of a target or estimate, by position: the quadrature, then the clean in-phase."""
+
+
+class Kind(enum.IntEnum):
+    """What a message carries. The value is the byte on the wire, the lower-case name is the topic."""
+
+    INPUT = 1
+    TARGET = 2
+    ESTIMATE = 3
+    INFO = 4
+    STATUS = 5
+
+    @property
+    def word(self) -> str:
+        """The kind as it is spelled in topics and on the command line."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Consecutive samples of one run of a stream.
+
+    Parameters
+    ----------
+    kind : Kind
+        INPUT, TARGET or ESTIMATE.
+    stream : str
+        Name of the stream.
+    run : int
+        64-bit id of this start of the source; (stream, run, seq) names a sample for ever.
+    seq : int
+        Index of the first sample, from 0.
+    time_ns : int
+        Source time of the first sample, nanoseconds since the Unix epoch.
+    rate_hz : float
+        Nominal sample rate; 0 where it is not known.
+    values : float32 array, shape (samples, channels, fields)
+        Inputs have one field. Targets and estimates have those of `FIELDS`, in that order.
+    model_version : int
+        Of an estimate: learning updates in the weights that made it.
+    """
+
+    kind: Kind
+    stream: str
+    run: int
+    seq: int
+    time_ns: int
+    rate_hz: float
+    values: FloatArray
+    model_version: int = 0
+
+    @property
+    def end_seq(self) -> int:
+        """One past the index of the last sample."""
+        return self.seq + len(self.values)
+
+    def sample_time_ns(self, offset: int) -> int:
+        """Source time of the sample `offset` places into the chunk."""
+        return self.time_ns + (round(offset * 1e9 / self.rate_hz) if self.rate_hz else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a source says of its stream: at each subscription, every second, and at the end.
+
+    `next_seq` is the index the next sample will have, so that a lost tail is noticed. `target_fields` is
+    empty where the source publishes no targets; `target_delay_samples` is how late they come.
+    """
+
+    stream: str
+    run: int
+    next_seq: int
+    time_ns: int
+    rate_hz: float
+    channels: tuple[str, ...]
+    target_fields: tuple[str, ...] = ()
+    target_delay_samples: int = 0
+    ended: bool = False
+    lateness_p99_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a predictor says of one stream or, with an empty `stream`, of itself."""
+
+    stream: str
+    run: int
+    next_seq: int
+    time_ns: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that came in and was not understood."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscriber of ours began (`active`) or ceased to listen to topics that start with `prefix`."""
+
+    prefix: bytes
+    active: bool
+
+
+Message = Chunk | Info | Status
+Incoming = Message | Rejected | Subscription

@@ -1,0 +1,102 @@
+"""The IO shell every command runs in: wait, drain, feed the core, perform its effects. Decides nothing."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import Self
+
+from streamer.clock import Clock
+from streamer.effects import Core, Effect, Finish, Print, Say, Send
+from streamer.sockets import Transport
+
+log = logging.getLogger("sincos")
+
+
+class StopSignal:
+    """SIGINT and SIGTERM as a flag and a readable file descriptor, while the context is entered."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable once a signal has come."""
+        return self._reader.fileno()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+    def __enter__(self) -> Self:
+        self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        self._reader.close()
+        self._writer.close()
+
+
+def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, precise: bool = False) -> None:
+    """Drive `core` until it finishes or a signal asks to stop.
+
+    Parameters
+    ----------
+    precise : bool
+        Meet deadlines to the scheduler's precision. Otherwise they may be up to 1 ms late, and a message
+        never waits behind one.
+    """
+    if not _perform(core.tick(clock.now()), transport):
+        while not stop.requested:
+            messages = transport.receive()
+            if not messages:
+                slice_of_work = core.work()
+                if slice_of_work is None:
+                    _wait(core, transport, clock, precise)
+                elif _perform(slice_of_work, transport):
+                    break
+            now = clock.now()
+            if messages and _perform(core.receive(messages, now), transport):
+                break
+            deadline_ns = core.next_deadline_ns()
+            if deadline_ns is not None and now.mono_ns >= deadline_ns and _perform(core.tick(now), transport):
+                break
+    _perform(core.stop(clock.now()), transport)
+
+
+def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None:
+    deadline_ns = core.next_deadline_ns()
+    if deadline_ns is None:
+        transport.wait(None)
+        return
+    remaining_ns = max(0, deadline_ns - clock.now().mono_ns)
+    if precise and remaining_ns < 1_000_000:
+        clock.sleep(remaining_ns / 1e9)
+    else:
+        transport.wait(remaining_ns // 1_000_000 if precise else -(-remaining_ns // 1_000_000))
+
+
+def _perform(effects: Iterable[Effect], transport: Transport) -> bool:
+    """Perform effects in order; return whether the core has finished."""
+    finished = False
+    for effect in effects:
+        match effect:
+            case Send(message):
+                transport.send(message)
+            case Print(line):
+                sys.stdout.write(line + "\n")
+            case Say(text, level):
+                log.log(level, text)
+            case Finish():
+                finished = True
+    return finished

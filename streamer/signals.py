@@ -1,0 +1,83 @@
+"""A signal: what a synthetic source says at every sample index, the same however it is asked."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from streamer.errors import UsageError
+from streamer.messages import FloatArray
+from streamer.waveforms import Float64Array, Oscillation
+
+_NOISE_BLOCK = 1024  # samples made from one counter of the generator
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """An oscillation sampled on several channels, with offset and noise.
+
+    Parameters
+    ----------
+    oscillation : Oscillation
+        The clean signal.
+    rate_hz : float
+        Samples a second.
+    channels : int
+        Channel k leads channel 0 by k / channels of a cycle.
+    offset : float
+        Added to the input, not to the target.
+    noise : float
+        Standard deviation of white Gaussian noise added to the input.
+    seed : int
+        Of the noise.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is out of range.
+    """
+
+    oscillation: Oscillation = field(default_factory=Oscillation)
+    rate_hz: float = 100.0
+    channels: int = 1
+    offset: float = 0.0
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
+            raise UsageError(f"rate_hz: must be finite and above 0, got {self.rate_hz}")
+        if self.channels < 1:
+            raise UsageError(f"channels: must be at least 1, got {self.channels}")
+        if not np.isfinite(self.offset):
+            raise UsageError(f"offset: must be finite, got {self.offset}")
+        if not (np.isfinite(self.noise) and self.noise >= 0):
+            raise UsageError(f"noise: must be finite and not negative, got {self.noise}")
+        if self.seed < 0:
+            raise UsageError(f"seed: must not be negative, got {self.seed}")
+
+    def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return inputs [count, channels, 1] and targets [count, channels, 2] (cos, sin) from `seq` on."""
+        time_s = np.arange(seq, seq + count, dtype=np.float64)[:, None] / self.rate_hz
+        shift_cycles = np.arange(self.channels) / self.channels
+        in_phase, quadrature = self.oscillation.at(time_s, shift_cycles)
+        target = np.stack([quadrature, in_phase], axis=-1).astype(np.float32)
+        heard = in_phase + self.offset
+        if self.noise:
+            heard = heard + self.noise * self._noise(seq, count)
+        return heard[..., None].astype(np.float32), target
+
+    def _noise(self, seq: int, count: int) -> Float64Array:
+        """White noise [count, channels]."""
+        first = seq // _NOISE_BLOCK
+        last = (seq + count - 1) // _NOISE_BLOCK
+        blocks = [_noise_block(self.seed, block, self.channels) for block in range(first, last + 1)]
+        start = seq - first * _NOISE_BLOCK
+        return np.concatenate(blocks)[start : start + count]
+
+
+@lru_cache(maxsize=4)  # one-sample requests would otherwise make each block anew for every sample
+def _noise_block(seed: int, block: int, channels: int) -> Float64Array:
+    """Samples [1024, channels] of block `block`: a counter-based generator makes noise a function of the index."""
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
+    return generator.standard_normal((_NOISE_BLOCK, channels))

@@ -1,0 +1,188 @@
+"""ZeroMQ behind one Transport: messages in and out, never bytes."""
+
+import errno
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import zmq
+
+from streamer import wire
+from streamer.errors import AddressError, WireError
+from streamer.messages import Incoming, Message, Rejected, Subscription
+
+SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
+PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
+
+# Messages a slow subscriber may fall behind before it loses some: 20 s of one-sample messages at 1 kHz.
+HIGH_WATER_MARK = 20_000
+# Frames past the protocol's limit are still read, so that they can be counted; far past it the peer is cut off.
+MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
+LINGER_MS = 1_000
+STALL_MS = 1_000
+RECONNECT_MS = 50
+DRAIN_LIMIT = 1_000
+
+
+class HasFileno(Protocol):
+    """Anything a poller can watch."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        ...
+
+
+class Transport:
+    """One process's sockets: an XPUB where it binds, a SUB where it connects.
+
+    Parameters
+    ----------
+    bind : str or None
+        Address to publish on, for example ``tcp://127.0.0.1:5555``; port ``*`` takes a free one.
+    connect : sequence of str
+        Addresses to listen to.
+    topics : sequence of bytes
+        Topic prefixes to subscribe to.
+    watch : sequence of objects with a file descriptor
+        Further things whose readiness ends `wait`.
+    back_pressure : bool
+        Let `send` wait for slow subscribers rather than drop what they cannot take, until one stalls.
+
+    Raises
+    ------
+    AddressError
+        If an address is malformed or in use.
+    """
+
+    def __init__(
+        self,
+        bind: str | None = None,
+        connect: Sequence[str] = (),
+        topics: Sequence[bytes] = (),
+        watch: Sequence[HasFileno] = (),
+        *,
+        back_pressure: bool = False,
+    ) -> None:
+        self._context = zmq.Context()
+        self._poller = zmq.Poller()
+        self._pub: zmq.Socket[bytes] | None = None
+        self._sub: zmq.Socket[bytes] | None = None
+        self.address = bind
+        try:
+            if bind is not None:
+                self._pub = self._publisher(bind, back_pressure)
+                self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
+            if connect:
+                self._sub = self._subscriber(connect, topics)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        for item in watch:
+            self._poller.register(item.fileno(), zmq.POLLIN)
+
+    def _publisher(self, address: str, back_pressure: bool) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(zmq.XPUB)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.MAXMSGSIZE, 1024)  # all that comes in here is subscriptions
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
+        socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
+        socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            raise _address_error("bind", address, error) from None
+        self._poller.register(socket, zmq.POLLIN)
+        return socket
+
+    def _subscriber(self, addresses: Sequence[str], topics: Sequence[bytes]) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(zmq.SUB)
+        socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        # In the order given: a source that waits for the last topic has then heard of the others.
+        for prefix in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        for address in addresses:
+            try:
+                socket.connect(address)
+            except zmq.ZMQError as error:
+                raise _address_error("connect", address, error) from None
+        self._poller.register(socket, zmq.POLLIN)
+        return socket
+
+    def wait(self, timeout_ms: int | None) -> bool:
+        """Wait until something is ready; return whether anything is. None waits without limit."""
+        return bool(self._poller.poll(timeout_ms))
+
+    def receive(self) -> list[Incoming]:
+        """Return what is waiting, oldest first, up to a bound that keeps the shell responsive."""
+        messages: list[Incoming] = []
+        if self._pub is not None:
+            _drain(self._pub, messages, _subscription)
+        if self._sub is not None:
+            _drain(self._sub, messages, _decoded)
+        return messages
+
+    def send(self, message: Message) -> None:
+        """Publish. A subscriber that has fallen too far behind loses the message."""
+        if self._pub is None:
+            raise RuntimeError("this transport binds no address")
+        parts = wire.encode(message)
+        try:
+            self._pub.send_multipart(parts)
+        except zmq.Again:
+            # Under back pressure, somebody took nothing for STALL_MS: from here on nobody waits for anybody.
+            self._pub.setsockopt(zmq.XPUB_NODROP, 0)
+            self._pub.send_multipart(parts)
+
+    def close(self) -> None:
+        """Flush what was sent, for at most a second, and close."""
+        self._context.destroy()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_Parser = Callable[[list[bytes]], Incoming | None]
+
+
+def _drain(socket: "zmq.Socket[bytes]", into: list[Incoming], parse: _Parser) -> None:
+    for _ in range(DRAIN_LIMIT):
+        try:
+            parts = socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        message = parse(parts)
+        if message is not None:
+            into.append(message)
+
+
+def _decoded(parts: list[bytes]) -> Incoming:
+    try:
+        return wire.decode(parts)
+    except WireError as error:
+        return Rejected(str(error))
+
+
+def _subscription(parts: list[bytes]) -> Subscription | None:
+    frame = parts[0]
+    if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
+        return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
+    return Subscription(frame[1:], active=frame[:1] == b"\1")
+
+
+def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:
+    if error.errno == errno.EADDRINUSE:
+        return AddressError(
+            f"cannot {verb} {address}: the address is in use; stop the other process or choose another port"
+        )
+    return AddressError(
+        f"cannot {verb} {address!r}: {error.strerror or error}; give for example tcp://127.0.0.1:5555 or ipc:///tmp/sincos"
+    )

@@ -1,0 +1,135 @@
+"""Oscillations as pure functions of time, each with its exact quadrature.
+
+An oscillation is a sum of partials ``a_k sin(2 pi k c)``: `c` counts cycles of the fundamental and may bend
+(chirp), kink (frequency step) or jump; amplitudes may swing (amplitude modulation). Its quadrature is the
+sum of ``a_k cos(2 pi k c)``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import UsageError
+
+Float64Array = NDArray[np.float64]
+
+HARMONICS = (1.0, 0.2, 0.1)  # relative amplitudes of the fundamental, 2nd and 3rd partial
+MODULATION_DEPTH = 0.5
+JUMP_CYCLES = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Oscillation:
+    """A waveform with its parameters.
+
+    Parameters
+    ----------
+    waveform : str
+        One of `WAVEFORMS`.
+    frequency_hz : float
+        Of the fundamental, not negative.
+    to_frequency_hz : float or None
+        The other frequency of `chirp` and `step`; None is twice `frequency_hz`.
+    every_s : float
+        Length of a sweep or of the time between steps or jumps; the period of amplitude modulation.
+    amplitude : float
+        Of the fundamental.
+    phase_deg : float
+        At time 0.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is out of range.
+    """
+
+    waveform: str = "sine"
+    frequency_hz: float = 5.0
+    to_frequency_hz: float | None = None
+    every_s: float = 5.0
+    amplitude: float = 1.0
+    phase_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.waveform not in WAVEFORMS:
+            raise UsageError(f"waveform: must be one of {', '.join(WAVEFORMS)}, got {self.waveform!r}")
+        for name in ("frequency_hz", "other_hz", "amplitude"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise UsageError(f"{name}: must be finite and not negative, got {value}")
+        if not (np.isfinite(self.every_s) and self.every_s > 0):
+            raise UsageError(f"every_s: must be finite and above 0, got {self.every_s}")
+        if not np.isfinite(self.phase_deg):
+            raise UsageError(f"phase_deg: must be finite, got {self.phase_deg}")
+
+    @property
+    def other_hz(self) -> float:
+        """The frequency `chirp` and `step` go to."""
+        return 2 * self.frequency_hz if self.to_frequency_hz is None else self.to_frequency_hz
+
+    def at(self, time_s: Float64Array, shift_cycles: Float64Array | float = 0.0) -> tuple[Float64Array, Float64Array]:
+        """Return the in-phase (sin) and quadrature (cos) components.
+
+        Parameters
+        ----------
+        time_s : float64 array
+            Seconds since the start.
+        shift_cycles : float64 array that broadcasts with `time_s`
+            Added to the phase, for example to set channels apart.
+        """
+        cycles, envelope = WAVEFORMS[self.waveform](self, time_s)
+        cycles = cycles + self.phase_deg / 360 + shift_cycles
+        partials = HARMONICS if self.waveform == "harmonics" else (1.0,)
+        in_phase = quadrature = np.zeros(())
+        for order, relative in enumerate(partials, start=1):
+            angle = 2 * np.pi * np.mod(order * cycles, 1.0)
+            in_phase = in_phase + relative * np.sin(angle)
+            quadrature = quadrature + relative * np.cos(angle)
+        scale = self.amplitude * envelope
+        return scale * in_phase, scale * quadrature
+
+
+def _steady(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    return wave.frequency_hz * time_s, np.ones_like(time_s)
+
+
+def _chirp(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Sweep linearly to the other frequency and back, for ever."""
+    f0, f1, length_s = wave.frequency_hz, wave.other_hz, wave.every_s
+    rounds, within_s = np.divmod(time_s, 2 * length_s)
+    up_s, down_s = np.minimum(within_s, length_s), np.maximum(within_s - length_s, 0.0)
+    bend = (f1 - f0) / (2 * length_s)
+    cycles = f0 * up_s + bend * up_s**2 + f1 * down_s - bend * down_s**2
+    return rounds * (f0 + f1) * length_s + cycles, np.ones_like(time_s)
+
+
+def _step(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Alternate between the two frequencies, the phase continuous."""
+    f0, f1, length_s = wave.frequency_hz, wave.other_hz, wave.every_s
+    rounds, within_s = np.divmod(time_s, 2 * length_s)
+    cycles = f0 * np.minimum(within_s, length_s) + f1 * np.maximum(within_s - length_s, 0.0)
+    return rounds * (f0 + f1) * length_s + cycles, np.ones_like(time_s)
+
+
+def _jump(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Advance the phase by 90 degrees at once, again and again."""
+    return wave.frequency_hz * time_s + JUMP_CYCLES * np.floor(time_s / wave.every_s), np.ones_like(time_s)
+
+
+def _am(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Swing the amplitude by 50 %; the quadrature is exact by Bedrosian's theorem while 1/every_s < frequency."""
+    swing = np.sin(2 * np.pi * np.mod(time_s / wave.every_s, 1.0))
+    return wave.frequency_hz * time_s, 1 + MODULATION_DEPTH * swing
+
+
+WAVEFORMS: dict[str, Callable[[Oscillation, Float64Array], tuple[Float64Array, Float64Array]]] = {
+    "sine": _steady,
+    "chirp": _chirp,
+    "step": _step,
+    "jump": _jump,
+    "am": _am,
+    "harmonics": _steady,
+}
+"""Waveform name -> (cycles of the fundamental, envelope) at given times."""

@@ -1,0 +1,175 @@
+"""How messages are said: dataclass <-> ZeroMQ parts. The contract is docs/protocol.md."""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from streamer.errors import WireError
+from streamer.messages import Chunk, Info, Kind, Message, Status
+
+MAGIC = b"SNCS"
+VERSION = 1
+# magic, version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, model_version
+HEADER = struct.Struct("<4sBBHIIQQqdQ")
+
+MAX_PAYLOAD_BYTES = 16 * 2**20  # a second of 40,000 channels at 100 Hz
+MAX_JSON_BYTES = 2**20  # 65,536 channel labels of 13 letters
+MAX_CHANNELS = 65_536
+MAX_FIELDS = 16
+MAX_SEQ = 2**63  # leaves room for seq + samples in a signed 64-bit integer
+
+STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+_CHUNKS = frozenset({Kind.INPUT, Kind.TARGET, Kind.ESTIMATE})
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+def topic(kind: Kind, stream: str = "") -> bytes:
+    """First part of every message, and what to subscribe to; without `stream`, all streams of the kind.
+
+    A topic ends in a separator, so that one stream's name is never the prefix of another's.
+    """
+    return f"{kind.word}/{stream}/".encode() if stream else f"{kind.word}/".encode()
+
+
+def encode(message: Message) -> list[bytes]:
+    """Return the three parts of a message: topic, header, payload."""
+    if isinstance(message, Chunk):
+        samples, channels, fields = message.values.shape
+        header = HEADER.pack(
+            MAGIC, VERSION, message.kind, fields, samples, channels,
+            message.run, message.seq, message.time_ns, message.rate_hz, message.model_version,
+        )  # fmt: skip
+        payload = np.ascontiguousarray(message.values, dtype="<f4").tobytes()
+        return [topic(message.kind, message.stream), header, payload]
+    kind = Kind.INFO if isinstance(message, Info) else Kind.STATUS
+    rate_hz = message.rate_hz if isinstance(message, Info) else 0.0
+    body = _info_body(message) if isinstance(message, Info) else message.body
+    header = HEADER.pack(
+        MAGIC, VERSION, kind, 0, 0, 0, message.run, message.next_seq, message.time_ns, rate_hz, 0
+    )
+    payload = json.dumps(body, allow_nan=False).encode()
+    return [f"{kind.word}/{message.stream}/".encode(), header, payload]
+
+
+def decode(parts: Sequence[bytes]) -> Message:
+    """Return the message in `parts`.
+
+    Values of a chunk are a read-only view of the payload. Non-finite samples are legal here.
+
+    Raises
+    ------
+    WireError
+        If the parts are not a message of this version, naming the field and the rule it breaks.
+    """
+    if len(parts) != 3:
+        raise WireError(f"parts: a message has 3 (topic, header, payload), got {len(parts)}")
+    name, header, payload = parts
+    if len(header) != HEADER.size:
+        raise WireError(f"header: must be {HEADER.size} bytes, got {len(header)}")
+    magic, version, kind_byte, fields, samples, channels, run, seq, time_ns, rate_hz, model_version = (
+        HEADER.unpack(header)
+    )
+    if magic != MAGIC:
+        raise WireError(f"magic: must be {MAGIC!r}, got {magic!r}")
+    if version != VERSION:
+        raise WireError(f"version: this side speaks {VERSION}, got {version}")
+    kind = _KINDS.get(kind_byte)
+    if kind is None:
+        raise WireError(f"kind: must be 1 to {max(_KINDS)}, got {kind_byte}")
+    stream = _stream_of(name, kind)
+    if seq + samples > MAX_SEQ:
+        raise WireError(f"seq: must stay below 2^63, got {seq}")
+    if not (math.isfinite(rate_hz) and rate_hz >= 0):
+        raise WireError(f"rate_hz: must be finite and not negative, got {rate_hz}")
+    if kind in _CHUNKS:
+        _check_shape(kind, samples, channels, fields, len(payload))
+        values = np.frombuffer(payload, dtype="<f4").reshape(samples, channels, fields)
+        return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version)
+    body = _json_object(payload)
+    if kind is Kind.INFO:
+        return _info(stream, run, seq, time_ns, rate_hz, body)
+    return Status(stream, run, seq, time_ns, body)
+
+
+def _stream_of(name: bytes, kind: Kind) -> str:
+    prefix = f"{kind.word}/".encode()
+    if len(name) > 96 or not name.startswith(prefix) or not name.endswith(b"/"):
+        raise WireError(f"topic: a {kind.word} message needs {prefix.decode()}STREAM/, got {name[:96]!r}")
+    stream = name[len(prefix) : -1].decode("ascii", errors="replace")
+    if not STREAM_NAME.fullmatch(stream) and not (kind is Kind.STATUS and stream == ""):
+        raise WireError(f"stream: must match {STREAM_NAME.pattern}, got {stream!r}")
+    return stream
+
+
+def _check_shape(kind: Kind, samples: int, channels: int, fields: int, payload_bytes: int) -> None:
+    if payload_bytes > MAX_PAYLOAD_BYTES:
+        raise WireError(f"payload: at most {MAX_PAYLOAD_BYTES} bytes, got {payload_bytes}")
+    if samples < 1:
+        raise WireError("samples: a chunk has at least 1, got 0")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise WireError(f"channels: must be 1 to {MAX_CHANNELS}, got {channels}")
+    if not 1 <= fields <= (1 if kind is Kind.INPUT else MAX_FIELDS):
+        raise WireError(f"fields: {kind.word} cannot have {fields}")
+    if payload_bytes != 4 * samples * channels * fields:
+        raise WireError(
+            f"payload: {samples} samples x {channels} channels x {fields} fields of float32 take "
+            f"{4 * samples * channels * fields} bytes, got {payload_bytes}"
+        )
+
+
+def _json_object(payload: bytes) -> dict[str, Any]:
+    if len(payload) > MAX_JSON_BYTES:
+        raise WireError(f"payload: JSON of at most {MAX_JSON_BYTES} bytes, got {len(payload)}")
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"payload: not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise WireError(f"payload: must be a JSON object, got {type(body).__name__}")
+    return body
+
+
+def _info_body(info: Info) -> dict[str, Any]:
+    return {
+        "stream": info.stream,
+        "run": f"{info.run:016x}",
+        "rate_hz": info.rate_hz,
+        "channels": list(info.channels),
+        "target_fields": list(info.target_fields),
+        "target_delay_samples": info.target_delay_samples,
+        "next_seq": info.next_seq,
+        "ended": info.ended,
+        "lateness_p99_s": info.lateness_p99_s,
+    }
+
+
+def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, body: dict[str, Any]) -> Info:
+    # Only the header decides what the body repeats (stream, run, next_seq, rate_hz); unknown keys are allowed.
+    channels, target_fields = _labels(body, "channels"), _labels(body, "target_fields")
+    if not 1 <= len(channels) <= MAX_CHANNELS:
+        raise WireError(f"channels: must be 1 to {MAX_CHANNELS} labels, got {len(channels)}")
+    if len(target_fields) > MAX_FIELDS:
+        raise WireError(f"target_fields: at most {MAX_FIELDS}, got {len(target_fields)}")
+    delay = body.get("target_delay_samples", 0)
+    if type(delay) is not int or not 0 <= delay < MAX_SEQ:
+        raise WireError(f"target_delay_samples: must be a whole number from 0, got {delay!r}")
+    ended = body.get("ended", False)
+    if type(ended) is not bool:
+        raise WireError(f"ended: must be true or false, got {ended!r}")
+    late = body.get("lateness_p99_s")
+    if late is not None and not (type(late) in (int, float) and math.isfinite(late)):
+        raise WireError(f"lateness_p99_s: must be a finite number or null, got {late!r}")
+    return Info(stream, run, next_seq, time_ns, rate_hz, channels, target_fields, delay, ended, late)
+
+
+def _labels(body: dict[str, Any], key: str) -> tuple[str, ...]:
+    labels = body.get(key, [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise WireError(f"{key}: must be a list of strings, got {str(labels)[:80]}")
+    return tuple(labels)

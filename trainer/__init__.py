@@ -1,0 +1,1 @@
+"""Weights on the move: the network, offline fitting, truncated BPTT, metrics. Knows no sockets."""

@@ -1,0 +1,39 @@
+"""The running level of a signal: what makes a model amplitude-free.
+
+An exponential moving average of the magnitude, bias-corrected so that it is right from the first sample, scaled
+so that a sine's level is its amplitude (the mean of |sin| is 2/pi). Magnitudes, not squares: they neither
+overflow nor vanish where the input is still a normal float32.
+"""
+
+import numpy as np
+
+from streamer.messages import FloatArray
+
+FLOOR = np.float32(1e-30)  # of the level: silence divided by it stays silence
+
+
+def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) -> tuple[FloatArray, FloatArray]:
+    """Return the level after each input, and the state after the last.
+
+    Parameters
+    ----------
+    inputs : float32 array, shape (samples, ...)
+    state : float32 array, shape (2, ...)
+        The average magnitude and its weight, both before bias correction; zeros at the start.
+    time_constant_samples : float
+        At least 1.
+
+    Returns
+    -------
+    levels : float32 array, the shape of `inputs`
+    state : float32 array, the shape of `state`
+    """
+    keep = np.float32(np.exp(-1.0 / time_constant_samples))
+    gain = np.float32(np.pi / 2) * (np.float32(1) - keep)
+    levels = np.empty_like(inputs)
+    mean, weight = state[0].copy(), state[1].copy()
+    for now, sample in enumerate(inputs):
+        mean = keep * mean + gain * np.abs(sample)
+        weight = keep * weight + (np.float32(1) - keep)
+        levels[now] = np.maximum(mean / weight, FLOOR)
+    return levels, np.stack([mean, weight])

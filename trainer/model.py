@@ -1,0 +1,140 @@
+"""A model as a value: its configuration and its weights as plain arrays. Knows no torch.
+
+Weights carry torch's names and layouts (``cell.weight_ih_l0`` [gates * hidden, inputs], gates in torch's
+order, ``head.weight`` [fields, hidden]), so the network loads them as they are and the engine fuses them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamer.errors import UsageError
+from streamer.messages import FIELDS, FloatArray
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+"""Cell name -> number of gates, each with its own rows of weights."""
+
+MAX_HIDDEN = 4096
+MAX_LAYERS = 8
+
+Weights = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What a model is, apart from its weights.
+
+    Parameters
+    ----------
+    cell : str
+        `rnn` (tanh), `gru` or `lstm`.
+    hidden : int
+        Units a layer.
+    layers : int
+        Recurrent layers.
+    fields : tuple of str
+        What comes out: the first one or two of ("cos", "sin").
+    level_samples : float
+        Time constant of the running level that inputs are divided by and outputs multiplied with, which makes
+        the model amplitude-free; 0 leaves amplitudes alone.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is out of range.
+    """
+
+    cell: str = "rnn"
+    hidden: int = 32
+    layers: int = 1
+    fields: tuple[str, ...] = FIELDS
+    level_samples: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cell not in GATES:
+            raise UsageError(f"cell: must be one of {', '.join(GATES)}, got {self.cell!r}")
+        if not 1 <= self.hidden <= MAX_HIDDEN:
+            raise UsageError(f"hidden: must be 1 to {MAX_HIDDEN}, got {self.hidden}")
+        if not 1 <= self.layers <= MAX_LAYERS:
+            raise UsageError(f"layers: must be 1 to {MAX_LAYERS}, got {self.layers}")
+        if not self.fields or self.fields != FIELDS[: len(self.fields)]:
+            raise UsageError(f"fields: must be the first of {FIELDS}, got {self.fields}")
+        if not (self.level_samples == 0 or 1 <= self.level_samples <= 1e6):
+            raise UsageError(f"level_samples: must be 0 or 1 to 1e6, got {self.level_samples}")
+
+    @property
+    def level_rows(self) -> int:
+        """Rows of the state that the running level takes."""
+        return 2 if self.level_samples else 0
+
+    @property
+    def state_rows(self) -> int:
+        """Rows of a state [rows, channels]: the level's, then each layer's h (and, for lstm, its c)."""
+        return self.level_rows + self.layers * self.hidden * (2 if self.cell == "lstm" else 1)
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every weight, in torch's order of creation."""
+        rows = GATES[self.cell] * self.hidden
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.layers):
+            shapes[f"cell.weight_ih_l{layer}"] = (rows, self.hidden if layer else 1)
+            shapes[f"cell.weight_hh_l{layer}"] = (rows, self.hidden)
+            shapes[f"cell.bias_ih_l{layer}"] = (rows,)
+            shapes[f"cell.bias_hh_l{layer}"] = (rows,)
+        shapes["head.weight"] = (len(self.fields), self.hidden)
+        shapes["head.bias"] = (len(self.fields),)
+        return shapes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A configuration with weights that fit it.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in messages.
+    config : ModelConfig
+    weights : mapping of str to float32 array
+        As `ModelConfig.weight_shapes` says.
+    provenance : mapping of str to str
+        How the weights came to be.
+
+    Raises
+    ------
+    UsageError
+        If a weight is missing, unknown, of another shape or type, or not finite.
+    """
+
+    name: str
+    config: ModelConfig
+    weights: Weights
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = self.config.weight_shapes()
+        if self.weights.keys() != shapes.keys():
+            odd = sorted(self.weights.keys() ^ shapes.keys())
+            raise UsageError(f"weights: missing or unknown: {', '.join(odd)[:200]}")
+        for name, shape in shapes.items():
+            weight = self.weights[name]
+            if weight.shape != shape or weight.dtype != np.float32:
+                raise UsageError(f"weights: {name} must be float32 {shape}, got {weight.dtype} {weight.shape}")
+            if not np.isfinite(weight).all():
+                raise UsageError(f"weights: {name} has values that are not finite")
+
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        return np.zeros((self.config.state_rows, channels), dtype=np.float32)
+
+
+def new_model(config: ModelConfig, seed: int) -> Model:
+    """Return a model with random weights, uniform within 1 / sqrt(hidden) as torch initialises them."""
+    generator = np.random.default_rng(seed)
+    bound = config.hidden**-0.5
+    weights = {
+        name: generator.uniform(-bound, bound, shape).astype(np.float32)
+        for name, shape in config.weight_shapes().items()
+    }
+    return Model("new", config, weights, {"recipe": "new", "seed": str(seed)})

@@ -1,0 +1,103 @@
+"""Model files: safetensors with the configuration and provenance inside. Never pickle."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from streamer.errors import FileError, UsageError
+from trainer.model import Model, ModelConfig
+
+FORMAT = "sincos-model-1"
+MAX_FILE_BYTES = 512 * 2**20
+SHIPPED = ("default", "tutorial")
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model file.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    config = {
+        "cell": model.config.cell,
+        "hidden": model.config.hidden,
+        "layers": model.config.layers,
+        "fields": list(model.config.fields),
+        "level_samples": model.config.level_samples,
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(config),
+        "provenance": json.dumps(dict(model.provenance)),
+    }
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(dict(model.weights), partial, metadata=metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise FileError(f"cannot write model file {path}: {error}") from None
+
+
+def load_model(name_or_path: str) -> Model:
+    """Return a shipped model by name (`default`, `tutorial`), or the one in a file.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or what is in it is not a model.
+    """
+    if name_or_path in SHIPPED:
+        with resources.as_file(resources.files("trainer") / "models" / f"{name_or_path}.safetensors") as path:
+            return _read(path, name_or_path)
+    return _read(Path(name_or_path), Path(name_or_path).stem)
+
+
+def _read(path: Path, name: str) -> Model:
+    try:
+        if not path.is_file():
+            raise FileError(f"no model {str(path)!r}: give one of {', '.join(SHIPPED)}, new, or a file")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FileError(f"model file {path}: larger than {MAX_FILE_BYTES} bytes")
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            config = _config(path, metadata)
+            # Names before arrays: nothing large is read that the configuration does not ask for.
+            if set(file.keys()) != set(config.weight_shapes()):
+                raise FileError(f"model file {path}: its weights do not fit its configuration")
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        provenance = _object(path, "provenance", metadata)
+        return Model(name, config, weights, {key: str(value) for key, value in provenance.items()})
+    except UsageError as error:
+        raise FileError(f"model file {path}: {error}") from None
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        raise FileError(f"model file {path}: cannot be read: {error}") from None
+
+
+def _object(path: Path, key: str, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata.get(key, "{}"))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise FileError(f"model file {path}: {key} is not a JSON object")
+    return value
+
+
+def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
+    if metadata.get("format") != FORMAT:
+        raise FileError(f"model file {path}: format must be {FORMAT}, got {metadata.get('format')!r}")
+    config = _object(path, "config", metadata)
+    whole = {key: config.get(key) for key in ("hidden", "layers")}
+    level_samples, fields = config.get("level_samples"), config.get("fields")
+    if any(type(value) is not int for value in whole.values()):
+        raise FileError(f"model file {path}: hidden and layers must be whole numbers, got {whole}")
+    if type(level_samples) not in (int, float) or not isinstance(fields, list):
+        raise FileError(f"model file {path}: level_samples must be a number and fields a list")
+    return ModelConfig(config.get("cell"), **whole, fields=tuple(fields), level_samples=level_samples)

@@ -1,0 +1,131 @@
+"""The network as a torch module: the whole sequence at once, with gradients."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamer.messages import FloatArray
+from trainer import level
+from trainer.model import Model, ModelConfig, Weights
+
+_CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+HiddenState = Tensor | tuple[Tensor, Tensor] | None
+
+
+class Network(nn.Module):
+    """Recurrent layers and a linear head, on inputs that are already divided by their level.
+
+    The cell is created before the head, so that a seed gives the weights that a plain
+    ``nn.RNN(...)``, ``nn.Linear(...)`` would have.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.cell = _CELLS[config.cell](1, config.hidden, config.layers, batch_first=True)
+        self.head = nn.Linear(config.hidden, len(config.fields))
+
+    def forward(
+        self, inputs: Tensor, hidden: HiddenState = None, *, stepwise_head: bool = False
+    ) -> tuple[Tensor, HiddenState]:
+        """Return outputs [channels, samples, fields] and the hidden state after the last sample.
+
+        Parameters
+        ----------
+        inputs : float32 tensor, shape (channels, samples, 1)
+        hidden : what the previous call returned, or None for zeros
+            h, or (h, c) for lstm, each [layers, channels, hidden].
+        stepwise_head : bool
+            Apply the head to one time step after another, as a stream does, rather than to all at once.
+        """
+        states, hidden = self.cell(inputs, hidden)
+        if stepwise_head:
+            steps = [self.head(states[:, step]) for step in range(states.shape[1])]
+            return torch.stack(steps, dim=1), hidden
+        return self.head(states), hidden
+
+    def weights(self) -> Weights:
+        """Return a copy of the weights as plain arrays."""
+        return {name: value.detach().numpy().copy() for name, value in self.named_parameters()}
+
+    def load_weights(self, weights: Weights) -> None:
+        """Take weights as plain arrays.
+
+        Raises
+        ------
+        RuntimeError
+            If they do not fit the configuration.
+        """
+        self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+
+def network_of(model: Model) -> Network:
+    """Return a network with the model's weights."""
+    network = Network(model.config)
+    network.load_weights(model.weights)
+    return network
+
+
+def levelled(
+    config: ModelConfig, inputs: FloatArray, state: FloatArray
+) -> tuple[FloatArray, FloatArray | float, FloatArray]:
+    """Divide inputs by their running level.
+
+    Parameters
+    ----------
+    inputs : float32 array, shape (samples, channels)
+    state : float32 array, shape (rows, channels)
+        A whole state as the engine keeps it.
+
+    Returns
+    -------
+    inputs : divided by their level
+    levels : float32 array of the same shape, or 1 for a model without
+    rows : the level's rows of the new state
+    """
+    if not config.level_samples:
+        return inputs, 1.0, state[:0]
+    levels, rows = level.follow(inputs, state[: config.level_rows], config.level_samples)
+    return inputs / levels, levels, rows
+
+
+def hidden_of(config: ModelConfig, state: FloatArray) -> HiddenState:
+    """Return the torch hidden state inside a state [rows, channels] of the engine."""
+    rows = state[config.level_rows :].reshape(config.layers, -1, config.hidden, state.shape[1])
+    parts = torch.from_numpy(np.ascontiguousarray(rows.transpose(1, 0, 3, 2)))  # [h, c][layer][channel][unit]
+    return (parts[0], parts[1]) if config.cell == "lstm" else parts[0]
+
+
+def state_of(config: ModelConfig, level_rows: FloatArray, hidden: HiddenState) -> FloatArray:
+    """Return the engine's state [rows, channels] for a level and a torch hidden state."""
+    parts = torch.stack(hidden) if isinstance(hidden, tuple) else hidden[None]  # type: ignore[index]
+    rows = parts.detach().numpy().transpose(1, 0, 3, 2)  # [layer][h, c][unit][channel]
+    return np.concatenate([level_rows, rows.reshape(-1, rows.shape[-1])])
+
+
+def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """Run a model over a whole sequence: the oracle that the engine's single steps are held to.
+
+    Parameters
+    ----------
+    inputs : float32 array, shape (samples, channels)
+    state : float32 array, shape (rows, channels), or None for the initial one
+
+    Returns
+    -------
+    estimates : float32 array, shape (samples, channels, fields)
+    state : float32 array, shape (rows, channels)
+    """
+    config = model.config
+    if state is None:
+        state = model.initial_state(inputs.shape[1])
+    scaled, levels, level_rows = levelled(config, inputs, state)
+    with torch.no_grad():
+        outputs, hidden = network_of(model)(torch.from_numpy(scaled.T[..., None].copy()), hidden_of(config, state))
+    estimates = outputs.numpy().transpose(1, 0, 2) * np.asarray(levels, np.float32)[..., None]
+    return estimates, state_of(config, level_rows, hidden)
