@@ -8,6 +8,7 @@ from typing import Protocol, Self
 import zmq
 
 from streamer import wire
+from streamer.addresses import EXAMPLE, check_address, in_use
 from streamer.errors import AddressError, WireError
 from streamer.messages import Incoming, Message, Rejected, Subscription
 
@@ -16,9 +17,13 @@ PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
 
 # Messages a slow subscriber may fall behind before it loses some: 20 s of one-sample messages at 1 kHz.
 HIGH_WATER_MARK = 20_000
-# Frames past the protocol's limit are still read, so that they can be counted; far past it the peer is cut off.
+# ZeroMQ lets a full queue fill again only once half of it was taken. Where the sender waits for that, both
+# sides' queues are short, or a reader of 4,000 messages a second would pass for stalled.
+SHORT_HIGH_WATER_MARK = 1_000
+# Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
 MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
+PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
 RECONNECT_MS = 50
 DRAIN_LIMIT = 1_000
@@ -65,6 +70,7 @@ class Transport:
     ) -> None:
         self._context = zmq.Context()
         self._poller = zmq.Poller()
+        self._watched = zmq.Poller()
         self._pub: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
         self.address = bind
@@ -73,21 +79,23 @@ class Transport:
                 self._pub = self._publisher(bind, back_pressure)
                 self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
             if connect:
-                self._sub = self._subscriber(connect, topics)
+                self.connect(connect, topics)
         except BaseException:
             self._context.destroy(linger=0)
             raise
         for item in watch:
             self._poller.register(item.fileno(), zmq.POLLIN)
+            self._watched.register(item.fileno(), zmq.POLLIN)
 
     def _publisher(self, address: str, back_pressure: bool) -> "zmq.Socket[bytes]":
         socket = self._context.socket(zmq.XPUB)
-        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, PATIENT_LINGER_MS if back_pressure else LINGER_MS)
         socket.setsockopt(zmq.MAXMSGSIZE, 1024)  # all that comes in here is subscriptions
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
         socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
         socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
+        check_address("bind", address)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
@@ -97,7 +105,7 @@ class Transport:
 
     def _subscriber(self, addresses: Sequence[str], topics: Sequence[bytes]) -> "zmq.Socket[bytes]":
         socket = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.RCVHWM, SHORT_HIGH_WATER_MARK)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -105,12 +113,17 @@ class Transport:
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
         for address in addresses:
+            check_address("connect", address)
             try:
                 socket.connect(address)
             except zmq.ZMQError as error:
                 raise _address_error("connect", address, error) from None
         self._poller.register(socket, zmq.POLLIN)
         return socket
+
+    def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
+        """Listen to `addresses` from now on; once, here or at construction."""
+        self._sub = self._subscriber(addresses, topics)
 
     def wait(self, timeout_ms: int | None) -> bool:
         """Wait until something is ready; return whether anything is. None waits without limit."""
@@ -138,7 +151,12 @@ class Transport:
             self._pub.send_multipart(parts)
 
     def close(self) -> None:
-        """Flush what was sent, for at most a second, and close."""
+        """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
+
+        What `watch` holds hurries: before, by being readable, or meanwhile, by a signal.
+        """
+        if self._pub is not None and self._watched.sockets and self._watched.poll(0):
+            self._pub.setsockopt(zmq.LINGER, LINGER_MS)
         self._context.destroy()
 
     def __enter__(self) -> Self:
@@ -180,9 +198,6 @@ def _subscription(parts: list[bytes]) -> Subscription | None:
 
 def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:
     if error.errno == errno.EADDRINUSE:
-        return AddressError(
-            f"cannot {verb} {address}: the address is in use; stop the other process or choose another port"
-        )
-    return AddressError(
-        f"cannot {verb} {address!r}: {error.strerror or error}; give for example tcp://127.0.0.1:5555 or ipc:///tmp/sincos"
-    )
+        return in_use(address)
+    reason = str(error.strerror or error).partition(" (addr=")[0]
+    return AddressError(f"cannot {verb} {address!r}: {reason}; {EXAMPLE}")

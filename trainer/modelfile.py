@@ -94,10 +94,10 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
     if metadata.get("format") != FORMAT:
         raise FileError(f"model file {path}: format must be {FORMAT}, got {metadata.get('format')!r}")
     config = _object(path, "config", metadata)
-    whole = {key: config.get(key) for key in ("hidden", "layers")}
-    level_samples, fields = config.get("level_samples"), config.get("fields")
-    if any(type(value) is not int for value in whole.values()):
-        raise FileError(f"model file {path}: hidden and layers must be whole numbers, got {whole}")
-    if type(level_samples) not in (int, float) or not isinstance(fields, list):
-        raise FileError(f"model file {path}: level_samples must be a number and fields a list")
-    return ModelConfig(config.get("cell"), **whole, fields=tuple(fields), level_samples=level_samples)
+    cell, hidden, layers = config.get("cell"), config.get("hidden"), config.get("layers")
+    fields, level_samples = config.get("fields"), config.get("level_samples")
+    if not isinstance(cell, str) or type(hidden) is not int or type(layers) is not int:
+        raise FileError(f"model file {path}: needs a cell, and whole numbers as hidden and layers")
+    if not isinstance(fields, list) or not isinstance(level_samples, int | float):
+        raise FileError(f"model file {path}: needs a list of fields, and a number as level_samples")
+    return ModelConfig(cell, hidden, layers, tuple(fields), float(level_samples))

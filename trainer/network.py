@@ -73,7 +73,7 @@ def network_of(model: Model) -> Network:
 
 def levelled(
     config: ModelConfig, inputs: FloatArray, state: FloatArray
-) -> tuple[FloatArray, FloatArray | float, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Divide inputs by their running level.
 
     Parameters
@@ -85,11 +85,11 @@ def levelled(
     Returns
     -------
     inputs : divided by their level
-    levels : float32 array of the same shape, or 1 for a model without
+    levels : float32 array of the same shape; ones for a model without
     rows : the level's rows of the new state
     """
     if not config.level_samples:
-        return inputs, 1.0, state[:0]
+        return inputs, np.ones_like(inputs), state[:0]
     levels, rows = level.follow(inputs, state[: config.level_rows], config.level_samples)
     return inputs / levels, levels, rows
 
@@ -101,7 +101,7 @@ def hidden_of(config: ModelConfig, state: FloatArray) -> HiddenState:
     return (parts[0], parts[1]) if config.cell == "lstm" else parts[0]
 
 
-def state_of(config: ModelConfig, level_rows: FloatArray, hidden: HiddenState) -> FloatArray:
+def state_of(level_rows: FloatArray, hidden: HiddenState) -> FloatArray:
     """Return the engine's state [rows, channels] for a level and a torch hidden state."""
     parts = torch.stack(hidden) if isinstance(hidden, tuple) else hidden[None]  # type: ignore[index]
     rows = parts.detach().numpy().transpose(1, 0, 3, 2)  # [layer][h, c][unit][channel]
@@ -127,5 +127,5 @@ def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -
     scaled, levels, level_rows = levelled(config, inputs, state)
     with torch.no_grad():
         outputs, hidden = network_of(model)(torch.from_numpy(scaled.T[..., None].copy()), hidden_of(config, state))
-    estimates = outputs.numpy().transpose(1, 0, 2) * np.asarray(levels, np.float32)[..., None]
-    return estimates, state_of(config, level_rows, hidden)
+    estimates = outputs.numpy().transpose(1, 0, 2) * levels[..., None]
+    return estimates, state_of(level_rows, hidden)

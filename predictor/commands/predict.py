@@ -1,0 +1,127 @@
+"""`sincos predict`: one estimate for every sample of every stream."""
+
+import importlib
+import os
+
+# Before NumPy: a step's products are far too small to be worth a second thread, and one thread keeps them exact.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from functools import partial
+
+import click
+
+from predictor.commands.common import quiet, source_addresses, start_logging
+from predictor.core import Predictor, PredictorConfig
+from predictor.stream import MakeLearner
+from streamer import wire
+from streamer.clock import SystemClock
+from streamer.errors import UsageError
+from streamer.messages import Kind
+from streamer.shell import StopSignal, log, run
+from streamer.sockets import PREDICTOR_ADDRESS, Transport
+from streamer.waiting import WaitForListeners
+from trainer.model import GATES, Model, ModelConfig, new_model
+from trainer.modelfile import load_model
+
+# Inputs last: a source that waits for a listener has then heard of the other two.
+TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
+NEW_LEVEL_SAMPLES = 20.0  # one cycle at the default source's 5 Hz and 100 samples/s
+
+
+@click.command()
+@source_addresses
+@click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS")
+@click.option(
+    "--model",
+    "model_name",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="default, tutorial, new (random weights), or a file from sincos train.",
+)
+@click.option("--cell", type=click.Choice(list(GATES)), help="Of --model new.  [default: rnn]")
+@click.option("--hidden", type=int, help="Units a layer, of --model new.  [default: 32]")
+@click.option("--layers", type=int, help="Of --model new.  [default: 1]")
+@click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
+@click.option("--learn", is_flag=True, help="Learn online from the targets that the source publishes.")
+@click.option(
+    "--window",
+    "window_samples",
+    type=int,
+    metavar="SAMPLES",
+    help="Back-propagate through so many samples.  [default: 10]",
+)
+@click.option(
+    "--stride",
+    "stride_samples",
+    type=int,
+    metavar="SAMPLES",
+    help="Samples from one update to the next.  [default: the window]",
+)
+@click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01]")
+@click.option(
+    "--on-gap",
+    type=click.Choice(["hold", "reset"]),
+    default="hold",
+    show_default=True,
+    help="After missing samples, go on with the hidden state or start it anew.",
+)
+@click.option(
+    "--wait",
+    "wait_for",
+    is_flag=False,
+    flag_value=1,
+    default=0,
+    metavar="[LISTENERS]",
+    help="Wait for a listener, or so many, before listening to any source.",
+)
+@quiet
+def command(
+    sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
+    seed: int | None, learn: bool, window_samples: int | None, stride_samples: int | None,
+    learning_rate: float | None, on_gap: str, wait_for: int, quiet: bool,
+) -> None:  # fmt: skip
+    """Turn every sample of every stream into its quadrature."""
+    start_logging("predict", quiet=quiet)
+    model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
+    make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
+    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
+    with StopSignal() as stop, Transport(bind=bind, watch=[stop]) as transport:
+        log.info(
+            "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
+            model.config.hidden, "learning" if learn else "not learning", ", ".join(sources), transport.address,
+        )  # fmt: skip
+        if wait_for:
+            log.info("waiting for %d listener(s)", wait_for)
+            run(WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for), transport, SystemClock(), stop)
+        if not stop.requested:
+            transport.connect(sources, TOPICS)
+            run(core, transport, SystemClock(), stop)
+
+
+def _model(name: str, shape: dict[str, str | int | None], seed: int | None) -> Model:
+    chosen = {key: value for key, value in shape.items() if value is not None}
+    if name == "new":
+        return new_model(ModelConfig(level_samples=NEW_LEVEL_SAMPLES, **chosen), seed or 0)  # type: ignore[arg-type]
+    if chosen or seed is not None:
+        raise UsageError(f"--cell, --hidden, --layers, --seed: these shape --model new; {name!r} is as it is")
+    return load_model(name)
+
+
+def _make_learner(
+    learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
+) -> MakeLearner | None:
+    if not learn:
+        if (window_samples, stride_samples, learning_rate) != (None, None, None):
+            raise UsageError("--window, --stride, --learning-rate: these need --learn")
+        return None
+    # Only who learns waits for torch to be imported.
+    online = importlib.import_module("trainer.online")
+    importlib.import_module("torch").set_num_threads(1)
+    window = 10 if window_samples is None else window_samples
+    config = online.OnlineConfig(
+        window_samples=window,
+        stride_samples=window if stride_samples is None else stride_samples,
+        learning_rate=0.01 if learning_rate is None else learning_rate,
+    )
+    return partial(online.OnlineLearner, config=config)

@@ -1,0 +1,46 @@
+"""Whether a stream is alive: LIVE, STALE, LOST or ENDED. Pure logic on the monotonic clock."""
+
+import enum
+
+STALE_AFTER_S = 1.0
+STALE_AFTER_CHUNKS = 3
+LOST_AFTER_S = 5.0  # the source says info each second, so five have gone missing
+
+
+class Health(enum.Enum):
+    """State of a stream as its listener sees it."""
+
+    LIVE = "samples come in"
+    STALE = "the source speaks, or did so just now, but no samples come"
+    LOST = "nothing is heard of the source"
+    ENDED = "the source has said its last sample"
+
+
+class Pulse:
+    """Judges a stream's health from when its source was last heard."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._sample_ns = self._word_ns = now_ns
+        self._stale_after_s = STALE_AFTER_S
+        self._ended = False
+
+    def sample(self, now_ns: int, chunk_s: float) -> None:
+        """Samples came in that last `chunk_s` seconds."""
+        self._sample_ns = self._word_ns = now_ns
+        self._stale_after_s = max(STALE_AFTER_S, STALE_AFTER_CHUNKS * chunk_s)
+        self._ended = False
+
+    def word(self, now_ns: int, *, ended: bool) -> None:
+        """The source spoke of the stream."""
+        self._word_ns = now_ns
+        self._ended = ended
+
+    def health(self, now_ns: int) -> Health:
+        """Judge."""
+        if self._ended:
+            return Health.ENDED
+        if now_ns - self._sample_ns <= self._stale_after_s * 1e9:
+            return Health.LIVE
+        if now_ns - self._word_ns <= max(LOST_AFTER_S, self._stale_after_s) * 1e9:
+            return Health.STALE
+        return Health.LOST

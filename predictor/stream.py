@@ -1,0 +1,303 @@
+"""One stream as the daemon keeps it: position, hidden state, weights, and what it may still learn from."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictor.engine import Engine
+from predictor.health import Health, Pulse
+from streamer.clock import Instant
+from streamer.effects import INFO, WARNING, Effect, Say, Send
+from streamer.messages import Chunk, FloatArray, Info, Kind, Status
+from streamer.quantiles import RecentQuantiles
+from streamer.sequencer import Place, Sequencer
+from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
+from trainer.learner import Learner
+from trainer.metrics import PrequentialRmse
+from trainer.model import Model
+
+LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
+LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
+
+MakeLearner = Callable[[Model], Learner]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened to a stream since the predictor started."""
+
+    samples: int = 0
+    runs: int = 0
+    gaps: int = 0
+    gap_samples: int = 0
+    duplicates: int = 0
+    unusable: int = 0
+    refused: int = 0
+    updates: int = 0
+
+
+class Stream:
+    """Turns a stream's inputs into estimates and learns from its targets.
+
+    An update takes effect at a sample index: the first one not yet estimated when the last target of its window
+    came. It may be computed earlier than that sample arrives (`learn`), never later, so estimates depend on the
+    order of messages alone and not on when they came.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+        To start from.
+    engine : Engine or None
+        Shared by streams that do not learn; None where this one learns and needs its own.
+    make_learner : callable or None
+        Makes the learner; None to not learn.
+    reset_on_gap : bool
+        Start from the initial hidden state after a gap, rather than go on with the present one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        engine: Engine | None,
+        make_learner: MakeLearner | None,
+        *,
+        reset_on_gap: bool,
+    ) -> None:
+        self.name = name
+        self.counters = Counters()
+        self.lag_s = RecentQuantiles()
+        self.rmse = PrequentialRmse()
+        self._model = model
+        self._engine = engine or Engine(model.config, model.weights)
+        self._learner = make_learner(model) if make_learner else None
+        self._reset_on_gap = reset_on_gap
+        self._sequencer = Sequencer()
+        self._begin(channels=0)
+        self._since_reset = 0
+        self._learnt_to_seq: int | None = None
+        self._pulse = Pulse(0)
+        self._health = Health.LIVE
+        self._rate_hz: float | None = None
+        self._seen = (0, 0)  # samples and monotonic ns at the previous tick
+        self._reported = Counters()
+
+    # What comes in
+
+    def predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        """Estimate the samples of an input chunk that are new."""
+        channels = chunk.values.shape[1]
+        if chunk.run == self._sequencer.run and channels != self._state.shape[1]:
+            self.counters.refused += 1
+            return
+        placement = self._sequencer.place(chunk.run, chunk.seq, len(chunk.values))
+        if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
+            self.counters.duplicates += len(chunk.values)
+            return
+        while self.learn():
+            pass
+        if placement.place is Place.NEW_RUN:
+            yield from self._new_run(chunk, channels)
+        elif placement.place is Place.AFTER_GAP:
+            self._gap(placement.missing, resume_seq=chunk.seq)
+        self.counters.duplicates += placement.skip
+        yield Send(self._estimate(chunk, placement.skip))
+        self._pulse.sample(now.mono_ns, len(chunk.values) / chunk.rate_hz if chunk.rate_hz else 0.0)
+        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(len(chunk.values) - 1)) / 1e9)
+
+    def teach(self, chunk: Chunk) -> None:
+        """Join a target chunk to its samples, and score the estimates made for them."""
+        if chunk.run != self._sequencer.run or chunk.values.shape[1] != self._state.shape[1]:
+            self.counters.refused += 1
+            return
+        estimates, targets = self._labels.label(chunk.seq, chunk.values)
+        self.rmse.add(estimates[..., 0], targets[..., 0])
+        if self._learner is None:
+            self._labels.drop_matured()
+
+    def hear(self, info: Info, now: Instant) -> None:
+        """Note what the source says of its stream."""
+        if info.run != self._sequencer.run:
+            return
+        missing = self._sequencer.lost_tail(info.run, info.next_seq)
+        if missing:
+            self._gap(missing, resume_seq=info.next_seq)
+        self._pulse.word(now.mono_ns, ended=info.ended)
+
+    # Learning
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether `learn` has something to do."""
+        return self._learner is not None and self._labels.window(self._learner.config.window_samples) is not None
+
+    def learn(self) -> bool:
+        """Make one update if a window is complete; return whether one was."""
+        if self._learner is None:
+            return False
+        window = self._labels.window(self._learner.config.window_samples)
+        if window is None:
+            return False
+        self._labels.advance(self._learner.config.stride_samples)
+        weights = self._learner.learn(window)
+        if weights is not None:
+            self._engine.load(weights)
+            self.counters.updates += 1
+            self._learnt_to_seq = window.seq + len(window.inputs)
+        return True
+
+    # What the clock brings
+
+    def tick(self, now: Instant) -> Iterator[Effect]:
+        """Say what changed since the last tick, and publish the status."""
+        health = self._pulse.health(now.mono_ns)
+        if health is not self._health:
+            level = WARNING if health in (Health.STALE, Health.LOST) else INFO
+            yield Say(
+                f"stream {self.name}: {health.name}: {health.value}, at sample {self._sequencer.next_seq}",
+                level,
+            )
+            self._health = health
+        yield from self._report()
+        samples, then_ns = self._seen
+        if now.mono_ns > then_ns:
+            self._rate_hz = (self.counters.samples - samples) / ((now.mono_ns - then_ns) / 1e9)
+        self._seen = (self.counters.samples, now.mono_ns)
+        yield Send(self.status(now))
+
+    def status(self, now: Instant) -> Status:
+        """Return the stream's status; the fields stand in docs/protocol.md."""
+        counters = self.counters
+        body = {
+            "health": self._health.name,
+            "model": self._model.name,
+            "fields": list(self._model.config.fields),
+            "model_version": counters.updates,
+            "samples": counters.samples,
+            "since_reset_samples": self._since_reset,
+            "rate_hz": self._rate_hz,
+            "lag_p50_s": self.lag_s.quantile(0.5),
+            "lag_p99_s": self.lag_s.quantile(0.99),
+            "runs": counters.runs,
+            "gaps": counters.gaps,
+            "gap_samples": counters.gap_samples,
+            "duplicates": counters.duplicates,
+            "unusable": counters.unusable,
+            "refused": counters.refused,
+            "prequential_rmse": self.rmse.value,
+            "scored": self.rmse.count,
+            "learning": self._learning_status(),
+        }
+        return Status(self.name, self._sequencer.run or 0, self._sequencer.next_seq, now.wall_ns, body)
+
+    def summary(self) -> str:
+        """Return one line for the operator at the end."""
+        text = f"stream {self.name}: {self.counters.samples} estimates"
+        if self.rmse.value is not None:
+            text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, 200)} samples"
+        if self._learner is not None:
+            text += f", {self.counters.updates} updates"
+        if self.counters.gaps:
+            text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
+        p50, p99 = self.lag_s.quantile(0.5), self.lag_s.quantile(0.99)
+        if p50 is not None and p99 is not None:
+            text += f", lag p50 {p50 * 1e3:.2f} p99 {p99 * 1e3:.2f} ms"
+        return text
+
+    # Within
+
+    def _begin(self, channels: int) -> None:
+        """Start from the initial hidden state, with nothing to learn from yet."""
+        fields = len(self._model.config.fields)
+        row_bytes = 4 * max(channels, 1) * (1 + 2 * fields)
+        capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
+        if self._learner is not None:
+            capacity = max(capacity, self._learner.config.window_samples)
+        self._state = self._model.initial_state(channels)
+        self._last_input = np.zeros(channels, np.float32)
+        self._labels = LabelBuffer(channels, fields, capacity)
+
+    def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
+        self.counters.runs += 1
+        self._begin(channels)
+        self._resume(chunk.seq, since_reset=0)
+        said = "the source restarted: new run" if self.counters.runs > 1 else "run"
+        joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
+        yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
+
+    def _gap(self, missing: int, resume_seq: int) -> None:
+        self.counters.gaps += 1
+        self.counters.gap_samples += missing
+        self._last_gap = (resume_seq - missing, resume_seq)
+        if self._reset_on_gap:
+            self._state = self._model.initial_state(self._state.shape[1])
+            self._since_reset = 0
+        self._resume(resume_seq, since_reset=self._since_reset)
+
+    def _resume(self, seq: int, since_reset: int) -> None:
+        self._since_reset = since_reset
+        self._labels.restart(seq)
+        if self._learner is not None:
+            self._learner.restart(self._state)
+
+    def _estimate(self, chunk: Chunk, skip: int) -> Chunk:
+        inputs = self._usable(chunk.values[skip:, :, 0])
+        estimates, self._state = self._engine.run(inputs, self._state)
+        self._labels.add(inputs, estimates)
+        self.counters.samples += len(inputs)
+        self._since_reset += len(inputs)
+        if self._learner is None:
+            self._labels.drop_matured()
+        return Chunk(
+            Kind.ESTIMATE, self.name, chunk.run, chunk.seq + skip, chunk.sample_time_ns(skip), chunk.rate_hz,
+            estimates, model_version=self.counters.updates,
+        )  # fmt: skip
+
+    def _usable(self, inputs: FloatArray) -> FloatArray:
+        """Replace what is not a usable number by the channel's last value that was."""
+        usable = np.abs(inputs) <= LARGEST_INPUT  # false for NaN
+        if not usable.all():
+            self.counters.unusable += int(np.count_nonzero(~usable))
+            inputs = inputs.copy()
+            last = self._last_input
+            for sample, good in zip(inputs, usable, strict=True):
+                np.copyto(sample, last, where=~good)
+                last = sample
+        self._last_input = inputs[-1]
+        return inputs
+
+    def _learning_status(self) -> dict[str, object] | None:
+        if self._learner is None:
+            return None
+        return {
+            "window": self._learner.config.window_samples,
+            "stride": self._learner.config.stride_samples,
+            "updates": self.counters.updates,
+            "skipped": self._learner.skipped,
+            "loss": self._learner.loss,
+            "waiting_samples": len(self._labels),
+            "late_targets": self._labels.unmatched,
+            "learnt_to_seq": self._learnt_to_seq,
+        }
+
+    def _report(self) -> Iterator[Effect]:
+        """Say, once a tick, what went wrong since the last one."""
+        before, now = self._reported, self.counters
+        if now.gaps > before.gaps:
+            first, end = self._last_gap
+            more = now.gaps - before.gaps - 1
+            also = (
+                f", and {more} more gap(s), {now.gap_samples - before.gap_samples} samples in all" if more else ""
+            )
+            yield Say(f"stream {self.name}: GAP: samples {first} to {end - 1} did not come{also}", WARNING)
+        for name, what in (
+            ("unusable", "sample(s) not finite or beyond 1e30 replaced by the channel's last value"),
+            ("duplicates", "duplicate or stale sample(s) dropped"),
+            ("refused", "chunk(s) refused: another run, or another number of channels within a run"),
+        ):
+            count = getattr(now, name) - getattr(before, name)
+            if count:
+                yield Say(f"stream {self.name}: {count} {what}", WARNING)
+        self._reported = Counters(**{name: getattr(now, name) for name in Counters.__slots__})

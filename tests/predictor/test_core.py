@@ -1,0 +1,363 @@
+"""The daemon's core on a fake clock: one estimate for every sample, whatever comes."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import answer, at, chunk, joined, published, said, sent, status_of
+
+from predictor.core import Predictor, PredictorConfig
+from predictor.engine import Engine
+from streamer import wire
+from streamer.messages import Chunk, Info, Kind, Rejected, Status, Subscription
+from streamer.signals import Signal
+from streamer.waveforms import Oscillation
+from trainer.model import Model, ModelConfig, Weights, new_model
+from trainer.network import predict
+from trainer.online import OnlineConfig, OnlineLearner
+
+
+def model(cell: str = "gru", **config: object) -> Model:
+    return new_model(ModelConfig(cell, 8, level_samples=20.0, **config), seed=2)  # type: ignore[arg-type]
+
+
+def learning(a_model: Model, window: int = 10, stride: int = 10) -> Predictor:
+    config = OnlineConfig(window_samples=window, stride_samples=stride)
+    return Predictor(a_model, make_learner=partial(OnlineLearner, config=config))
+
+
+def weights_of(core: Predictor) -> Weights:
+    learner = core.streams["demo"]._learner
+    assert isinstance(learner, OnlineLearner)
+    return learner._network.weights()
+
+
+# Estimates
+
+
+def test_every_sample_gets_the_estimate_of_the_whole_sequence_forward() -> None:
+    signal = Signal(Oscillation(amplitude=3.0), channels=2, noise=0.1)
+    estimates = answer(Predictor(model()), published(signal, 300))
+    expected, _ = predict(model(), signal.samples(0, 300)[0][..., 0])
+    np.testing.assert_allclose(joined(estimates), expected, atol=1e-5)
+
+
+def test_an_estimate_repeats_run_seq_time_and_rate_of_its_input() -> None:
+    messages = published(Signal(rate_hz=200.0), 20, run=2**64 - 1, chunk=5)
+    inputs = [m for m in messages if isinstance(m, Chunk) and m.kind is Kind.INPUT]
+    for estimate, heard in zip(answer(Predictor(model()), messages), inputs, strict=True):
+        assert estimate.kind is Kind.ESTIMATE
+        assert (estimate.stream, estimate.run, estimate.seq, estimate.time_ns, estimate.rate_hz) == (
+            heard.stream, heard.run, heard.seq, heard.time_ns, heard.rate_hz,
+        )  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(1, 60), channels=st.integers(1, 3))
+def test_chunking_does_not_change_a_bit(size: int, channels: int) -> None:
+    signal = Signal(channels=channels, noise=0.2)
+    whole = answer(Predictor(model()), published(signal, 60, chunk=60))
+    pieces = answer(Predictor(model()), published(signal, 60, chunk=size))
+    assert joined(pieces).tobytes() == joined(whole).tobytes()
+
+
+def test_streams_are_kept_apart() -> None:
+    signals = {
+        "a": Signal(Oscillation(frequency_hz=3.0)),
+        "b": Signal(Oscillation(frequency_hz=7.0), channels=2),
+    }
+    spoken = {name: published(signal, 50, stream=name) for name, signal in signals.items()}
+    core = Predictor(model())
+    mixed = answer(core, [m for pair in zip(*spoken.values(), strict=True) for m in pair])
+    for name in signals:
+        alone = answer(Predictor(model()), spoken[name])
+        assert joined([c for c in mixed if c.stream == name]).tobytes() == joined(alone).tobytes()
+
+
+# Order, gaps and runs
+
+
+def test_duplicates_are_answered_once_and_counted() -> None:
+    core = Predictor(model())
+    messages = [chunk(0, [0.1, 0.2]), chunk(0, [0.1, 0.2]), chunk(1, [0.2, 0.3]), chunk(3, [0.4])]
+    estimates = answer(core, messages)
+    assert [(c.seq, len(c.values)) for c in estimates] == [(0, 2), (2, 1), (3, 1)]
+    whole = answer(Predictor(model()), [chunk(0, [0.1, 0.2, 0.3, 0.4])])
+    assert joined(estimates).tobytes() == joined(whole).tobytes()
+    assert status_of(core)["duplicates"] == 3
+
+
+def test_the_trimmed_rest_of_an_overlap_carries_its_own_source_time() -> None:
+    core = Predictor(model())
+    _, rest = answer(core, [chunk(0, [0.1, 0.2]), chunk(1, [0.2, 0.3])])
+    assert rest.time_ns == chunk(2, [0.3]).time_ns
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_gap_is_said_and_the_hidden_state_held_or_reset(reset: bool) -> None:
+    core = Predictor(model(), PredictorConfig(reset_on_gap=reset))
+    answer(core, [chunk(0, [0.5, 0.6, 0.7])])
+    after = answer(core, [chunk(10, [0.1])])
+    fresh = answer(Predictor(model()), [chunk(10, [0.1])])
+    held = answer(Predictor(model()), [chunk(0, [0.5, 0.6, 0.7, 0.1])])
+    expected = joined(fresh) if reset else joined(held)[3:]
+    assert joined(after).tobytes() == expected.tobytes()
+    lines = said(core.tick(at(1)))
+    assert any("GAP: samples 3 to 9" in line for line in lines)
+    status = status_of(core, seconds=2)
+    assert (status["gaps"], status["gap_samples"]) == (1, 7)
+    assert status["since_reset_samples"] == (1 if reset else 4)
+
+
+def test_the_sources_info_reveals_a_lost_tail() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.5, 0.6])])
+    list(core.receive([Info("demo", 1, 7, 0, 100.0, ("0",))], at(0.1)))
+    assert any("GAP: samples 2 to 6" in line for line in said(core.tick(at(1))))
+
+
+def test_a_new_run_starts_from_the_initial_state_and_is_said() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.5, 0.6, 0.7])])
+    effects = list(core.receive([chunk(0, [0.3, 0.2], run=2)], at(1)))
+    assert any("source restarted: new run 0000000000000002" in line for line in said(effects))
+    fresh = answer(Predictor(model()), [chunk(0, [0.3, 0.2], run=2)])
+    assert joined([m for m in sent(effects) if isinstance(m, Chunk)]).tobytes() == joined(fresh).tobytes()
+    assert answer(core, [chunk(3, [0.1], run=1)]) == []
+    assert status_of(core, seconds=2)["runs"] == 2
+
+
+def test_a_new_run_may_have_other_channels_but_a_run_may_not() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [[0.5]])])
+    assert answer(core, [chunk(1, [[0.5, 0.6]])]) == []
+    assert status_of(core)["refused"] == 1
+    assert len(answer(core, [chunk(1, [[0.5]])])) == 1
+    (estimate,) = answer(core, [chunk(0, [[0.5, 0.6]], run=2)])
+    assert estimate.values.shape == (1, 2, 2)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -1e31])
+def test_an_unusable_sample_is_replaced_counted_and_touches_no_other_channel(bad: float) -> None:
+    good = np.sin(0.3 * np.arange(40))[:, None] + np.array([0.0, 0.5])
+    broken = good.copy()
+    broken[20, 0] = bad
+    core = Predictor(model())
+    estimates = joined(answer(core, [chunk(0, broken[:20]), chunk(20, broken[20:])]))
+    assert np.isfinite(estimates).all()
+    assert status_of(core)["unusable"] == 1
+    undisturbed = joined(answer(Predictor(model()), [chunk(0, good)]))
+    assert estimates[:, 1].tobytes() == undisturbed[:, 1].tobytes()
+    patched = good.copy()
+    patched[20, 0] = good[19, 0]
+    repaired = joined(answer(Predictor(model()), [chunk(0, patched)]))
+    assert estimates.tobytes() == repaired.tobytes()
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=50))
+def test_any_float_leaves_the_state_finite(values: list[float]) -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, values)])
+    estimates = joined(answer(core, [chunk(len(values), [0.5, 0.6])]))
+    assert np.isfinite(estimates).all()
+
+
+def test_rejected_messages_are_counted_and_said_once_a_second() -> None:
+    core = Predictor(model())
+    list(core.tick(at(0)))
+    assert list(core.receive([Rejected("magic: wrong")] * 500, at(0.5))) == []
+    assert said(core.tick(at(1))) == ["rejected 500 message(s); the last: magic: wrong"]
+    assert said(core.tick(at(2))) == []
+    assert status_of(core, "", 3)["rejected"] == 500
+
+
+def test_streams_beyond_the_limit_are_refused_and_counted() -> None:
+    core = Predictor(model(), PredictorConfig(max_streams=2))
+    estimates = answer(core, [chunk(0, [0.1], stream=name) for name in "abc"])
+    assert [c.stream for c in estimates] == ["a", "b"]
+    assert core.rejected == 1
+
+
+# Health and status
+
+
+def test_a_silent_stream_is_stale_then_lost_then_live_again() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.1])])
+    told = {}
+    for second in range(1, 10):
+        told[second] = said(core.tick(at(second)))
+        if second <= 2:
+            list(core.receive([Info("demo", 1, 1, 0, 100.0, ("0",))], at(second)))
+    assert told[1] == []
+    assert any("STALE" in line for line in told[2])
+    assert any("LOST" in line for line in told[8])
+    assert status_of(core, seconds=9)["health"] == "LOST"
+    answer(core, [chunk(1, [0.1])], seconds=10)
+    assert any("LIVE" in line for line in said(core.tick(at(10))))
+
+
+def test_the_source_said_it_ended() -> None:
+    core = Predictor(model())
+    list(core.receive(published(Signal(), 10), at(0)))
+    assert any("ENDED" in line for line in said(core.tick(at(60))))
+
+
+def test_slow_chunks_are_not_silence() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, np.zeros(400))])  # four seconds a chunk
+    assert said(core.tick(at(11))) == []
+
+
+def test_status_comes_each_second_and_at_a_subscription() -> None:
+    core = Predictor(model())
+    list(core.tick(at(0)))
+    assert core.next_deadline_ns() == at(1).mono_ns
+    list(core.receive([Subscription(b"estimate/", True), Subscription(b"status/", False)], at(0.5)))
+    assert core.next_deadline_ns() == at(1).mono_ns
+    list(core.receive([Subscription(b"status/", True)], at(0.5)))
+    assert core.next_deadline_ns() == at(0.5).mono_ns
+
+
+def test_every_status_can_be_said_on_the_wire() -> None:
+    core = learning(model())
+    list(core.receive(published(Signal(), 40), at(1)))
+    statuses = [m for m in sent(core.tick(at(1))) if isinstance(m, Status)]
+    assert [m.stream for m in statuses] == ["", "demo"]
+    for message in statuses:
+        decoded = wire.decode(wire.encode(message))
+        assert isinstance(decoded, Status)
+        assert decoded.body == message.body
+
+
+def test_lag_and_rate_are_measured() -> None:
+    core = Predictor(model())
+    list(core.tick(at(0)))
+    for seq in range(100):
+        answer(core, [chunk(seq, [0.0])], seconds=seq * 0.01 + 0.003)
+        if seq == 0:
+            list(core.tick(at(0.01)))  # from here on the rate counts
+    status = status_of(core, seconds=1.01)
+    assert status["lag_p50_s"] == pytest.approx(0.003, abs=1e-6)
+    assert status["rate_hz"] == pytest.approx(99.0, rel=1e-3)
+
+
+# Learning
+
+
+def test_learning_brings_the_prequential_error_down() -> None:
+    core = learning(new_model(ModelConfig("rnn", 32, level_samples=20.0), seed=0))
+    signal = Signal()
+    estimates = joined(answer(core, published(signal, 2000)))
+    error = (estimates - signal.samples(0, 2000)[1])[..., 0]
+    assert np.sqrt(np.mean(error[:100] ** 2)) > 0.3
+    assert np.sqrt(np.mean(error[-200:] ** 2)) < 0.1
+    assert status_of(core)["prequential_rmse"] == pytest.approx(np.sqrt(np.mean(error[-200:] ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("delay", [0, 35])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_when_messages_arrive_does_not_matter_only_their_order(cell: str, delay: int) -> None:
+    signal = Signal(channels=2, noise=0.1)
+    messages = published(signal, 200, target_delay_samples=delay)
+    eager = learning(model(cell), window=12, stride=5)
+    one_by_one = []
+    for message in messages:
+        one_by_one += answer(eager, [message])
+        while eager.work() is not None:
+            pass
+    lazy = learning(model(cell), window=12, stride=5)
+    at_once = answer(lazy, messages)
+    assert joined(one_by_one).tobytes() == joined(at_once).tobytes()
+    assert [c.model_version for c in one_by_one] == [c.model_version for c in at_once]
+    assert at_once[-1].model_version > 20
+
+
+def test_an_update_serves_from_the_sample_after_its_window_on() -> None:
+    estimates = answer(learning(model(), window=10, stride=10), published(Signal(), 40))
+    assert [c.model_version for c in estimates] == [seq // 10 for seq in range(40)]
+
+
+def test_late_targets_delay_learning_and_nothing_else() -> None:
+    core = learning(model(), window=10, stride=10)
+    estimates = answer(core, published(Signal(), 100, target_delay_samples=25))
+    versions = [c.model_version for c in estimates]
+    assert versions == [max(0, (seq - 25) // 10) for seq in range(100)]
+    at_once = learning(model(), window=10, stride=10)
+    answer(at_once, published(Signal(), 100))
+    assert answer(core, [chunk(100, [0.5])])[0].model_version == 10
+    answer(at_once, [chunk(100, [0.5])])
+    for name, value in weights_of(core).items():
+        np.testing.assert_array_equal(value, weights_of(at_once)[name])
+
+
+def test_a_sample_is_scored_with_the_estimate_made_before_it_was_learnt_from() -> None:
+    core, signal = learning(model()), Signal()
+    estimates = joined(answer(core, published(signal, 60)))
+    served = (estimates - signal.samples(0, 60)[1])[..., 0]
+    assert status_of(core)["prequential_rmse"] == pytest.approx(np.sqrt(np.mean(served**2)), rel=1e-5)
+
+
+def test_serving_and_learning_carry_the_same_hidden_state() -> None:
+    """The carried state equals the served one while updates change nothing (learning rate near 0)."""
+    config = OnlineConfig(window_samples=10, stride_samples=5, learning_rate=1e-12)
+    core = Predictor(model("lstm"), make_learner=partial(OnlineLearner, config=config))
+    signal = Signal()
+    learnt = joined(answer(core, published(signal, 200)))
+    plain = joined(answer(Predictor(model("lstm")), published(signal, 200)))
+    np.testing.assert_allclose(learnt, plain, atol=1e-6)
+
+
+def test_a_poisoned_teacher_never_reaches_the_serving_weights() -> None:
+    for poison in (np.nan, np.inf, 3e38, -3e38, 1e20):
+        core = learning(model())
+        for seq, value in enumerate(np.sin(0.3 * np.arange(100))):
+            answer(core, [chunk(seq, [value]), chunk(seq, [poison], kind=Kind.TARGET)])
+        (stream,) = core.streams.values()
+        estimates = joined(answer(core, [chunk(100, np.sin(0.3 * np.arange(100, 200)))]))
+        assert np.isfinite(estimates).all()
+        assert np.abs(estimates).max() < 10
+        assert stream.counters.updates == 0
+
+
+def test_streams_learn_weights_of_their_own() -> None:
+    spoken = [
+        published(Signal(Oscillation(frequency_hz=f)), 60, stream=name) for name, f in (("a", 3.0), ("b", 7.0))
+    ]
+    together = answer(learning(model()), list(itertools.chain(*zip(*spoken, strict=True))))
+    for name, messages in zip("ab", spoken, strict=True):
+        alone = answer(learning(model()), messages)
+        assert joined([c for c in together if c.stream == name]).tobytes() == joined(alone).tobytes()
+
+
+def test_what_was_learnt_outlives_a_new_run() -> None:
+    core = learning(model())
+    list(core.receive(published(Signal(), 100), at(0)))
+    (stream,) = core.streams.values()
+    (first,) = answer(core, [chunk(0, [0.7], run=9)])
+    assert first.model_version == stream.counters.updates == 10
+    engine: Engine = stream._engine
+    expected, _ = engine.run(np.array([[0.7]], np.float32), model().initial_state(1))
+    assert first.values.tobytes() == expected.tobytes()
+
+
+def test_learning_goes_on_after_a_gap() -> None:
+    core = learning(model())
+    messages = published(Signal(), 200)
+    kept = [m for m in messages if not (isinstance(m, Chunk) and 50 <= m.seq < 77)]
+    estimates = answer(core, kept)
+    assert [c.seq for c in estimates] == [*range(50), *range(77, 200)]
+    # 5 windows before the gap, 12 whole ones after it.
+    assert status_of(core)["learning"]["updates"] == 5 + 12  # type: ignore[index]
+
+
+def test_targets_of_unknown_samples_are_counted() -> None:
+    core = learning(model())
+    answer(core, [chunk(0, [0.1, 0.2]), chunk(1, [1.0, 1.0, 1.0], kind=Kind.TARGET)])
+    assert status_of(core)["learning"]["late_targets"] == 2  # type: ignore[index]

@@ -1,0 +1,103 @@
+"""The array engine against torch's whole-sequence forward."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predictor.engine import Engine
+from trainer.model import Model, ModelConfig, new_model
+from trainer.network import predict
+
+CELLS = ("rnn", "gru", "lstm")
+
+
+def signal(samples: int, channels: int, seed: int = 0) -> np.ndarray:
+    noise = 0.1 * np.random.default_rng(seed).standard_normal((samples, channels))
+    return (2 * np.sin(0.3 * np.arange(samples)[:, None] + np.arange(channels)) + noise).astype(np.float32)
+
+
+def engine_of(model: Model) -> Engine:
+    return Engine(model.config, model.weights)
+
+
+@pytest.mark.parametrize("level_samples", [0.0, 20.0])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_equals_the_whole_sequence_forward_after_10000_steps(
+    cell: str, layers: int, channels: int, level_samples: float
+) -> None:
+    model = new_model(ModelConfig(cell, 32, layers, level_samples=level_samples), seed=3)
+    inputs = signal(10_000, channels)
+    expected, expected_state = predict(model, inputs)
+    estimates, state = engine_of(model).run(inputs, model.initial_state(channels))
+    np.testing.assert_allclose(estimates, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(state, expected_state, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cell=st.sampled_from(CELLS),
+    layers=st.integers(1, 2),
+    channels=st.integers(1, 5),
+    level_samples=st.sampled_from([0.0, 7.0]),
+    cuts=st.lists(st.integers(1, 59), max_size=8),
+)
+def test_every_chunking_gives_the_same_bits(
+    cell: str, layers: int, channels: int, level_samples: float, cuts: list[int]
+) -> None:
+    model = new_model(ModelConfig(cell, 8, layers, level_samples=level_samples), seed=5)
+    inputs = signal(60, channels)
+    whole, final = engine_of(model).run(inputs, model.initial_state(channels))
+    engine, state, pieces = engine_of(model), model.initial_state(channels), []
+    for piece in np.split(inputs, sorted(set(cuts))):
+        estimates, state = engine.run(piece, state)
+        pieces.append(estimates)
+    assert np.concatenate(pieces).tobytes() == whole.tobytes()
+    assert state.tobytes() == final.tobytes()
+
+
+def test_streams_that_share_an_engine_do_not_meet() -> None:
+    model = new_model(ModelConfig("lstm", 8), seed=1)
+    shared = engine_of(model)
+    first, second = signal(20, 2, seed=1), signal(20, 2, seed=2)
+    states = [model.initial_state(2), model.initial_state(2)]
+    told: list[list[np.ndarray]] = [[], []]
+    for sample in range(20):
+        for which, inputs in enumerate((first, second)):
+            estimates, states[which] = shared.run(inputs[sample : sample + 1], states[which])
+            told[which].append(estimates)
+    for which, inputs in enumerate((first, second)):
+        alone, _ = engine_of(model).run(inputs, model.initial_state(2))
+        assert np.concatenate(told[which]).tobytes() == alone.tobytes()
+
+
+def test_leaves_the_given_state_alone() -> None:
+    model = new_model(ModelConfig("gru", 8, level_samples=5.0), seed=1)
+    _, state = engine_of(model).run(signal(5, 1), model.initial_state(1))
+    before = state.copy()
+    engine_of(model).run(signal(5, 1), state)
+    assert (state == before).all()
+
+
+def test_loaded_weights_serve_from_the_next_step_on() -> None:
+    config = ModelConfig("gru", 8)
+    one, other = new_model(config, seed=1), new_model(config, seed=2)
+    engine = engine_of(one)
+    inputs = signal(30, 1)
+    _, state = engine.run(inputs[:10], one.initial_state(1))
+    engine.load(other.weights)
+    estimates, _ = engine.run(inputs[10:], state)
+    expected, _ = engine_of(other).run(inputs[10:], state)
+    assert estimates.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("amplitude", [1e-25, 1e-3, 1e3, 1e29])
+def test_a_level_makes_amplitude_irrelevant(amplitude: float) -> None:
+    model = new_model(ModelConfig("gru", 8, level_samples=20.0), seed=1)
+    inputs = signal(100, 1)[10:]  # from a sample that is not zero
+    expected, _ = engine_of(model).run(inputs, model.initial_state(1))
+    scaled, state = engine_of(model).run(inputs * np.float32(amplitude), model.initial_state(1))
+    assert np.isfinite(state).all()
+    np.testing.assert_allclose(scaled / np.float32(amplitude), expected, rtol=1e-3, atol=1e-4)

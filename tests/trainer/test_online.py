@@ -1,0 +1,122 @@
+"""Truncated back-propagation through time, against the textbook loop in plain torch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from streamer.errors import UsageError
+from trainer.labels import Window
+from trainer.model import ModelConfig, new_model
+from trainer.network import network_of
+from trainer.online import OnlineConfig, OnlineLearner
+
+
+def windows(count: int, length: int, stride: int, channels: int = 2) -> list[Window]:
+    samples = np.arange(count * stride + length)[:, None] * 0.3 + np.arange(channels)
+    inputs = np.sin(samples).astype(np.float32)
+    targets = np.stack([np.cos(samples), np.sin(samples)], axis=-1).astype(np.float32)
+    starts = [index * stride for index in range(count)]
+    return [Window(s, inputs[s : s + length], targets[s : s + length]) for s in starts]
+
+
+@pytest.mark.parametrize(("length", "stride"), [(10, 10), (10, 4)])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_equals_the_textbook_loop(cell: str, length: int, stride: int) -> None:
+    model = new_model(ModelConfig(cell, 8), seed=4)
+    learner = OnlineLearner(model, OnlineConfig(length, stride, learning_rate=0.02, clip_norm=0.5))
+    learner.restart(model.initial_state(2))
+
+    network = network_of(model)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02, amsgrad=True)
+    hidden = None
+    for window in windows(15, length, stride):
+        weights = learner.learn(window)
+
+        inputs = torch.from_numpy(window.inputs.T[..., None].copy())
+        targets = torch.from_numpy(window.targets.transpose(1, 0, 2).copy())
+        with torch.no_grad():
+            _, after_stride = network.cell(inputs[:, :stride], hidden)
+        states, _ = network.cell(inputs, hidden)
+        loss = nn.functional.mse_loss(network.head(states), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+        optimizer.step()
+        hidden = after_stride
+
+        assert learner.loss == pytest.approx(loss.item(), abs=1e-5)
+        assert weights is not None
+        for name, value in network.named_parameters():
+            np.testing.assert_allclose(weights[name], value.detach().numpy(), atol=1e-5)
+
+
+def test_unknown_targets_do_not_count() -> None:
+    model = new_model(ModelConfig("gru", 8), seed=4)
+    full, part = (OnlineLearner(model, OnlineConfig()) for _ in range(2))
+    (window,) = windows(1, 10, 10)
+    holed = window.targets.copy()
+    holed[3:] = np.nan
+    for learner in (full, part):
+        learner.restart(model.initial_state(2))
+    part.learn(Window(0, window.inputs, holed))
+    full.learn(window)
+    network = network_of(model)
+    with torch.no_grad():
+        outputs, _ = network(torch.from_numpy(window.inputs.T[..., None].copy()))
+    error = (outputs.numpy().transpose(1, 0, 2) - window.targets) ** 2
+    assert part.loss == pytest.approx(error[:3].mean(), rel=1e-5)
+    assert full.loss == pytest.approx(error.mean(), rel=1e-5)
+
+
+def test_a_window_without_targets_still_carries_the_state() -> None:
+    model = new_model(ModelConfig("lstm", 8), seed=4)
+    taught, untaught = (OnlineLearner(model, OnlineConfig(learning_rate=1e-12)) for _ in range(2))
+    first, second = windows(2, 10, 10)
+    for learner in (taught, untaught):
+        learner.restart(model.initial_state(2))
+    taught.learn(first)
+    assert untaught.learn(Window(0, first.inputs, np.full_like(first.targets, np.nan))) is None
+    assert untaught.skipped == 1
+    taught.learn(second)
+    untaught.learn(second)
+    assert untaught.loss == pytest.approx(taught.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient", "weight"])
+def test_what_is_not_finite_leaves_no_trace(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model(ModelConfig("rnn", 8), seed=4)
+    learner = OnlineLearner(model, OnlineConfig())
+    learner.restart(model.initial_state(2))
+    one, two, three = windows(3, 10, 10)
+    before = learner.learn(one)
+    assert before is not None
+    with monkeypatch.context() as patch:
+        if what == "loss":
+            two = Window(two.seq, two.inputs, np.full_like(two.targets, 3e38))
+        elif what == "gradient":
+            patch.setattr(nn.utils, "clip_grad_norm_", lambda *_args, **_kwargs: torch.tensor(float("nan")))
+        else:
+            patch.setattr(learner._optimizer, "step", lambda: learner._parameters[0].data.fill_(float("inf")))
+        assert learner.learn(two) is None
+    assert learner.skipped == 1
+    for name, value in learner._network.weights().items():
+        np.testing.assert_array_equal(value, before[name])
+    after = learner.learn(three)
+    assert after is not None
+    assert all(np.isfinite(value).all() for value in after.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "flag"),
+    [
+        ({"window_samples": 0}, "--window"),
+        ({"window_samples": 5, "stride_samples": 6}, "--stride"),
+        ({"stride_samples": 0}, "--stride"),
+        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"learning_rate": 0.0}, "--learning-rate"),
+    ],
+)
+def test_a_bad_config_names_the_flag(config: dict[str, float], flag: str) -> None:
+    with pytest.raises(UsageError, match=flag):
+        OnlineConfig(**config)  # type: ignore[arg-type]

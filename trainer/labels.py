@@ -1,0 +1,128 @@
+"""Samples waiting for their targets: joined by sequence number, handed out as windows to learn from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.messages import FloatArray
+
+DEFAULT_CAPACITY = 10_000  # samples; 10 s of late targets at 1 kHz
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Consecutive samples to learn from.
+
+    Parameters
+    ----------
+    seq : int
+        Index of the first sample.
+    inputs : float32 array, shape (samples, channels)
+    targets : float32 array, shape (samples, channels, fields)
+        NaN where a target is not known.
+    """
+
+    seq: int
+    inputs: FloatArray
+    targets: FloatArray
+
+
+class LabelBuffer:
+    """A bounded queue of samples, each with the estimate made for it and, once it has come, its target.
+
+    Targets come in order: when one has come, an earlier one that has not is lost.
+
+    Parameters
+    ----------
+    channels : int
+    fields : int
+        Fields of an estimate.
+    capacity : int
+        Samples that wait at most; beyond it the oldest are taken to have lost their targets.
+    """
+
+    def __init__(self, channels: int, fields: int, capacity: int = DEFAULT_CAPACITY) -> None:
+        self._capacity = capacity
+        self._inputs = np.empty((0, channels), np.float32)
+        self._estimates = np.empty((0, channels, fields), np.float32)
+        self._targets = np.empty((0, channels, fields), np.float32)
+        self._begin = self._end = 0  # the occupied part of the arrays
+        self._first_seq = 0
+        self._labelled_to = 0
+        self.unmatched = 0
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    @property
+    def next_seq(self) -> int:
+        """Index of the sample that `add` takes next."""
+        return self._first_seq + len(self)
+
+    def restart(self, seq: int) -> None:
+        """Forget everything and go on at `seq`."""
+        self._begin = self._end = 0
+        self._first_seq = self._labelled_to = seq
+
+    def add(self, inputs: FloatArray, estimates: FloatArray) -> None:
+        """Append samples [samples, channels] with their estimates [samples, channels, fields]."""
+        count = len(inputs)
+        self._make_room(count)
+        fresh = slice(self._end, self._end + count)
+        self._inputs[fresh] = inputs
+        self._estimates[fresh] = estimates
+        self._targets[fresh] = np.nan
+        self._end += count
+
+    def label(self, seq: int, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Attach targets [samples, channels, fields] from `seq` on; return what was joined.
+
+        Targets of samples that are not here, or no longer, count as unmatched. Targets may have fewer fields
+        than estimates, or more; each field that both have is joined.
+
+        Returns
+        -------
+        estimates, targets : float32 arrays, shape (joined samples, channels, fields)
+        """
+        first, last = max(seq, self._first_seq), min(seq + len(targets), self.next_seq)
+        joined = max(0, last - first)
+        self.unmatched += len(targets) - joined
+        if not joined:
+            return self._estimates[:0], self._targets[:0]
+        place = slice(self._begin + first - self._first_seq, self._begin + last - self._first_seq)
+        fields = min(targets.shape[2], self._targets.shape[2])
+        known = targets[first - seq : last - seq, :, :fields]
+        self._targets[place, :, :fields] = np.where(np.isfinite(known), known, np.nan)
+        self._labelled_to = max(self._labelled_to, last)
+        return self._estimates[place], self._targets[place]
+
+    def window(self, length: int) -> Window | None:
+        """Return the oldest `length` samples once all their targets have come or are lost, else None."""
+        if len(self) < length:
+            return None
+        if self._labelled_to < self._first_seq + length and len(self) <= self._capacity:
+            return None
+        place = slice(self._begin, self._begin + length)
+        return Window(self._first_seq, self._inputs[place].copy(), self._targets[place].copy())
+
+    def advance(self, count: int) -> None:
+        """Drop the oldest `count` samples."""
+        self._begin += count
+        self._first_seq += count
+
+    def drop_matured(self) -> None:
+        """Drop samples whose targets have come, and those beyond capacity: for who only scores."""
+        matured = max(self._labelled_to - self._first_seq, len(self) - self._capacity)
+        if matured > 0:
+            self.advance(min(matured, len(self)))
+
+    def _make_room(self, count: int) -> None:
+        if self._end + count <= len(self._inputs):
+            return
+        size = max(256, 2 * (len(self) + count))
+        for name in ("_inputs", "_estimates", "_targets"):
+            old = getattr(self, name)
+            new = np.empty((size, *old.shape[1:]), np.float32)
+            new[: len(self)] = old[self._begin : self._end]
+            setattr(self, name, new)
+        self._begin, self._end = 0, len(self)

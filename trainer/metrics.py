@@ -1,0 +1,52 @@
+"""How far estimates are from the truth."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamer.messages import FloatArray
+
+SCORED_SAMPLES = 200
+
+
+class PrequentialRmse:
+    """Root mean square error over the most recent samples, each scored before it was learnt from.
+
+    See Gama, Sebastiao and Rodrigues, "On evaluating stream learning algorithms", 2013.
+
+    Parameters
+    ----------
+    samples : int
+        How many samples count.
+    """
+
+    def __init__(self, samples: int = SCORED_SAMPLES) -> None:
+        self._ring = np.zeros(samples)
+        self.count = 0
+
+    def add(self, estimates: FloatArray, targets: FloatArray) -> None:
+        """Score matured estimates against their targets, each [samples, channels]; NaN targets do not count."""
+        squares = (estimates.astype(np.float64) - targets) ** 2
+        known = np.isfinite(squares)
+        counts = known.sum(axis=1)
+        sums = np.where(known, squares, 0.0).sum(axis=1)
+        for total, count in zip(sums, counts, strict=True):
+            if count:
+                self._ring[self.count % len(self._ring)] = total / count
+                self.count += 1
+
+    @property
+    def value(self) -> float | None:
+        """The error now, in the signal's unit; None before the first sample."""
+        if not self.count:
+            return None
+        return float(np.sqrt(self._ring[: min(self.count, len(self._ring))].mean()))
+
+
+def phase_error_deg(
+    estimate_cos: ArrayLike, estimate_sin: ArrayLike, true_cos: ArrayLike, true_sin: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the circular distance between estimated and true instantaneous phase, 0 to 180 degrees."""
+    estimate = np.asarray(estimate_cos, float) + 1j * np.asarray(estimate_sin, float)
+    truth = np.asarray(true_cos, float) + 1j * np.asarray(true_sin, float)
+    error: NDArray[np.float64] = np.abs(np.angle(estimate * np.conj(truth), deg=True))
+    return error
