@@ -29,11 +29,14 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
     state : float32 array, the shape of `state`
     """
     keep = np.float32(np.exp(-1.0 / time_constant_samples))
-    gain = np.float32(np.pi / 2) * (np.float32(1) - keep)
-    levels = np.empty_like(inputs)
-    mean, weight = state[0].copy(), state[1].copy()
-    for now, sample in enumerate(inputs):
-        mean = keep * mean + gain * np.abs(sample)
-        weight = keep * weight + (np.float32(1) - keep)
-        levels[now] = np.maximum(mean / weight, FLOOR)
-    return levels, np.stack([mean, weight])
+    averages = np.empty((len(inputs), *state.shape), np.float32)
+    averages[:, 0] = np.abs(inputs)
+    averages[:, 0] *= np.float32(np.pi / 2) * (np.float32(1) - keep)
+    averages[:, 1] = np.float32(1) - keep
+    before = state
+    for average in averages:
+        average += keep * before
+        before = average
+    levels: FloatArray = averages[:, 0] / averages[:, 1]
+    np.maximum(levels, FLOOR, out=levels)
+    return levels, before.copy()

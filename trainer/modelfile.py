@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from streamer.errors import FileError, UsageError
 from trainer.model import Model, ModelConfig
@@ -38,7 +38,8 @@ def save_model(model: Model, path: Path) -> None:
     }
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(dict(model.weights), partial, metadata=metadata)
+        # Not save_file, which leaves files that their owner alone may read.
+        partial.write_bytes(save(dict(model.weights), metadata=metadata))
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)

@@ -146,6 +146,13 @@ class OnlineLearner:
         return ((outputs[known] - scaled[known]) ** 2).mean()
 
 
+def warm_up(model: Model, config: OnlineConfig) -> None:
+    """Make one update that nobody sees: the first of a process takes torch a second, which no sample should wait."""
+    shape = (config.window_samples, 1)
+    targets = np.zeros((*shape, len(model.config.fields)), np.float32)
+    OnlineLearner(model, config).learn(Window(0, np.ones(shape, np.float32), targets))
+
+
 def _batch(inputs: FloatArray) -> Tensor:
     return torch.from_numpy(inputs.T[..., None].copy())
 

@@ -84,7 +84,7 @@ def command(
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
-    make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
+    make_learner = _make_learner(model, learn, window_samples, stride_samples, learning_rate)
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
     with StopSignal() as stop, Transport(bind=bind, watch=[stop]) as transport:
         log.info(
@@ -109,7 +109,7 @@ def _model(name: str, shape: dict[str, str | int | None], seed: int | None) -> M
 
 
 def _make_learner(
-    learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
+    model: Model, learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
 ) -> MakeLearner | None:
     if not learn:
         if (window_samples, stride_samples, learning_rate) != (None, None, None):
@@ -124,4 +124,5 @@ def _make_learner(
         stride_samples=window if stride_samples is None else stride_samples,
         learning_rate=0.01 if learning_rate is None else learning_rate,
     )
+    online.warm_up(model, config)
     return partial(online.OnlineLearner, config=config)

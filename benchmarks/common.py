@@ -1,0 +1,63 @@
+"""What the benchmarks share: real processes on addresses of their own, tables and JSON."""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from predictor.processes import Processes
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Processes, and where the source and the predictor among them publish."""
+
+    processes: Processes
+    source: str
+    predictor: str
+    folder: Path
+
+
+@contextmanager
+def pipeline() -> Iterator[Pipeline]:
+    """Run commands that find each other through sockets in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="sincos-") as name:
+        folder = Path(name)
+        with Processes(folder) as processes:
+            yield Pipeline(processes, f"ipc://{folder}/source", f"ipc://{folder}/predictor", folder)
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """Return --short and --json."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--short", action="store_true", help="a quick run, to see that it still works")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    return parser.parse_args()
+
+
+def report(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print rows, with the machine and the versions they were measured with."""
+    machine = {
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        **{name: version(name) for name in ("numpy", "torch", "pyzmq")},
+    }
+    if as_json:
+        json.dump({"title": title, "rows": list(rows), **machine}, sys.stdout)
+        print()
+        return
+    table = Table(title=title, caption=", ".join(f"{key} {value}" for key, value in machine.items()))
+    for column in rows[0]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)

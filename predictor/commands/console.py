@@ -1,0 +1,104 @@
+"""`sincos console`: watch input, target, estimate and error live."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from predictor.commands.common import predictor_addresses, quiet, source_addresses, start_logging
+from predictor.console.collector import Collector, Selection
+from predictor.console.display import Nowhere, check_writable, display_on, save_svg
+from predictor.console.render import render
+from predictor.console.snapshot import Snapshot
+from predictor.console.watch import listen, watch
+from streamer.clock import SystemClock
+from streamer.errors import NothingHeard, UsageError
+from streamer.shell import StopSignal
+
+FILL_S = 2.0  # how long a single picture goes on filling once estimates come
+
+
+@click.command()
+@source_addresses
+@predictor_addresses
+@click.option("--stream", metavar="NAME", help="Draw this stream.  [default: the first one heard]")
+@click.option("--channel", type=click.IntRange(min=0), default=0, show_default=True, help="Draw this one.")
+@click.option("--once", is_flag=True, help="Print one picture, once there is something to show.")
+@click.option("--after", "after_s", default=0.0, metavar="SECONDS", help="With --once: not before so long.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --once: how long to wait for input and estimates.",
+)
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Save the picture, or at the end the last one, as SVG.",
+)
+@quiet
+def command(
+    sources: tuple[str, ...], predictors: tuple[str, ...], stream: str | None, channel: int, once: bool,
+    after_s: float, timeout_s: float, svg: Path | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Watch input, target, estimate and error live.
+
+    Keys: n or tab for the next stream, c for the next channel, q to quit.
+    """
+    start_logging("console", quiet=quiet)
+    for name, value in (("--after", after_s), ("--timeout", timeout_s)):
+        if not 0 <= value < math.inf:
+            raise UsageError(f"{name}: must be finite and not negative, got {value}")
+    if svg is not None:
+        check_writable(svg)
+    clock, console, selection = SystemClock(), Console(), Selection(stream, channel)
+    collector = Collector(sources, predictors, clock.now())
+    with StopSignal() as stop, listen(sources, predictors) as transport:
+        if once:
+            enough = _enough(after_s, timeout_s)
+            snapshot = watch(collector, selection, transport, clock, stop, Nowhere(), enough)
+        else:
+            with display_on(console) as display:
+                snapshot = watch(collector, selection, transport, clock, stop, display, lambda _: False)
+    if once:
+        if not stop.requested:
+            _require_heard(snapshot, timeout_s)
+        console.print(render(snapshot, *console.size))
+    if svg is not None:
+        save_svg(snapshot, svg, *console.size)
+
+
+def _enough(after_s: float, timeout_s: float) -> Callable[[Snapshot], bool]:
+    """Return the test for a picture worth printing: input and estimates, and some time to fill it."""
+    complete_s: float | None = None
+
+    def enough(snapshot: Snapshot) -> bool:
+        nonlocal complete_s
+        if complete_s is None and _is_complete(snapshot):
+            complete_s = snapshot.elapsed_s
+        if complete_s is not None:
+            return snapshot.elapsed_s >= max(after_s, complete_s + FILL_S)
+        return snapshot.elapsed_s >= max(timeout_s, after_s if snapshot.streams else 0.0)
+
+    return enough
+
+
+def _is_complete(snapshot: Snapshot) -> bool:
+    summary = snapshot.shown.summary if snapshot.shown else None
+    return summary is not None and summary.input_samples > 0 and summary.estimate_samples > 0
+
+
+def _require_heard(snapshot: Snapshot, timeout_s: float) -> None:
+    heard, wanted = [summary.name for summary in snapshot.streams], snapshot.wanted
+    if heard if wanted is None else wanted in heard:
+        return
+    what = "nothing" if wanted is None else f"no stream {wanted!r}"
+    raise NothingHeard(
+        f"{what} heard at {', '.join([*snapshot.sources, *snapshot.predictors])} within {timeout_s:g} s; "
+        "start `sincos source` and `sincos predict` first, or raise --timeout"
+    )

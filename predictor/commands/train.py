@@ -1,0 +1,220 @@
+"""`sincos train`: train a model offline."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from predictor.commands.common import leave_on_broken_pipe, quiet, start_logging
+from streamer.errors import FileError, UsageError
+from streamer.shell import StopSignal, log
+
+if TYPE_CHECKING:
+    from trainer.figure import Panel
+    from trainer.model import Model
+    from trainer.offline import Progress, TrainConfig
+
+    Observer = Callable[[Progress], None]
+
+EXCERPTS = 3
+EXCERPT_SAMPLES = 256
+
+
+# fmt: off
+@click.command()
+@click.option("--recipe", type=click.Choice(["tutorial", "general"]), default="general", show_default=True,
+              help="The lesson's one sine, or random ones of many kinds.")
+@click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]),
+              help="[default: rnn for tutorial, lstm for general]")
+@click.option("--hidden", type=int, metavar="UNITS", help="Units a layer.  [default: 32]")
+@click.option("--layers", type=int, help="Recurrent layers.  [default: 1]")
+@click.option("--updates", type=int, help="[default: 100 for tutorial, 40000 for general]")
+@click.option("--seed", default=1, show_default=True, help="Of the first weights and of the random signals.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="Save the best model (safetensors).")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw target and prediction: as it learns for tutorial, held-out signals for general.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line an update on standard output.")
+@quiet
+def command(
+    recipe: str, cell: str | None, hidden: int | None, layers: int | None, updates: int | None, seed: int,
+    out: Path | None, plot: Path | None, as_json: bool, quiet: bool,
+) -> None:
+    # fmt: on
+    """Train a model offline. Ctrl-C stops and keeps the best so far."""
+    start_logging("train", quiet=quiet)
+    if out is not None and out == plot:
+        raise UsageError(f"--out, --plot: must be two files, got {out} for both")
+    _check_writable("--out", out)
+    _check_writable("--plot", plot)
+    with _leaving_at_once():
+        # Here and not above, so that --help needs no torch, and only who draws needs matplotlib.
+        import torch
+
+        from trainer.offline import configure
+
+        if plot is not None:
+            from trainer.figure import check_format
+
+            check_format(plot)
+        torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
+        config = configure(recipe, cell=cell, hidden=hidden, layers=layers, updates=updates, seed=seed)
+        if out is None:
+            log.warning("without --out the model will not be saved")
+        with StopSignal() as stop:
+            _fit(config, stop, out, plot, as_json=as_json, quiet=quiet)
+
+
+def _fit(
+    config: "TrainConfig", stop: StopSignal, out: Path | None, plot: Path | None, *, as_json: bool, quiet: bool
+) -> None:
+    """Train, and write what was asked for."""
+    lesson: list[Progress] = []
+    observers: list[Observer] = []
+    if plot is not None and config.recipe == "tutorial":
+        observers.append(lesson.append)
+    if as_json:
+        observers.append(_JsonLines(stop))
+    with _bar(config, hidden=quiet) as show:
+        last = _train(config, stop, [show, *observers])
+    log.info("%d of %d updates made; best loss %.6g", last.update + 1, config.updates, last.best_loss)
+    if out is not None:
+        _save(last.best, config, out)
+    if plot is not None:
+        _draw(lesson, last.best, plot)
+
+
+def _train(config: "TrainConfig", stop: StopSignal, observers: "list[Observer]") -> "Progress":
+    """Train until done or told to stop, showing each update to the observers; return the last."""
+    from trainer.offline import train
+
+    last = None
+    for last in train(config):
+        for observe in observers:
+            observe(last)
+        if stop.requested:
+            return last
+    if last is None:
+        raise UsageError("the first gradient is not finite: choose a smaller network")
+    if last.update + 1 < config.updates:
+        log.warning("the gradient is not finite any more: stopped, keeping the best so far")
+    return last
+
+
+class _JsonLines:
+    """Prints each update on standard output; asks to stop when the reader has gone."""
+
+    def __init__(self, stop: StopSignal) -> None:
+        self._stop = stop
+
+    def __call__(self, progress: "Progress") -> None:
+        line: dict[str, float] = {"update": progress.update, "loss": progress.loss}
+        if progress.validation_loss is not None:
+            line["validation_loss"] = progress.validation_loss
+        try:
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            leave_on_broken_pipe()
+            self._stop.requested = True
+
+
+@contextmanager
+def _bar(config: "TrainConfig", *, hidden: bool) -> "Iterator[Observer]":
+    """Draw a progress bar on standard error; what is yielded moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.5f}, best {task.fields[best]:.5f}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), disable=hidden) as bar:
+        task = bar.add_task(config.recipe, total=config.updates, loss=float("nan"), best=float("nan"))
+
+        def show(progress: "Progress") -> None:
+            bar.update(task, advance=1, loss=progress.loss, best=progress.best_loss)
+
+        yield show
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the process: torch takes seconds to import, and nothing is lost yet."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(0)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_writable(flag: str, path: Path | None) -> None:
+    """Refuse, before hours of training, a file that could not be written after them."""
+    if path is None:
+        return
+    try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{flag} {path}: must be a regular file")
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name):
+            pass
+    except OSError as error:
+        raise FileError(f"{flag} {path}: cannot be written: {error.strerror}") from None
+
+
+def _save(model: "Model", config: "TrainConfig", path: Path) -> None:
+    from trainer.modelfile import save_model
+
+    network = config.model
+    spoken = (
+        f"sincos train --recipe {config.recipe} --cell {network.cell} --hidden {network.hidden} "
+        f"--layers {network.layers} --updates {config.updates} --seed {config.seed}"
+    )
+    save_model(replace(model, provenance={**model.provenance, "command": spoken}), path)
+    log.info("saved %s", path)
+
+
+def _draw(lesson: "list[Progress]", best: "Model", path: Path) -> None:
+    from trainer.figure import save
+
+    save(_lesson_panels(lesson) if lesson else _excerpt_panels(best), path)
+    log.info("drew %s", path)
+
+
+def _lesson_panels(lesson: "list[Progress]") -> "list[Panel]":
+    """Return what was learnt from and what was said of it, window after window."""
+    from trainer.figure import Panel
+
+    target = np.concatenate([progress.window.targets[:, 0, 0] for progress in lesson])
+    said = np.concatenate([progress.estimates[:, 0, 0] for progress in lesson])
+    return [Panel(f"cos as it is learnt: {len(lesson)} updates", target, said)]
+
+
+def _excerpt_panels(model: "Model") -> "list[Panel]":
+    """Return what a model says of held-out signals."""
+    from trainer.figure import Panel
+    from trainer.network import predict
+    from trainer.offline import validation_signals
+
+    signals = validation_signals()
+    heard, targets = signals.inputs[:EXCERPT_SAMPLES, :EXCERPTS], signals.targets[:EXCERPT_SAMPLES, :EXCERPTS]
+    said, _ = predict(model, heard)
+    return [Panel(f"cos of held-out signal {k}", targets[:, k, 0], said[:, k, 0]) for k in range(EXCERPTS)]

@@ -1,0 +1,41 @@
+"""What a status body says, read as a claim: any key may be missing, of any type and of any size."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MAX_TEXT = 32
+
+
+def number(body: Mapping[str, Any], key: str) -> float | None:
+    """Return a finite number, or None."""
+    value = body.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def count(body: Mapping[str, Any], key: str) -> int | None:
+    """Return a whole number from 0 on, or None."""
+    value = number(body, key)
+    return int(value) if value is not None and value >= 0 else None
+
+
+def text(body: Mapping[str, Any], key: str) -> str | None:
+    """Return a short text that can do no harm on a terminal, or None."""
+    value = body.get(key)
+    return printable(value) if isinstance(value, str) else None
+
+
+def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    """Return an object within the body, or None."""
+    value = body.get(key)
+    return value if isinstance(value, Mapping) else None
+
+
+def printable(value: str) -> str:
+    """Return `value` cut short, with a question mark for each letter that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in value[:MAX_TEXT])

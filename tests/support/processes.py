@@ -1,0 +1,100 @@
+"""The real commands as processes."""
+
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE_S = 60.0  # bounds a hang; nothing is ever waited for this long unless it is broken
+
+
+class Command:
+    """One running `sincos` command."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "predictor", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def says(self, pattern: str) -> str:
+        """Wait for a line on standard error that matches, and return it."""
+        while True:
+            line = self._lines.get(timeout=PATIENCE_S)
+            if line is None:
+                raise AssertionError(f"ended without saying {pattern!r}; it said {self.log}")
+            self.log.append(line)
+            if re.search(pattern, line):
+                return line
+
+    def ends(self) -> str:
+        """Wait until it ends by itself; return its standard output."""
+        assert self.process.stdout is not None
+        output = self.process.stdout.read()
+        self.process.wait(PATIENCE_S)
+        self._collect()
+        return output
+
+    def stop(self, number: int = signal.SIGTERM, within_s: float = 2.0) -> int:
+        """Send a signal, and return the exit code; fails if that takes longer than it may."""
+        self.process.send_signal(number)
+        self.process.wait(within_s)
+        self._collect()
+        return self.process.returncode
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+    def _collect(self) -> None:
+        self._reader.join(PATIENCE_S)
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is not None:
+                self.log.append(line)
+
+
+@contextmanager
+def commands() -> Iterator["Starter"]:
+    """Start commands that are all gone afterwards."""
+    starter = Starter()
+    try:
+        yield starter
+    finally:
+        for command in starter.started:
+            command.close()
+
+
+class Starter:
+    """Starts commands and remembers them."""
+
+    def __init__(self) -> None:
+        self.started: list[Command] = []
+
+    def __call__(self, *arguments: object) -> Command:
+        command = Command(*map(str, arguments))
+        self.started.append(command)
+        return command

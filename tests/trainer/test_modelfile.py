@@ -1,0 +1,186 @@
+"""Model files: the round trip, and every way in which a file can be wrong."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save, save_file
+
+from streamer.errors import FileError
+from trainer.model import GATES, Model, ModelConfig, new_model
+from trainer.modelfile import SHIPPED, load_model, save_model
+
+CONFIG = {"cell": "rnn", "hidden": 3, "layers": 1, "fields": ["cos"], "level_samples": 0}
+WEIGHTS = dict(new_model(ModelConfig("rnn", 3, 1, ("cos",)), seed=0).weights)
+
+
+def metadata(**changes: object) -> dict[str, str]:
+    return {"format": "sincos-model-1", "config": json.dumps(CONFIG | changes), "provenance": "{}"}
+
+
+GOOD_BYTES = save(WEIGHTS, metadata())
+
+
+@contextmanager
+def file_of(content: bytes) -> Iterator[str]:
+    # Not tmp_path: hypothesis calls a test many times with one of those.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        path.write_bytes(content)
+        yield str(path)
+
+
+def refused(content: bytes) -> str:
+    with file_of(content) as path, pytest.raises(FileError) as caught:
+        load_model(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_round_trip(cell: str, tmp_path: Path) -> None:
+    config = ModelConfig(cell, 5, 2, ("cos",), level_samples=12.5)
+    model = Model("any", config, new_model(config, seed=3).weights, {"recipe": "general", "seed": "3"})
+    path = tmp_path / "mine.safetensors"
+    save_model(model, path)
+    loaded = load_model(str(path))
+    assert loaded.name == "mine"
+    assert loaded.config == config
+    assert loaded.provenance == model.provenance
+    assert loaded.weights.keys() == model.weights.keys()
+    assert all(np.array_equal(loaded.weights[name], model.weights[name]) for name in model.weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def test_the_good_bytes_are_good() -> None:
+    with file_of(GOOD_BYTES) as path:
+        assert load_model(path).config == ModelConfig("rnn", 3, 1, ("cos",))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_say_how_they_came_to_be(name: str) -> None:
+    model = load_model(name)
+    assert model.name == name
+    assert model.provenance["command"].startswith("sincos train --recipe ")
+    assert {"recipe", "seed", "updates", "loss", "torch"} <= model.provenance.keys()
+
+
+@settings(max_examples=150, deadline=None)
+@given(length=st.integers(0, len(GOOD_BYTES) - 1))
+def test_truncated_files_are_refused(length: int) -> None:
+    assert "model.safetensors" in refused(GOOD_BYTES[:length])
+
+
+@settings(max_examples=300, deadline=None)
+@given(content=st.binary(max_size=200))
+def test_foreign_files_are_refused(content: bytes) -> None:
+    refused(content)
+
+
+@settings(max_examples=400, deadline=None)
+@given(place=st.integers(0, len(GOOD_BYTES) - 1), value=st.integers(0, 255))
+def test_a_damaged_file_is_a_model_or_refused(place: int, value: int) -> None:
+    content = bytearray(GOOD_BYTES)
+    content[place] = value
+    with file_of(bytes(content)) as path:
+        try:
+            model = load_model(path)
+        except FileError:
+            return
+    assert {name: weight.shape for name, weight in model.weights.items()} == model.config.weight_shapes()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(key=st.sampled_from(list(CONFIG)), value=JSON)
+def test_a_configuration_that_lies_is_refused(key: str, value: object) -> None:
+    with file_of(save(WEIGHTS, metadata(**{key: value}))) as path:
+        try:
+            config = load_model(path).config
+        except FileError:
+            return
+    # Only the level can change without the weights changing shape.
+    assert config.weight_shapes() == {name: weight.shape for name, weight in WEIGHTS.items()}
+    assert key == "level_samples" or value == CONFIG[key]
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes=st.dictionaries(st.sampled_from(["format", "config", "provenance"]), st.text(max_size=20)))
+def test_metadata_that_is_nonsense_is_refused(changes: dict[str, str]) -> None:
+    for key in changes:
+        content = save(WEIGHTS, metadata() | {key: changes[key]})
+        with file_of(content) as path:
+            try:
+                load_model(path)
+            except FileError:
+                continue
+        assert key == "provenance"
+        assert isinstance(json.loads(changes[key]), dict)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (save(WEIGHTS), "format must be"),
+        (save(WEIGHTS, metadata() | {"format": "sincos-model-2"}), "sincos-model-2"),
+        (save(WEIGHTS, metadata() | {"config": "[]"}), "config is not a JSON object"),
+        (save(WEIGHTS, metadata() | {"config": "[" * 100_000}), "config is not a JSON object"),
+        (save(WEIGHTS, metadata() | {"provenance": "7"}), "provenance is not a JSON object"),
+        (save(WEIGHTS, metadata(hidden=True)), "whole numbers"),
+        (save(WEIGHTS, metadata(hidden=10**9)), "hidden: must be"),
+        (save(WEIGHTS, metadata(cell=["rnn"])), "cell"),
+        (save(WEIGHTS, metadata(cell="gru")), "weights: "),
+        (save(WEIGHTS, metadata(layers=2)), "do not fit"),
+        (save({**WEIGHTS, "extra": np.zeros(1, np.float32)}, metadata()), "do not fit"),
+        (save({**WEIGHTS, "head.bias": np.zeros(1, np.float64)}, metadata()), "float32"),
+        (save({**WEIGHTS, "head.bias": np.full(1, np.inf, np.float32)}, metadata()), "not finite"),
+    ],
+)
+def test_the_reason_is_said(content: bytes, reason: str) -> None:
+    assert reason in refused(content)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "", ".", "/", "a\0b", "x" * 5000, "folder/none.safetensors"])
+def test_what_is_no_file_is_refused(name: str) -> None:
+    with pytest.raises(FileError):
+        load_model(name)
+
+
+def test_other_kinds_of_numbers_are_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file as save_torch_file
+
+    path = tmp_path / "model.safetensors"
+    tensors = {name: torch.from_numpy(weight).to(torch.bfloat16) for name, weight in WEIGHTS.items()}
+    save_torch_file(tensors, path, metadata())
+    with pytest.raises(FileError):
+        load_model(str(path))
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(WEIGHTS, path, metadata())
+    os.truncate(path, 2**30)
+    with pytest.raises(FileError, match="larger than"):
+        load_model(str(path))
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    model = new_model(ModelConfig("rnn", 3), seed=0)
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / "none" / "model.safetensors"):
+        with pytest.raises(FileError, match="cannot write"):
+            save_model(model, path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
