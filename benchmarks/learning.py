@@ -23,9 +23,7 @@ def errors(predict: Sequence[str], samples: int, rate: str) -> NDArray[np.float6
             "listen", ["--joined", "--count", str(samples), "--source", source, "--predictor", predictor]
         )
         run.processes.start("predict", ["--source", source, "--bind", predictor, "--wait", *predict])
-        run.processes.start(
-            "source", ["--bind", source, "--count", str(samples), "--rate", rate, "--wait", "2"]
-        )
+        run.processes.start("source", ["--bind", source, "--count", str(samples), "--rate", rate, "--wait", "2"])
         listen.wait()
         lines = [line for line in (run.folder / "listen.log").read_text().splitlines() if line.startswith("{")]
     told = [json.loads(line) for line in lines]

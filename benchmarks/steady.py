@@ -17,20 +17,17 @@ def measure(seconds: int, predict: list[str]) -> dict[str, object]:
     count = seconds * RATE_HZ
     sequence: list[int] = []
     lag_ms: list[float] = []
-    with pipeline() as run:
-        with Transport(connect=[run.predictor], topics=[wire.topic(Kind.ESTIMATE)]) as ear:
-            run.processes.start(
-                "predict", ["--source", run.source, "--bind", run.predictor, "--wait", *predict]
-            )
-            run.processes.start(
-                "source", ["--bind", run.source, "--count", str(count), "--rate", str(RATE_HZ), "--wait"]
-            )
-            while (not sequence or sequence[-1] < count - 1) and ear.wait(30_000):
-                now_ns = time.time_ns()
-                for message in ear.receive():
-                    if isinstance(message, Chunk):
-                        sequence.append(message.seq)
-                        lag_ms.append((now_ns - message.time_ns) / 1e6)
+    with pipeline() as run, Transport(connect=[run.predictor], topics=[wire.topic(Kind.ESTIMATE)]) as ear:
+        run.processes.start("predict", ["--source", run.source, "--bind", run.predictor, "--wait", *predict])
+        run.processes.start(
+            "source", ["--bind", run.source, "--count", str(count), "--rate", str(RATE_HZ), "--wait"]
+        )
+        while (not sequence or sequence[-1] < count - 1) and ear.wait(30_000):
+            now_ns = time.time_ns()
+            for message in ear.receive():
+                if isinstance(message, Chunk):
+                    sequence.append(message.seq)
+                    lag_ms.append((now_ns - message.time_ns) / 1e6)
     return {
         "predict": " ".join(predict),
         "samples": count,

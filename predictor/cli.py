@@ -1,7 +1,9 @@
 """The command line: `sincos COMMAND`. Imports click alone; a command's module comes in when it runs."""
 
 import importlib
+import os
 import sys
+from typing import Any
 
 import click
 
@@ -29,6 +31,16 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"predictor.commands.{name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has what it wanted (`| head`). Without this the interpreter complains at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return result
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer import level
+from trainer.level import divide_out
 from trainer.model import ModelConfig, Weights
 
 HALF = np.float32(0.5)
@@ -53,15 +53,12 @@ class Engine:
         state : float32 array, shape (rows, channels)
         """
         config = self.config
-        pipeline = self._pipeline(inputs.shape[1])
-        after = np.empty_like(state)
         rows = config.level_rows
+        after = np.empty_like(state)
+        scaled, levels, after[:rows] = divide_out(config, inputs, state)
+        outputs = self._pipeline(inputs.shape[1]).run(scaled, state[rows:], after[rows:], self._fused, self._head)
         if rows:
-            levels, after[:rows] = level.follow(inputs, state[:rows], config.level_samples)
-            outputs = pipeline.run(inputs / levels, state[rows:], after[rows:], self._fused, self._head)
             outputs *= levels[:, None, :]
-        else:
-            outputs = pipeline.run(inputs, state, after, self._fused, self._head)
         return outputs.transpose(0, 2, 1), after
 
     def _pipeline(self, channels: int) -> "_Pipeline":

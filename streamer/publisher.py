@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import Effect, Finish, Say, Send
@@ -58,8 +56,8 @@ class SourceConfig:
             raise UsageError(f"stream: must match {wire.STREAM_NAME.pattern}, got {self.stream!r}")
         for name, least in (("chunk", 1), ("count", 0), ("target_delay_samples", 0), ("wait_for", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name}: must be at least {least}, got {value}")
+            if value is not None and not least <= value < wire.MAX_SEQ:
+                raise UsageError(f"{name}: must be at least {least} and below 2^63, got {value}")
 
 
 class Publisher:
@@ -79,18 +77,17 @@ class Publisher:
     """
 
     def __init__(self, config: SourceConfig, signal: Signal, run: int) -> None:
-        widest = 4 * config.chunk * signal.channels * len(FIELDS)
-        if signal.channels > wire.MAX_CHANNELS or widest > wire.MAX_PAYLOAD_BYTES:
+        self._most_samples = wire.MAX_PAYLOAD_BYTES // (4 * signal.channels * len(FIELDS))
+        if config.chunk > self._most_samples:
             raise UsageError(
-                f"chunk, channels: at most {wire.MAX_CHANNELS} channels and {wire.MAX_PAYLOAD_BYTES} bytes a "
-                f"message, got {signal.channels} channels and {widest} bytes"
+                f"chunk: a message of {signal.channels} channels holds at most {self._most_samples} samples, "
+                f"got {config.chunk}"
             )
         self._config = config
         self._signal = signal
         self._run = run
         self._next_seq = 0
         self._next_target = 0
-        self._held_targets: list[FloatArray] = []
         self._pacer: Pacer | None = None
         self._next_info_ns = 0
         self._listeners = 0
@@ -106,7 +103,8 @@ class Publisher:
                 continue
             asked |= message.active and self._info_topic.startswith(message.prefix)
             if self._input_topic.startswith(message.prefix):
-                self._listeners += 1 if message.active else -1
+                # Never below none: a peer may give up what it never asked for.
+                self._listeners = max(0, self._listeners + (1 if message.active else -1))
         if asked:
             yield Send(self._info(now))
         if self._pacer is None:
@@ -141,8 +139,8 @@ class Publisher:
 
     def stop(self, now: Instant) -> Iterator[Effect]:
         """Say the targets still held back, that the run has ended, and how well it was paced."""
-        if self._config.targets:
-            yield from self._say_targets(now, up_to=self._next_seq)
+        if self._config.targets and self._pacer is not None:
+            yield from self._say_targets(self._pacer, now, up_to=self._next_seq)
         yield Send(self._info(now, ended=True))
         yield Say(self._summary())
 
@@ -165,18 +163,20 @@ class Publisher:
         inputs, targets = self._signal.samples(seq, count)
         self._next_seq += count
         yield Send(self._chunk(Kind.INPUT, seq, inputs, pacer, now))
-        if self._config.targets:
-            self._held_targets.append(targets)
-            yield from self._say_targets(now, up_to=self._next_seq - self._config.target_delay_samples)
-
-    def _say_targets(self, now: Instant, up_to: int) -> Iterator[Effect]:
-        count = up_to - self._next_target
-        if count <= 0 or self._pacer is None:
+        if not self._config.targets:
             return
-        held = np.concatenate(self._held_targets)
-        self._held_targets = [held[count:]] if len(held) > count else []
-        yield Send(self._chunk(Kind.TARGET, self._next_target, held[:count], self._pacer, now))
-        self._next_target = up_to
+        if self._config.target_delay_samples:
+            yield from self._say_targets(pacer, now, up_to=self._next_seq - self._config.target_delay_samples)
+        else:
+            self._next_target = self._next_seq
+            yield Send(self._chunk(Kind.TARGET, seq, targets, pacer, now))
+
+    def _say_targets(self, pacer: Pacer, now: Instant, up_to: int) -> Iterator[Effect]:
+        """Say late targets: asked of the signal again, so that none need be held however late they are."""
+        while self._next_target < up_to:
+            seq, count = self._next_target, min(up_to - self._next_target, self._most_samples)
+            self._next_target += count
+            yield Send(self._chunk(Kind.TARGET, seq, self._signal.samples(seq, count)[1], pacer, now))
 
     def _chunk(self, kind: Kind, seq: int, values: FloatArray, pacer: Pacer, now: Instant) -> Chunk:
         stamp_ns = pacer.stamp_ns(seq) if self._config.paced else now.wall_ns
@@ -198,7 +198,8 @@ class Publisher:
 
     def _summary(self) -> str:
         text = f"stream {self._config.stream}: published {self._next_seq} samples of run {self._run:016x}"
-        if self.lateness.largest is None:
+        p50_s, p99_s = self.lateness.quantile(0.5), self.lateness.quantile(0.99)
+        worst_s = self.lateness.largest
+        if p50_s is None or p99_s is None or worst_s is None:
             return text
-        p50, p99 = self.lateness.quantile(0.5), self.lateness.quantile(0.99)
-        return f"{text}; late by p50 {p50 * 1e3:.2f}, p99 {p99 * 1e3:.2f}, max {self.lateness.largest * 1e3:.2f} ms"
+        return f"{text}; late by p50 {p50_s * 1e3:.2f}, p99 {p99_s * 1e3:.2f}, max {worst_s * 1e3:.2f} ms"

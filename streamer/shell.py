@@ -1,7 +1,6 @@
 """The IO shell every command runs in: wait, drain, feed the core, perform its effects. Decides nothing."""
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -34,7 +33,8 @@ class StopSignal:
 
     def __enter__(self) -> Self:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = signal.SIGINT, signal.SIGTERM
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
     def __exit__(
@@ -88,15 +88,20 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None
 
 def _perform(effects: Iterable[Effect], transport: Transport) -> bool:
     """Perform effects in order; return whether the core has finished."""
-    finished = False
-    for effect in effects:
-        match effect:
-            case Send(message):
-                transport.send(message)
-            case Print(line):
-                sys.stdout.write(line + "\n")
-            case Say(text, level):
-                log.log(level, text)
-            case Finish():
-                finished = True
+    finished = printed = False
+    try:
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    transport.send(message)
+                case Print(line):
+                    sys.stdout.write(line + "\n")
+                    printed = True
+                case Say(text, level):
+                    log.log(level, text)
+                case Finish():
+                    finished = True
+    finally:
+        if printed:  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
+            sys.stdout.flush()
     return finished

@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from streamer.errors import UsageError
+from streamer import wire
 from streamer.messages import FloatArray
-from streamer.waveforms import Float64Array, Oscillation
+from streamer.waveforms import LARGEST_VALUE, Float64Array, Oscillation, check_range
 
-_NOISE_BLOCK = 1024  # samples made from one counter of the generator
+_NOISE_BLOCK = 1024  # values made from one counter of the generator, at most one sample's if those are more
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,11 @@ class Signal:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
-            raise UsageError(f"rate_hz: must be finite and above 0, got {self.rate_hz}")
-        if self.channels < 1:
-            raise UsageError(f"channels: must be at least 1, got {self.channels}")
-        if not np.isfinite(self.offset):
-            raise UsageError(f"offset: must be finite, got {self.offset}")
-        if not (np.isfinite(self.noise) and self.noise >= 0):
-            raise UsageError(f"noise: must be finite and not negative, got {self.noise}")
-        if self.seed < 0:
-            raise UsageError(f"seed: must not be negative, got {self.seed}")
+        check_range("rate_hz", self.rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+        check_range("channels", self.channels, 1, wire.MAX_CHANNELS)
+        check_range("offset", self.offset, -LARGEST_VALUE, LARGEST_VALUE)
+        check_range("noise", self.noise, 0, LARGEST_VALUE)
+        check_range("seed", self.seed, 0, 2**64 - 1)
 
     def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
         """Return inputs [count, channels, 1] and targets [count, channels, 2] (cos, sin) from `seq` on."""
@@ -69,15 +64,19 @@ class Signal:
 
     def _noise(self, seq: int, count: int) -> Float64Array:
         """White noise [count, channels]."""
-        first = seq // _NOISE_BLOCK
-        last = (seq + count - 1) // _NOISE_BLOCK
+        size = _noise_block_samples(self.channels)
+        first, last = seq // size, (seq + count - 1) // size
         blocks = [_noise_block(self.seed, block, self.channels) for block in range(first, last + 1)]
-        start = seq - first * _NOISE_BLOCK
+        start = seq - first * size
         return np.concatenate(blocks)[start : start + count]
+
+
+def _noise_block_samples(channels: int) -> int:
+    return max(1, _NOISE_BLOCK // channels)
 
 
 @lru_cache(maxsize=4)  # one-sample requests would otherwise make each block anew for every sample
 def _noise_block(seed: int, block: int, channels: int) -> Float64Array:
-    """Samples [1024, channels] of block `block`: a counter-based generator makes noise a function of the index."""
+    """Samples [size, channels]: a counter-based generator makes noise a function of the index."""
     generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
-    return generator.standard_normal((_NOISE_BLOCK, channels))
+    return generator.standard_normal((_noise_block_samples(channels), channels))

@@ -155,7 +155,8 @@ class Transport:
 
         What `watch` holds hurries: before, by being readable, or meanwhile, by a signal.
         """
-        if self._pub is not None and self._watched.sockets and self._watched.poll(0):
+        hurried = self._watched.sockets and self._watched.poll(0)
+        if hurried and self._pub is not None and not self._pub.closed:
             self._pub.setsockopt(zmq.LINGER, LINGER_MS)
         self._context.destroy()
 

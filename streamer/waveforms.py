@@ -18,6 +18,13 @@ Float64Array = NDArray[np.float64]
 HARMONICS = (1.0, 0.2, 0.1)  # relative amplitudes of the fundamental, 2nd and 3rd partial
 MODULATION_DEPTH = 0.5
 JUMP_CYCLES = 0.25
+LARGEST_VALUE = 1e30  # of an amplitude or offset: far inside float32, whatever is added or multiplied
+
+
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Raise UsageError unless `value` is a number from `least` to `most`."""
+    if not least <= value <= most:
+        raise UsageError(f"{name}: must be {least:g} to {most:g}, got {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +62,20 @@ class Oscillation:
     def __post_init__(self) -> None:
         if self.waveform not in WAVEFORMS:
             raise UsageError(f"waveform: must be one of {', '.join(WAVEFORMS)}, got {self.waveform!r}")
-        for name in ("frequency_hz", "other_hz", "amplitude"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise UsageError(f"{name}: must be finite and not negative, got {value}")
-        if not (np.isfinite(self.every_s) and self.every_s > 0):
-            raise UsageError(f"every_s: must be finite and above 0, got {self.every_s}")
-        if not np.isfinite(self.phase_deg):
-            raise UsageError(f"phase_deg: must be finite, got {self.phase_deg}")
+        check_range("frequency_hz", self.frequency_hz, 0, 1e9)
+        check_range("to_frequency_hz", self.other_hz, 0, 2e9)
+        check_range("amplitude", self.amplitude, 0, LARGEST_VALUE)
+        check_range("every_s", self.every_s, 1e-6, 1e9)
+        check_range("phase_deg", self.phase_deg, -1e9, 1e9)
 
     @property
     def other_hz(self) -> float:
         """The frequency `chirp` and `step` go to."""
         return 2 * self.frequency_hz if self.to_frequency_hz is None else self.to_frequency_hz
 
-    def at(self, time_s: Float64Array, shift_cycles: Float64Array | float = 0.0) -> tuple[Float64Array, Float64Array]:
+    def at(
+        self, time_s: Float64Array, shift_cycles: Float64Array | float = 0.0
+    ) -> tuple[Float64Array, Float64Array]:
         """Return the in-phase (sin) and quadrature (cos) components.
 
         Parameters
@@ -119,7 +125,7 @@ def _jump(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float6
 
 
 def _am(wave: Oscillation, time_s: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Swing the amplitude by 50 %; the quadrature is exact by Bedrosian's theorem while 1/every_s < frequency."""
+    """Swing the amplitude by 50 %; exact by Bedrosian's theorem while 1/every_s is below the frequency."""
     swing = np.sin(2 * np.pi * np.mod(time_s / wave.every_s, 1.0))
     return wave.frequency_hz * time_s, 1 + MODULATION_DEPTH * swing
 

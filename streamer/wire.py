@@ -22,6 +22,10 @@ MAX_JSON_BYTES = 2**20  # 65,536 channel labels of 13 letters
 MAX_CHANNELS = 65_536
 MAX_FIELDS = 16
 MAX_SEQ = 2**63  # leaves room for seq + samples in a signed 64-bit integer
+MAX_TIME_NS = 2**63 - 1  # the year 2262
+MIN_RATE_HZ, MAX_RATE_HZ = 1e-6, 1e9
+MAX_JSON_DEPTH = 16
+MAX_LABEL_LETTERS = 64
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
@@ -49,10 +53,8 @@ def encode(message: Message) -> list[bytes]:
         return [topic(message.kind, message.stream), header, payload]
     kind = Kind.INFO if isinstance(message, Info) else Kind.STATUS
     rate_hz = message.rate_hz if isinstance(message, Info) else 0.0
-    body = _info_body(message) if isinstance(message, Info) else message.body
-    header = HEADER.pack(
-        MAGIC, VERSION, kind, 0, 0, 0, message.run, message.next_seq, message.time_ns, rate_hz, 0
-    )
+    body = info_body(message) if isinstance(message, Info) else message.body
+    header = HEADER.pack(MAGIC, VERSION, kind, 0, 0, 0, message.run, message.next_seq, message.time_ns, rate_hz, 0)
     payload = json.dumps(body, allow_nan=False).encode()
     return [f"{kind.word}/{message.stream}/".encode(), header, payload]
 
@@ -84,13 +86,15 @@ def decode(parts: Sequence[bytes]) -> Message:
         raise WireError(f"kind: must be 1 to {max(_KINDS)}, got {kind_byte}")
     stream = _stream_of(name, kind)
     if seq + samples > MAX_SEQ:
-        raise WireError(f"seq: must stay below 2^63, got {seq}")
-    if not (math.isfinite(rate_hz) and rate_hz >= 0):
-        raise WireError(f"rate_hz: must be finite and not negative, got {rate_hz}")
+        raise WireError(f"seq: must stay below 2^63, got {seq} with {samples} samples")
+    _check_times(time_ns, rate_hz, samples)
     if kind in _CHUNKS:
         _check_shape(kind, samples, channels, fields, len(payload))
         values = np.frombuffer(payload, dtype="<f4").reshape(samples, channels, fields)
         return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version)
+    if samples or channels or fields:
+        shape = samples, channels, fields
+        raise WireError(f"samples, channels, fields: must be 0 in {kind.word}, got {shape}")
     body = _json_object(payload)
     if kind is Kind.INFO:
         return _info(stream, run, seq, time_ns, rate_hz, body)
@@ -105,6 +109,14 @@ def _stream_of(name: bytes, kind: Kind) -> str:
     if not STREAM_NAME.fullmatch(stream) and not (kind is Kind.STATUS and stream == ""):
         raise WireError(f"stream: must match {STREAM_NAME.pattern}, got {stream!r}")
     return stream
+
+
+def _check_times(time_ns: int, rate_hz: float, samples: int) -> None:
+    if not (rate_hz == 0 or MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+        raise WireError(f"rate_hz: must be 0 (not known) or {MIN_RATE_HZ} to {MAX_RATE_HZ}, got {rate_hz}")
+    length_ns = int(samples * 1e9 / rate_hz) if rate_hz else 0
+    if time_ns < 0 or time_ns + length_ns > MAX_TIME_NS:
+        raise WireError(f"time_ns: every sample's must be 0 to 2^63 - 1, got {time_ns} for {samples} samples")
 
 
 def _check_shape(kind: Kind, samples: int, channels: int, fields: int, payload_bytes: int) -> None:
@@ -127,15 +139,37 @@ def _json_object(payload: bytes) -> dict[str, Any]:
     if len(payload) > MAX_JSON_BYTES:
         raise WireError(f"payload: JSON of at most {MAX_JSON_BYTES} bytes, got {len(payload)}")
     try:
-        body = json.loads(payload)
+        body = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise WireError(f"payload: not JSON: {error}") from None
+        raise WireError(f"payload: not JSON in UTF-8: {str(error)[:80]}") from None
     if not isinstance(body, dict):
         raise WireError(f"payload: must be a JSON object, got {type(body).__name__}")
+    _check_json(body, MAX_JSON_DEPTH)
     return body
 
 
-def _info_body(info: Info) -> dict[str, Any]:
+def _check_json(value: Any, depth: int) -> None:
+    """Refuse what Python's parser lets through but a terminal, a float or the next JSON reader would not."""
+    if depth == 0:
+        raise WireError(f"payload: JSON nested deeper than {MAX_JSON_DEPTH}")
+    match value:
+        case str() if not value.isprintable():
+            raise WireError(f"payload: JSON strings must be printable, got {ascii(value)[:80]}")
+        case float() if not math.isfinite(value):
+            raise WireError(f"payload: JSON numbers must be finite, got {value}")
+        case int() if not -(2**64) < value < 2**64:
+            raise WireError("payload: JSON integers must fit in 64 bits and a sign")
+        case dict():
+            for key, item in value.items():
+                _check_json(key, depth)
+                _check_json(item, depth - 1)
+        case list():
+            for item in value:
+                _check_json(item, depth - 1)
+
+
+def info_body(info: Info) -> dict[str, Any]:
+    """Return what the payload of an info says, as JSON would have it."""
     return {
         "stream": info.stream,
         "run": f"{info.run:016x}",
@@ -150,7 +184,7 @@ def _info_body(info: Info) -> dict[str, Any]:
 
 
 def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, body: dict[str, Any]) -> Info:
-    # Only the header decides what the body repeats (stream, run, next_seq, rate_hz); unknown keys are allowed.
+    # The header decides what the body repeats (stream, run, next_seq, rate_hz); unknown keys are allowed.
     channels, target_fields = _labels(body, "channels"), _labels(body, "target_fields")
     if not 1 <= len(channels) <= MAX_CHANNELS:
         raise WireError(f"channels: must be 1 to {MAX_CHANNELS} labels, got {len(channels)}")
@@ -163,13 +197,15 @@ def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, bo
     if type(ended) is not bool:
         raise WireError(f"ended: must be true or false, got {ended!r}")
     late = body.get("lateness_p99_s")
-    if late is not None and not (type(late) in (int, float) and math.isfinite(late)):
+    if late is not None and type(late) not in (int, float):
         raise WireError(f"lateness_p99_s: must be a finite number or null, got {late!r}")
     return Info(stream, run, next_seq, time_ns, rate_hz, channels, target_fields, delay, ended, late)
 
 
 def _labels(body: dict[str, Any], key: str) -> tuple[str, ...]:
     labels = body.get(key, [])
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise WireError(f"{key}: must be a list of strings, got {str(labels)[:80]}")
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) and len(label) <= MAX_LABEL_LETTERS for label in labels
+    ):
+        raise WireError(f"{key}: must be a list of strings of at most {MAX_LABEL_LETTERS} letters")
     return tuple(labels)

@@ -8,6 +8,7 @@ overflow nor vanish where the input is still a normal float32.
 import numpy as np
 
 from streamer.messages import FloatArray
+from trainer.model import ModelConfig
 
 FLOOR = np.float32(1e-30)  # of the level: silence divided by it stays silence
 
@@ -37,6 +38,30 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
     for average in averages:
         average += keep * before
         before = average
-    levels: FloatArray = averages[:, 0] / averages[:, 1]
+    levels: FloatArray = np.divide(averages[:, 0], averages[:, 1], dtype=np.float32)
     np.maximum(levels, FLOOR, out=levels)
     return levels, before.copy()
+
+
+def divide_out(
+    config: ModelConfig, inputs: FloatArray, state: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Divide inputs by their running level, if the model has one.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    inputs : float32 array, shape (samples, channels)
+    state : float32 array, shape (rows, channels)
+        A whole state as the engine keeps it, or its first rows.
+
+    Returns
+    -------
+    inputs : divided by their level
+    levels : float32 array of the same shape; ones for a model without
+    rows : the level's rows of the new state
+    """
+    if not config.level_samples:
+        return inputs, np.ones_like(inputs), state[:0]
+    levels, rows = follow(inputs, state[: config.level_rows], config.level_samples)
+    return inputs / levels, levels, rows

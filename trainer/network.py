@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from streamer.messages import FloatArray
-from trainer import level
+from trainer.level import divide_out
 from trainer.model import Model, ModelConfig, Weights
 
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -71,29 +71,6 @@ def network_of(model: Model) -> Network:
     return network
 
 
-def levelled(
-    config: ModelConfig, inputs: FloatArray, state: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Divide inputs by their running level.
-
-    Parameters
-    ----------
-    inputs : float32 array, shape (samples, channels)
-    state : float32 array, shape (rows, channels)
-        A whole state as the engine keeps it.
-
-    Returns
-    -------
-    inputs : divided by their level
-    levels : float32 array of the same shape; ones for a model without
-    rows : the level's rows of the new state
-    """
-    if not config.level_samples:
-        return inputs, np.ones_like(inputs), state[:0]
-    levels, rows = level.follow(inputs, state[: config.level_rows], config.level_samples)
-    return inputs / levels, levels, rows
-
-
 def hidden_of(config: ModelConfig, state: FloatArray) -> HiddenState:
     """Return the torch hidden state inside a state [rows, channels] of the engine."""
     rows = state[config.level_rows :].reshape(config.layers, -1, config.hidden, state.shape[1])
@@ -124,7 +101,7 @@ def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -
     config = model.config
     if state is None:
         state = model.initial_state(inputs.shape[1])
-    scaled, levels, level_rows = levelled(config, inputs, state)
+    scaled, levels, level_rows = divide_out(config, inputs, state)
     with torch.no_grad():
         outputs, hidden = network_of(model)(torch.from_numpy(scaled.T[..., None].copy()), hidden_of(config, state))
     estimates = outputs.numpy().transpose(1, 0, 2) * levels[..., None]

@@ -14,8 +14,9 @@ from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from trainer import examples
 from trainer.labels import Window
+from trainer.level import divide_out
 from trainer.model import Model, ModelConfig
-from trainer.network import HiddenState, Network, levelled
+from trainer.network import HiddenState, Network
 
 MAX_UPDATES = 10_000_000
 WARM_UP_UPDATES = 50  # Adam's first steps have the full learning rate whatever the gradient
@@ -286,7 +287,7 @@ class _Pupil:
         self, inputs: FloatArray, level: FloatArray, hidden: HiddenState
     ) -> tuple[Tensor, FloatArray, HiddenState]:
         """Return estimates [channels, samples, fields] in the signal's unit, and what comes after them."""
-        inputs, levels, level = levelled(self._config.model, inputs, level)
+        inputs, levels, level = divide_out(self._config.model, inputs, level)
         outputs, hidden = self._network(_channels_first(inputs), hidden)
         return outputs * _channels_first(levels), level, hidden
 

@@ -1,20 +1,20 @@
 """Truncated back-propagation through time on a live stream.
 
 Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
-trajectories", 1990: every `stride` samples, the gradient of the last `window` samples' loss.
+trajectories", 1990: every `stride` samples, the gradient of the last `window` samples' loss. Knows no torch.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
+from trainer.adam import Adam
+from trainer.bptt import Bptt, Parameters
 from trainer.labels import Window
+from trainer.level import divide_out
 from trainer.model import Model, Weights
-from trainer.network import HiddenState, hidden_of, levelled, network_of, state_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
@@ -79,18 +79,12 @@ class OnlineLearner:
         self.config = config
         self.loss: float | None = None
         self.skipped = 0
-        self._model = model
-        self._network = network_of(model)
-        self._parameters = list(self._network.parameters())
+        self._model = model.config
+        self._parameters = Parameters(model.config, model.weights)
+        self._gradient = Parameters(model.config)
+        self._bptt = Bptt(model.config, self._parameters.named)
+        self._adam = Adam(self._parameters.vector.size, config.learning_rate)
         self._state = model.initial_state(1)
-        self._new_optimizer()
-
-    def _new_optimizer(self) -> None:
-        # amsgrad (Reddi et al. 2018): once the loss is small, plain Adam forgets how large gradients can be and
-        # leaps; measured, it halves the worst bump after convergence. foreach=False: faster for few small tensors.
-        self._optimizer = torch.optim.Adam(
-            self._parameters, lr=self.config.learning_rate, amsgrad=True, foreach=False
-        )
 
     def restart(self, state: FloatArray) -> None:
         """Go on from a hidden state [rows, channels], after a new run or a gap."""
@@ -99,65 +93,55 @@ class OnlineLearner:
     def learn(self, window: Window) -> Weights | None:
         """Make one update and return the new weights, or None if this window taught nothing.
 
-        The hidden state is carried, detached, to the sample `stride_samples` after the window's first.
+        The hidden state is carried to the sample `stride_samples` after the window's first; no gradient flows
+        back through it.
         """
-        outputs, levels = self._forward(window.inputs)
-        loss = self._loss(outputs, levels, window.targets)
-        if loss is None or not torch.isfinite(loss):
+        with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is found below
+            outputs, levels = self._forward(window.inputs)
+            loss, d_outputs = self._loss(outputs, levels, window.targets)
+            self._bptt.backward(d_outputs, self._gradient.named)
+            learnt = np.isfinite(loss) and self._step()
+        if not learnt:
             self.skipped += 1
             return None
-        before = nn.utils.parameters_to_vector(self._parameters).detach()
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm, foreach=False)
-        if not torch.isfinite(norm):
-            self.skipped += 1
-            return None
-        self._optimizer.step()
-        if not torch.isfinite(nn.utils.parameters_to_vector(self._parameters)).all():
-            nn.utils.vector_to_parameters(before, self._parameters)
-            self._new_optimizer()  # its moments are not finite either
-            self.skipped += 1
-            return None
-        self.loss = loss.item()
-        return self._network.weights()
+        self.loss = loss
+        return {name: value.copy() for name, value in self._parameters.named.items()}
 
-    def _forward(self, inputs: FloatArray) -> tuple[Tensor, FloatArray]:
-        """Return outputs [channels, samples, fields] and levels, in two parts so as to carry the state."""
-        stride = self.config.stride_samples
-        config = self._model.config
-        first, first_levels, level_rows = levelled(config, inputs[:stride], self._state)
-        outputs, hidden = self._network(_batch(first), hidden_of(config, self._state))
-        self._state = state_of(level_rows, _detached(hidden))
-        if len(inputs) == stride:
-            return outputs, first_levels
-        rest, rest_levels, _ = levelled(config, inputs[stride:], level_rows)
-        rest_outputs, _ = self._network(_batch(rest), hidden)
-        return torch.cat([outputs, rest_outputs], dim=1), np.concatenate([first_levels, rest_levels])
+    def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return outputs [samples, channels, fields] and levels [samples, channels]; carry the state."""
+        stride, rows = self.config.stride_samples, self._model.level_rows
+        first, first_levels, after_stride = divide_out(self._model, inputs[:stride], self._state)
+        rest, rest_levels, _ = divide_out(self._model, inputs[stride:], after_stride)
+        outputs = self._bptt.forward(np.concatenate([first, rest]), self._state[rows:])
+        self._state = np.concatenate([after_stride, self._bptt.state_after(stride)])
+        return outputs, np.concatenate([first_levels, rest_levels])
 
-    def _loss(self, outputs: Tensor, levels: FloatArray, targets: FloatArray) -> Tensor | None:
-        """Return the mean squared error, in units of the level, of what is known; None if nothing is."""
-        with np.errstate(over="ignore"):
-            scaled = torch.from_numpy((targets / levels[..., None]).transpose(1, 0, 2).copy())
-        largest = MAX_TARGET_PER_LEVEL if self._model.config.level_samples else float("inf")
-        known = scaled.abs() <= largest  # false for NaN
-        if not known.any():
-            return None
-        return ((outputs[known] - scaled[known]) ** 2).mean()
+    def _loss(self, outputs: FloatArray, levels: FloatArray, targets: FloatArray) -> tuple[float, FloatArray]:
+        """Return the mean squared error of what is known, in units of the level, and its gradient by the outputs.
 
+        The loss is NaN if nothing is known.
+        """
+        scaled = targets / levels[..., None]
+        largest = MAX_TARGET_PER_LEVEL if self._model.level_samples else np.inf
+        known = np.abs(scaled) <= largest  # false for NaN
+        count = np.count_nonzero(known)
+        if not count:
+            return np.nan, np.zeros_like(outputs)
+        error = np.where(known, outputs - scaled, np.float32(0))
+        return float(np.vdot(error, error)) / count, error * np.float32(2 / count)
 
-def warm_up(model: Model, config: OnlineConfig) -> None:
-    """Make one update that nobody sees: the first of a process takes torch a second, which no sample should wait."""
-    shape = (config.window_samples, 1)
-    targets = np.zeros((*shape, len(model.config.fields)), np.float32)
-    OnlineLearner(model, config).learn(Window(0, np.ones(shape, np.float32), targets))
-
-
-def _batch(inputs: FloatArray) -> Tensor:
-    return torch.from_numpy(inputs.T[..., None].copy())
-
-
-def _detached(hidden: HiddenState) -> HiddenState:
-    if isinstance(hidden, tuple):
-        return hidden[0].detach(), hidden[1].detach()
-    return None if hidden is None else hidden.detach()
+    def _step(self) -> bool:
+        """Move the parameters against their clipped gradient; leave them alone and return False if that is not
+        finite."""
+        gradient, parameters = self._gradient.vector, self._parameters.vector
+        norm = float(np.sqrt(np.vdot(gradient, gradient)))
+        if not np.isfinite(norm):
+            return False
+        if norm > self.config.clip_norm:
+            gradient *= np.float32(self.config.clip_norm / (norm + 1e-6))
+        moved = parameters - self._adam.step(gradient)
+        if not np.isfinite(moved).all():
+            self._adam.restart()  # its moments are not finite either
+            return False
+        parameters[:] = moved
+        return True

@@ -1,6 +1,5 @@
 """`sincos predict`: one estimate for every sample of every stream."""
 
-import importlib
 import os
 
 # Before NumPy: a step's products are far too small to be worth a second thread, and one thread keeps them exact.
@@ -22,6 +21,7 @@ from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
 from trainer.model import GATES, Model, ModelConfig, new_model
 from trainer.modelfile import load_model
+from trainer.online import OnlineConfig, OnlineLearner
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
 TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
@@ -84,7 +84,7 @@ def command(
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
-    make_learner = _make_learner(model, learn, window_samples, stride_samples, learning_rate)
+    make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
     with StopSignal() as stop, Transport(bind=bind, watch=[stop]) as transport:
         log.info(
@@ -109,20 +109,16 @@ def _model(name: str, shape: dict[str, str | int | None], seed: int | None) -> M
 
 
 def _make_learner(
-    model: Model, learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
+    learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
 ) -> MakeLearner | None:
     if not learn:
         if (window_samples, stride_samples, learning_rate) != (None, None, None):
             raise UsageError("--window, --stride, --learning-rate: these need --learn")
         return None
-    # Only who learns waits for torch to be imported.
-    online = importlib.import_module("trainer.online")
-    importlib.import_module("torch").set_num_threads(1)
     window = 10 if window_samples is None else window_samples
-    config = online.OnlineConfig(
+    config = OnlineConfig(
         window_samples=window,
         stride_samples=window if stride_samples is None else stride_samples,
         learning_rate=0.01 if learning_rate is None else learning_rate,
     )
-    online.warm_up(model, config)
-    return partial(online.OnlineLearner, config=config)
+    return partial(OnlineLearner, config=config)

@@ -18,46 +18,77 @@ from streamer.waveforms import WAVEFORMS, Oscillation
 NOMINAL_RATE_HZ = 100.0
 
 
-class _Rate(click.ParamType):
-    name = "HZ|max"
-
-    def convert(
-        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        if value is None or value == "max":
-            return None
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"must be a number of Hz or 'max', got {value!r}", param, ctx)
+def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"must be a number of Hz or 'max', got {text!r}") from None
 
 
 @click.command()
 @click.option("--waveform", type=click.Choice(list(WAVEFORMS)), default="sine", show_default=True)
 @click.option("--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ")
-@click.option("--to-frequency", "to_frequency_hz", type=float, metavar="HZ",
-              help="Where chirp and step go to.  [default: twice --frequency]")
-@click.option("--every", "every_s", default=5.0, show_default=True, metavar="SECONDS",
-              help="Length of a sweep, time between steps or jumps, period of the modulation.")
+@click.option(
+    "--to-frequency",
+    "to_frequency_hz",
+    type=float,
+    metavar="HZ",
+    help="Where chirp and step go to.  [default: twice --frequency]",
+)
+@click.option(
+    "--every",
+    "every_s",
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Length of a sweep, time between steps or jumps, period of the modulation.",
+)
 @click.option("--amplitude", default=1.0, show_default=True)
 @click.option("--phase", "phase_deg", default=0.0, show_default=True, metavar="DEGREES")
 @click.option("--offset", default=0.0, show_default=True, help="Added to the input, not to the target.")
-@click.option("--noise", default=0.0, show_default=True, metavar="SIGMA",
-              help="Standard deviation of white noise on the input.")
+@click.option(
+    "--noise",
+    default=0.0,
+    show_default=True,
+    metavar="SIGMA",
+    help="Standard deviation of white noise on the input.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the noise.")
-@click.option("--rate", "rate_hz", type=_Rate(), default=NOMINAL_RATE_HZ, show_default=True,
-              help="Samples a second; max sends the 100 Hz signal as fast as its listeners take it.")
+@click.option(
+    "--rate",
+    "rate_hz",
+    default=f"{NOMINAL_RATE_HZ:g}",
+    show_default=True,
+    callback=_rate_hz,
+    metavar="HZ|max",
+    help="Samples a second; max sends the 100 Hz signal as fast as its listeners take it.",
+)
 @click.option("--chunk", default=1, show_default=True, metavar="SAMPLES", help="Samples a message.")
 @click.option("--channels", default=1, show_default=True, help="Channel k leads by k / channels of a cycle.")
 @click.option("--count", type=int, metavar="SAMPLES", help="Stop after so many samples.")
 @click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after so much signal.")
 @click.option("--targets/--no-targets", default=True, help="Publish the true quadrature too.  [default: targets]")
-@click.option("--target-delay", "target_delay_samples", default=0, show_default=True, metavar="SAMPLES",
-              help="Publish it so much later.")
+@click.option(
+    "--target-delay",
+    "target_delay_samples",
+    default=0,
+    show_default=True,
+    metavar="SAMPLES",
+    help="Publish it so much later.",
+)
 @click.option("--stream", default="demo", show_default=True, metavar="NAME")
 @click.option("--bind", default=SOURCE_ADDRESS, show_default=True, metavar="ADDRESS")
-@click.option("--wait", "wait_for", is_flag=False, flag_value=1, default=0, metavar="[LISTENERS]",
-              help="Wait for a listener, or so many, before the first sample.")
+@click.option(
+    "--wait",
+    "wait_for",
+    is_flag=False,
+    flag_value=1,
+    default=0,
+    metavar="[LISTENERS]",
+    help="Wait for a listener, or so many, before the first sample.",
+)
 @quiet
 def command(
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,

@@ -95,12 +95,12 @@ def test_what_is_not_finite_leaves_no_trace(what: str, monkeypatch: pytest.Monke
         if what == "loss":
             two = Window(two.seq, two.inputs, np.full_like(two.targets, 3e38))
         elif what == "gradient":
-            patch.setattr(nn.utils, "clip_grad_norm_", lambda *_args, **_kwargs: torch.tensor(float("nan")))
+            patch.setattr(learner._bptt, "backward", lambda *_: learner._gradient.vector.fill(np.nan))
         else:
-            patch.setattr(learner._optimizer, "step", lambda: learner._parameters[0].data.fill_(float("inf")))
+            patch.setattr(learner._adam, "step", lambda gradient: np.full_like(gradient, np.inf))
         assert learner.learn(two) is None
     assert learner.skipped == 1
-    for name, value in learner._network.weights().items():
+    for name, value in learner._parameters.named.items():
         np.testing.assert_array_equal(value, before[name])
     after = learner.learn(three)
     assert after is not None

@@ -1,0 +1,63 @@
+"""`sincos listen`: print what passes as JSON lines."""
+
+import click
+
+from predictor.commands.common import predictor_addresses, quiet, source_addresses, start_logging
+from predictor.listener import Listener, ListenerConfig
+from streamer.clock import SystemClock
+from streamer.errors import UsageError
+from streamer.messages import Kind
+from streamer.shell import StopSignal, log, run
+from streamer.sockets import Transport
+
+SAID_BY_SOURCES = {Kind.INPUT, Kind.TARGET, Kind.INFO}
+SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
+
+
+@click.command()
+@click.option(
+    "--kind",
+    "words",
+    type=click.Choice([kind.word for kind in Kind]),
+    multiple=True,
+    help="What to print; may be given several times.  [default: estimate]",
+)
+@click.option(
+    "--joined", is_flag=True, help="One line a sample with its input, target and estimate; null for what was lost."
+)
+@click.option("--stream", metavar="NAME", help="Only this stream.")
+@click.option("--count", type=int, metavar="LINES", help="Stop after so many lines.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    metavar="SECONDS",
+    help="End with exit code 5 when nothing comes for so long.",
+)
+@source_addresses
+@predictor_addresses
+@quiet
+def command(
+    words: tuple[str, ...], joined: bool, stream: str | None, count: int | None, timeout_s: float | None,
+    sources: tuple[str, ...], predictors: tuple[str, ...], quiet: bool,
+) -> None:  # fmt: skip
+    """Print what passes as JSON lines on standard output, one line a sample.
+
+    {"stream": "demo", "run": "00c0ffee00c0ffee", "seq": 0, "time_ns": 1754000000000000000,
+    "estimate": [0.98], "sin": [0.02], "model_version": 0}: one number a channel, null where it is not finite.
+    """
+    start_logging("listen", quiet=quiet)
+    if joined and words:
+        raise UsageError("--kind, --joined: give one of them; --joined prints input, target and estimate")
+    kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
+    config = ListenerConfig(kinds, stream, count, joined, timeout_s)
+    addresses = _addresses(config, sources, predictors)
+    with StopSignal() as stop, Transport(connect=addresses, topics=config.topics, watch=[stop]) as transport:
+        log.info("listening to %s", ", ".join(addresses))
+        run(Listener(config), transport, SystemClock(), stop)
+
+
+def _addresses(config: ListenerConfig, sources: tuple[str, ...], predictors: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where what `config` wants is said."""
+    kinds = set(config.heard_kinds)
+    return (sources if kinds & SAID_BY_SOURCES else ()) + (predictors if kinds & SAID_BY_PREDICTORS else ())

@@ -1,0 +1,210 @@
+"""Core of `sincos listen`: messages in, JSON lines out. Sans-IO."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from predictor.joining import PARTS, Joiner
+from predictor.lines import report_line, sample_lines
+from streamer import wire
+from streamer.clock import Instant
+from streamer.effects import WARNING, Effect, Finish, Print, Say
+from streamer.errors import NothingHeard, UsageError
+from streamer.messages import Chunk, Incoming, Info, Kind, Message, Rejected, Status, Subscription
+
+SECOND_NS = 1_000_000_000
+MAX_HELD = 500_000  # numbers in unfinished lines: some 100 MB, 100,000 samples of one channel
+MAX_RUNS = 256  # joined at once
+GRACE_NS = 2 * SECOND_NS  # of silence, once a run has ended, before its last estimates are given up
+REMIND_NS = 5 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """What to print, and when to leave.
+
+    Parameters
+    ----------
+    kinds : tuple of Kind
+        What to print. Without effect where `joined`.
+    stream : str or None
+        Only this stream; None takes all.
+    count : int or None
+        Lines in all; None goes on until stopped.
+    joined : bool
+        One line a sample, with its input, target and estimate together.
+    timeout_s : float or None
+        How long nothing may come.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is out of range.
+    """
+
+    kinds: tuple[Kind, ...] = (Kind.ESTIMATE,)
+    stream: str | None = None
+    count: int | None = None
+    joined: bool = False
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stream is not None and not wire.STREAM_NAME.fullmatch(self.stream):
+            raise UsageError(f"stream: must match {wire.STREAM_NAME.pattern}, got {self.stream!r}")
+        if self.count is not None and self.count < 0:
+            raise UsageError(f"count: must be at least 0, got {self.count}")
+        if self.timeout_s is not None and not 0 < self.timeout_s <= 1e9:
+            raise UsageError(f"timeout: must be above 0 and at most 1e9 seconds, got {self.timeout_s}")
+
+    @property
+    def heard_kinds(self) -> tuple[Kind, ...]:
+        """Kinds to subscribe to; INPUT comes last, for a source that waits for its listeners."""
+        kinds = {*PARTS, Kind.INFO} if self.joined else set(self.kinds)
+        return tuple(sorted(kinds, reverse=True))
+
+    @property
+    def topics(self) -> tuple[bytes, ...]:
+        """What to subscribe to."""
+        return tuple(wire.topic(kind, self.stream or "") for kind in self.heard_kinds)
+
+
+class Listener:
+    """Prints what passes.
+
+    Parameters
+    ----------
+    config : ListenerConfig
+    """
+
+    def __init__(self, config: ListenerConfig) -> None:
+        self._config = config
+        self._left = config.count
+        self._heard_ns: int | None = None
+        self._rejected = 0
+        self._joins: dict[tuple[str, int], Joiner] = {}
+        self._held = 0
+        self._late = 0
+        self._remind_ns: int | None = None
+
+    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
+        """Print the lines that `messages` make or finish."""
+        for message in messages:
+            match message:
+                case Rejected(reason):
+                    yield from self._reject(reason)
+                case Subscription():
+                    pass
+                case _:
+                    yield from self._print(self._lines(message, now))
+        if self._left == 0:
+            yield Finish()
+
+    def tick(self, now: Instant) -> Iterator[Effect]:
+        """Give up on runs that have ended; say what lines wait for; give up on silence."""
+        if self._heard_ns is None:
+            self._heard_ns = now.mono_ns
+        for join in self._joins.values():
+            if join.closing_ns is not None and now.mono_ns >= join.closing_ns:
+                join.closing_ns = None
+                yield from self._print(self._given_up(join))
+        yield from self._remind(now)
+        silence_ns = self._silence_ns()
+        if self._left == 0:
+            yield Finish()
+        elif silence_ns is not None and now.mono_ns >= silence_ns:
+            yield from self.stop(now)
+            raise NothingHeard(f"--timeout: nothing heard for {self._config.timeout_s} s")
+
+    def next_deadline_ns(self) -> int | None:
+        """When the next run or reminder is due, or silence has lasted too long."""
+        dues = [self._remind_ns, self._silence_ns()]
+        dues += [join.closing_ns for join in self._joins.values()]
+        return min((due for due in dues if due is not None), default=None)
+
+    def work(self) -> None:
+        """Nothing can wait."""
+
+    def stop(self, _now: Instant) -> Iterator[Effect]:
+        """Print unfinished lines with null for what is missing; say what was not printed."""
+        for join in self._joins.values():
+            yield from self._print(self._given_up(join))
+            self._late += join.late
+        if self._late:
+            yield Say(f"{self._late} parts came twice or after their line had gone out", WARNING)
+        if self._rejected:
+            yield Say(f"{self._rejected} messages were not understood", WARNING)
+
+    def _print(self, lines: Iterable[str]) -> Iterator[Effect]:
+        for line in lines:
+            if self._left == 0:
+                return
+            if self._left is not None:
+                self._left -= 1
+            yield Print(line)
+
+    def _reject(self, reason: str) -> Iterator[Effect]:
+        self._rejected += 1
+        if self._rejected == 1:
+            yield Say(f"a message was not understood (further ones are counted): {reason}", WARNING)
+
+    def _silence_ns(self) -> int | None:
+        """When nothing will have come for too long."""
+        if self._config.timeout_s is None or self._heard_ns is None:
+            return None
+        return self._heard_ns + round(self._config.timeout_s * SECOND_NS)
+
+    def _lines(self, message: Message, now: Instant) -> Iterator[str]:
+        if self._config.stream not in (None, message.stream):
+            return
+        if isinstance(message, Chunk) or not self._config.joined:
+            self._heard_ns = now.mono_ns
+        if self._config.joined and not isinstance(message, Status):
+            yield from self._joined_lines(message, now)
+        elif isinstance(message, Chunk):
+            yield from sample_lines(message)
+        else:
+            yield report_line(message)
+
+    def _joined_lines(self, message: Chunk | Info, now: Instant) -> Iterator[str]:
+        key = message.stream, message.run
+        if key not in self._joins:
+            yield from self._open(key, now)
+        join = self._joins[key]
+        held_before = join.held
+        yield from join.add_chunk(message) if isinstance(message, Chunk) else join.add_info(message)
+        self._held += join.held - held_before
+        ended = isinstance(message, Info) and message.ended
+        if ended or (join.closing_ns is not None and isinstance(message, Chunk)):
+            join.closing_ns = now.mono_ns + GRACE_NS
+        if self._held > MAX_HELD:
+            yield from self._given_up(join, excess=self._held - MAX_HELD)
+        if self._remind_ns is None and join.waiting:
+            self._remind_ns = now.mono_ns + REMIND_NS
+
+    def _open(self, key: tuple[str, int], now: Instant) -> Iterator[str]:
+        """Begin a run: what came before it on its stream has ended."""
+        for (stream, _), join in self._joins.items():
+            if stream == key[0] and join.waiting and join.closing_ns is None:
+                join.closing_ns = now.mono_ns + GRACE_NS
+        if len(self._joins) >= MAX_RUNS:
+            oldest = self._joins.pop(next(iter(self._joins)))
+            self._late += oldest.late
+            yield from self._given_up(oldest)
+        self._joins[key] = Joiner(*key)
+
+    def _given_up(self, join: Joiner, excess: int | None = None) -> Iterator[str]:
+        """Yield unfinished lines of `join`: all, or the oldest that free `excess` numbers."""
+        held_before = join.held
+        yield from join.give_up(held=0 if excess is None else max(0, join.held - excess))
+        self._held += join.held - held_before
+
+    def _remind(self, now: Instant) -> Iterator[Effect]:
+        """Say what unfinished lines wait for, where for some time none could be finished."""
+        if self._remind_ns is None or now.mono_ns < self._remind_ns:
+            return
+        self._remind_ns = None
+        for join in self._joins.values():
+            awaited = join.stuck_on()
+            if join.waiting:
+                self._remind_ns = now.mono_ns + REMIND_NS
+            if awaited:
+                yield Say(f"stream {join.stream}: {join.waiting} samples wait for {awaited}", WARNING)

@@ -1,0 +1,57 @@
+"""Addresses an operator may choose, checked before ZeroMQ takes them too literally.
+
+ZeroMQ binds port 99999 as 34463, and on `ipc://PATH` deletes whatever lies at PATH: a stranger's live socket,
+or a file.
+"""
+
+import socket
+from pathlib import Path
+
+from streamer.errors import AddressError
+
+EXAMPLE = "give for example tcp://127.0.0.1:5555 or ipc:///tmp/sincos"
+
+
+def check_address(verb: str, address: str) -> None:
+    """Raise AddressError unless one can try to `verb` ("bind" or "connect") `address`.
+
+    Parameters
+    ----------
+    verb : str
+    address : str
+        ``tcp://HOST:PORT``, to bind also with port ``*`` for a free one, or ``ipc://PATH``.
+    """
+    scheme, _, rest = address.partition("://")
+    if scheme not in ("tcp", "ipc") or not rest or not address.isprintable():
+        raise AddressError(f"cannot {verb} {address!r}: not tcp://HOST:PORT or ipc://PATH; {EXAMPLE}")
+    if scheme == "tcp":
+        _check_port(verb, address, rest.rpartition(":")[2])
+    elif verb == "bind" and not rest.startswith("@"):  # @ names a socket that is in no file system
+        _check_path(address, Path(rest))
+
+
+def _check_port(verb: str, address: str, port: str) -> None:
+    if verb == "bind" and port == "*":
+        return
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65_536):
+        raise AddressError(f"cannot {verb} {address!r}: the port must be 0 to 65535, got {port!r}; {EXAMPLE}")
+
+
+def _check_path(address: str, path: Path) -> None:
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise AddressError(f"cannot bind {address!r}: there is a file of that name; choose another path")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return  # left behind by a process that has gone
+    raise in_use(address)
+
+
+def in_use(address: str) -> AddressError:
+    """Return what to say of an address that another process has bound."""
+    return AddressError(
+        f"cannot bind {address}: the address is in use; stop the other process or choose another port"
+    )

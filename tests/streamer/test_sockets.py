@@ -1,0 +1,257 @@
+"""Few tests over real sockets: what the fakes take for granted."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from streamer import sockets, wire
+from streamer.errors import AddressError
+from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Subscription
+from streamer.sockets import Transport
+
+BOUND_MS = 10_000
+INFO = Info("demo", 1, 0, 0, 100.0, ("0",))
+
+
+def chunk(seq: int) -> Chunk:
+    return Chunk(Kind.INPUT, "demo", 1, seq, 0, 100.0, np.full((1, 1, 1), seq, np.float32))
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"ipc://{os.path.relpath(tmp_path / 's')}"  # a socket's path has at most 107 letters
+
+
+@pytest.fixture
+def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
+    with zmq.Context() as context:
+        yield context
+
+
+def heard(transport: Transport, enough: Callable[[list[Incoming]], bool]) -> list[Incoming]:
+    """What comes in until it is enough."""
+    messages: list[Incoming] = []
+    while not enough(messages):
+        came = transport.wait(BOUND_MS)
+        assert came, f"nothing came after {len(messages)} messages"
+        messages += transport.receive()
+    return messages
+
+
+def count(number: int) -> Callable[[list[Incoming]], bool]:
+    return lambda messages: len(messages) >= number
+
+
+def test_a_publisher_hears_who_subscribes_and_a_subscriber_hears_in_order(address: str) -> None:
+    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT, "demo")]
+    with Transport(bind=address) as publisher, Transport(connect=[address], topics=topics) as subscriber:
+        subscriptions = heard(publisher, count(2))
+        assert subscriptions == [Subscription(topic, active=True) for topic in topics]
+        for seq in range(500):
+            publisher.send(chunk(seq))
+        publisher.send(INFO)
+        *chunks, last = heard(subscriber, count(501))
+        assert [message.seq for message in chunks if isinstance(message, Chunk)] == list(range(500))
+        assert last == INFO
+        subscriber.close()
+        assert heard(publisher, count(2)) == [Subscription(topic, active=False) for topic in sorted(topics)]
+
+
+def test_every_listener_is_heard_of_not_only_the_first(address: str) -> None:
+    with Transport(bind=address) as publisher, Transport(connect=[address], topics=[b"input/"]):
+        heard(publisher, count(1))
+        with Transport(connect=[address], topics=[b"input/"]):
+            assert heard(publisher, count(1)) == [Subscription(b"input/", active=True)]
+        assert heard(publisher, count(1)) == [Subscription(b"input/", active=False)]
+
+
+def test_what_cannot_be_understood_is_rejected_and_the_rest_is_heard(
+    address: str, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    with context.socket(zmq.XPUB) as raw, Transport(connect=[address], topics=[b""]) as subscriber:
+        raw.bind(address)
+        raw.setsockopt(zmq.LINGER, 0)
+        assert raw.poll(BOUND_MS)
+        oversized = wire.encode(chunk(1))
+        oversized[2] = bytes(wire.MAX_PAYLOAD_BYTES + 4)
+        for parts in (wire.encode(chunk(0)), [b""], [b"a", b"b"], [b"x"] * 50, oversized, wire.encode(chunk(2))):
+            raw.send_multipart(parts)
+        messages = heard(subscriber, count(6))
+    kinds = [type(message) for message in messages]
+    assert kinds == [Chunk, Rejected, Rejected, Rejected, Rejected, Chunk]
+    assert isinstance(messages[4], Rejected)
+    assert messages[4].reason.startswith("payload: at most")
+
+
+def test_a_peer_far_past_the_limit_is_cut_off_and_others_are_heard(
+    address: str, context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "MAX_FRAME_BYTES", 10_000)
+    other = address + "2"
+    with (
+        context.socket(zmq.XPUB) as raw,
+        Transport(bind=other) as good,
+        Transport(connect=[address, other], topics=[b""]) as subscriber,
+    ):
+        raw.bind(address)
+        raw.setsockopt(zmq.LINGER, 0)
+        assert raw.poll(BOUND_MS)
+        raw.recv()
+        heard(good, count(1))
+        raw.send_multipart([b"input/demo/", bytes(20_000)])
+        assert raw.poll(BOUND_MS)  # it has gone, which ends its subscription, and comes back
+        good.send(chunk(7))
+        assert [getattr(message, "seq", None) for message in heard(subscriber, count(1))] == [7]
+
+
+def test_odd_frames_from_a_subscriber_are_passed_over(
+    address: str, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    with Transport(bind=address) as publisher, context.socket(zmq.XSUB) as raw:
+        raw.setsockopt(zmq.LINGER, 0)
+        raw.connect(address)
+        for frame in (b"", b"\x02odd", b"hello", b"\x01", b"\x01" + b"\xff" * 900):
+            raw.send(frame)
+        raw.send_multipart([b"hello", b"more"])
+        raw.send(b"\x01input/")
+        assert heard(publisher, lambda messages: Subscription(b"input/", active=True) in messages) == [
+            Subscription(b"", active=True),
+            Subscription(b"\xff" * 900, active=True),
+            Subscription(b"input/", active=True),
+        ]
+
+
+def fill(publisher: Transport) -> int:
+    """Send until every queue on the way is full; return how many were taken."""
+    assert publisher._pub is not None
+    publisher._pub.setsockopt(zmq.SNDTIMEO, 200)  # what is sent moves on for a while
+    for seq in range(1_000_000):
+        try:
+            publisher._pub.send_multipart(wire.encode(chunk(seq)))
+        except zmq.Again:
+            publisher._pub.setsockopt(zmq.SNDTIMEO, sockets.STALL_MS)
+            return seq
+    raise AssertionError("nothing holds the sender back")
+
+
+def test_under_back_pressure_a_listener_that_takes_a_little_is_soon_sent_more(address: str) -> None:
+    with (
+        Transport(bind=address, back_pressure=True) as publisher,
+        Transport(connect=[address], topics=[b""]) as subscriber,
+    ):
+        heard(publisher, count(1))
+        sent = fill(publisher)
+        received = heard(subscriber, count(2 * sockets.SHORT_HIGH_WATER_MARK))
+        assert publisher._pub is not None
+        publisher._pub.setsockopt(zmq.SNDTIMEO, BOUND_MS)
+        publisher._pub.send_multipart(wire.encode(chunk(sent)))
+        received += heard(subscriber, count(sent + 1 - len(received)))
+        assert [message.seq for message in received if isinstance(message, Chunk)] == list(range(sent + 1))
+
+
+def test_a_listener_that_takes_nothing_holds_nobody_back_for_long(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "STALL_MS", 10)
+    monkeypatch.setattr(sockets, "PATIENT_LINGER_MS", 0)
+    with (
+        Transport(bind=address, back_pressure=True) as publisher,
+        Transport(connect=[address], topics=[b""]),
+    ):
+        heard(publisher, count(1))
+        sent = fill(publisher)
+        for seq in range(sent, sent + 100_000):  # 10 ms each would pass any test's patience
+            publisher.send(chunk(seq))
+
+
+def test_under_back_pressure_closing_waits_for_slow_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Over tcp: ZeroMQ gives up what an ipc connection still holds when its other end closes.
+    monkeypatch.setattr(sockets, "LINGER_MS", 0)
+    publisher = Transport(bind="tcp://127.0.0.1:*", back_pressure=True)
+    assert publisher.address is not None
+    with Transport(connect=[publisher.address], topics=[b""]) as subscriber:
+        heard(publisher, count(1))
+        sent = fill(publisher)
+        closing = threading.Thread(target=publisher.close)
+        closing.start()
+        received = heard(subscriber, count(sent))
+        closing.join(BOUND_MS / 1e3)
+    assert len(received) == sent
+
+
+def test_closing_is_hurried_by_what_is_watched(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "LINGER_MS", 0)
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        Transport(bind=address, back_pressure=True, watch=[ours]) as publisher,
+        Transport(connect=[address], topics=[b""]),
+    ):
+        heard(publisher, count(1))
+        fill(publisher)
+        theirs.send(b"stop")
+        assert publisher.wait(0)
+        closing = threading.Thread(target=publisher.close, daemon=True)
+        closing.start()
+        closing.join(BOUND_MS / 1e3)
+        assert not closing.is_alive()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:-1",
+        "tcp://127.0.0.1:http", "tcp://127.0.0.1:" + "9" * 5000, "ipc://", "foo://x", "udp://127.0.0.1:5",
+        "127.0.0.1:5555", "inproc://x", "tcp://127.0.0.1:5\0", "tcp://\udcff:5", "ipc://" + "x" * 200,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["bind", "connect"])
+def test_an_address_that_is_none_is_named(verb: str, address: str) -> None:
+    arguments = {"bind": address} if verb == "bind" else {"connect": [address]}
+    with pytest.raises(AddressError, match=f"^cannot {verb} .*; give for example") as error:
+        Transport(**arguments)
+    assert str(error.value).isprintable()
+
+
+def test_a_port_in_use_is_named() -> None:
+    with Transport(bind="tcp://127.0.0.1:*") as first:
+        assert first.address is not None
+        with pytest.raises(AddressError, match=r"^cannot bind tcp://127\.0\.0\.1:.* is in use; "):
+            Transport(bind=first.address)
+
+
+def test_a_path_in_use_is_named_and_its_owner_is_not_harmed(address: str) -> None:
+    with Transport(bind=address) as first:
+        with pytest.raises(AddressError, match="is in use; "):
+            Transport(bind=address)
+        with Transport(connect=[address], topics=[b""]) as subscriber:
+            heard(first, count(1))
+            first.send(chunk(1))
+            heard(subscriber, count(1))
+
+
+def test_a_file_in_the_way_is_kept(address: str) -> None:
+    path = Path(address.removeprefix("ipc://"))
+    path.write_text("precious")
+    with pytest.raises(AddressError, match="there is a file of that name"):
+        Transport(bind=address)
+    assert path.read_text() == "precious"
+
+
+def test_a_socket_left_behind_is_taken_over(address: str) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(address.removeprefix("ipc://"))
+    with Transport(bind=address) as publisher, Transport(connect=[address], topics=[b"input/"]):
+        heard(publisher, count(1))
+
+
+def test_a_transport_that_binds_nothing_cannot_send() -> None:
+    with Transport() as transport, pytest.raises(RuntimeError):
+        transport.send(INFO)
