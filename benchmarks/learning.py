@@ -39,7 +39,7 @@ def rmse(values: NDArray[np.float64]) -> float:
 def main() -> None:
     """Print the table."""
     options = arguments(__doc__)
-    samples, rate = (1000, "2000") if options.short else (SAMPLES, "100")
+    samples, rate = (1000, "max") if options.short else (SAMPLES, "100")
     rows = []
     for name, flags in CASES.items():
         error = errors(flags, samples, rate)

@@ -1,12 +1,12 @@
 """The command line: `sincos COMMAND`. Imports click alone; a command's module comes in when it runs."""
 
 import importlib
-import os
 import sys
 from typing import Any
 
 import click
 
+from predictor.leaving import leave_at_once_on_signals, leave_broken_pipe
 from streamer.errors import OperatorError
 
 COMMANDS = {
@@ -37,8 +37,7 @@ class _LazyGroup(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # The reader has what it wanted (`| head`). Without this the interpreter complains at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave_broken_pipe()  # the reader has what it wanted
             return None
         return result
 
@@ -59,6 +58,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; end with a line on standard error and a documented exit code if it cannot."""
+    leave_at_once_on_signals()
     try:
         cli.main(prog_name="sincos", standalone_mode=True)
     except OperatorError as error:

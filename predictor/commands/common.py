@@ -1,7 +1,6 @@
 """What the commands share: options, logging, and addresses that find each other on one machine."""
 
 import logging
-import os
 import sys
 
 import click
@@ -40,8 +39,3 @@ def start_logging(name: str, *, quiet: bool = False) -> None:
         datefmt="%H:%M:%S",
         force=True,
     )
-
-
-def leave_on_broken_pipe() -> None:
-    """Stop writing to a reader that has gone (`| head`), without a word from the interpreter at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

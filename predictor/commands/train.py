@@ -1,21 +1,19 @@
 """`sincos train`: train a model offline."""
 
 import json
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from predictor.commands.common import leave_on_broken_pipe, quiet, start_logging
+from predictor.commands.common import quiet, start_logging
+from predictor.leaving import leave_broken_pipe
 from streamer.errors import FileError, UsageError
 from streamer.shell import StopSignal, log
 
@@ -57,22 +55,21 @@ def command(
         raise UsageError(f"--out, --plot: must be two files, got {out} for both")
     _check_writable("--out", out)
     _check_writable("--plot", plot)
-    with _leaving_at_once():
-        # Here and not above, so that --help needs no torch, and only who draws needs matplotlib.
-        import torch
+    # Here and not above, so that --help needs no torch, and only who draws needs matplotlib.
+    import torch
 
-        from trainer.offline import configure
+    from trainer.offline import configure
 
-        if plot is not None:
-            from trainer.figure import check_format
+    if plot is not None:
+        from trainer.figure import check_format
 
-            check_format(plot)
-        torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
-        config = configure(recipe, cell=cell, hidden=hidden, layers=layers, updates=updates, seed=seed)
-        if out is None:
-            log.warning("without --out the model will not be saved")
-        with StopSignal() as stop:
-            _fit(config, stop, out, plot, as_json=as_json, quiet=quiet)
+        check_format(plot)
+    torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
+    config = configure(recipe, cell=cell, hidden=hidden, layers=layers, updates=updates, seed=seed)
+    if out is None:
+        log.warning("without --out the model will not be saved")
+    with StopSignal() as stop:
+        _fit(config, stop, out, plot, as_json=as_json, quiet=quiet)
 
 
 def _fit(
@@ -125,7 +122,7 @@ class _JsonLines:
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            leave_on_broken_pipe()
+            leave_broken_pipe()
             self._stop.requested = True
 
 
@@ -150,21 +147,6 @@ def _bar(config: "TrainConfig", *, hidden: bool) -> "Iterator[Observer]":
             bar.update(task, advance=1, loss=progress.loss, best=progress.best_loss)
 
         yield show
-
-
-@contextmanager
-def _leaving_at_once() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the process: torch takes seconds to import, and nothing is lost yet."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(0)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _check_writable(flag: str, path: Path | None) -> None:
