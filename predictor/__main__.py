@@ -1,6 +1,15 @@
-"""`python -m predictor` is `sincos`."""
+"""Entry of `sincos`, and of `python -m predictor`: signals find their handler before slow imports begin."""
 
-from predictor.cli import main
+from predictor.leaving import leave_at_once_on_signals
+
+
+def main() -> None:
+    """Run the command line."""
+    leave_at_once_on_signals()
+    from predictor.cli import main as run_cli
+
+    run_cli()
+
 
 if __name__ == "__main__":
     main()

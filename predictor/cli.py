@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from predictor.leaving import leave_at_once_on_signals, leave_broken_pipe
+from predictor.leaving import leave_broken_pipe
 from streamer.errors import OperatorError
 
 COMMANDS = {
@@ -58,7 +58,6 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; end with a line on standard error and a documented exit code if it cannot."""
-    leave_at_once_on_signals()
     try:
         cli.main(prog_name="sincos", standalone_mode=True)
     except OperatorError as error:

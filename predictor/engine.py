@@ -15,6 +15,7 @@ from trainer.level import divide_out
 from trainer.model import ModelConfig, Weights
 
 HALF = np.float32(0.5)
+MAX_PIPELINES = 16  # working arrays for so many numbers of channels are kept at once
 
 
 class Engine:
@@ -63,6 +64,8 @@ class Engine:
 
     def _pipeline(self, channels: int) -> "_Pipeline":
         if channels not in self._pipelines:
+            if len(self._pipelines) >= MAX_PIPELINES:
+                del self._pipelines[next(iter(self._pipelines))]
             self._pipelines[channels] = _Pipeline(self.config, channels)
         return self._pipelines[channels]
 

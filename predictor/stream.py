@@ -18,6 +18,8 @@ from trainer.metrics import PrequentialRmse
 from trainer.model import Model
 
 LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
+SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
+RATE_OVER_NS = 500_000_000  # a rate is measured over no less
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 MakeLearner = Callable[[Model], Learner]
@@ -81,7 +83,7 @@ class Stream:
         self._pulse = Pulse(0)
         self._health = Health.LIVE
         self._rate_hz: float | None = None
-        self._seen = (0, 0)  # samples and monotonic ns at the previous tick
+        self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
         self._reported = Counters()
 
     # What comes in
@@ -96,14 +98,15 @@ class Stream:
         if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
             self.counters.duplicates += len(chunk.values)
             return
-        while self.learn():
-            pass
+        self._learn_all()
         if placement.place is Place.NEW_RUN:
             yield from self._new_run(chunk, channels)
         elif placement.place is Place.AFTER_GAP:
             self._gap(placement.missing, resume_seq=chunk.seq)
         self.counters.duplicates += placement.skip
-        yield Send(self._estimate(chunk, placement.skip))
+        slice_samples = max(1, SLICE_VALUES // channels)
+        for first in range(placement.skip, len(chunk.values), slice_samples):
+            yield Send(self._estimate(chunk, first, first + slice_samples))
         self._pulse.sample(now.mono_ns, len(chunk.values) / chunk.rate_hz if chunk.rate_hz else 0.0)
         self.lag_s.add((now.wall_ns - chunk.sample_time_ns(len(chunk.values) - 1)) / 1e9)
 
@@ -123,6 +126,7 @@ class Stream:
             return
         missing = self._sequencer.lost_tail(info.run, info.next_seq)
         if missing:
+            self._learn_all()
             self._gap(missing, resume_seq=info.next_seq)
         self._pulse.word(now.mono_ns, ended=info.ended)
 
@@ -161,11 +165,16 @@ class Stream:
             )
             self._health = health
         yield from self._report()
-        samples, then_ns = self._seen
-        if now.mono_ns > then_ns:
-            self._rate_hz = (self.counters.samples - samples) / ((now.mono_ns - then_ns) / 1e9)
-        self._seen = (self.counters.samples, now.mono_ns)
+        self._measure_rate(now.mono_ns)
         yield Send(self.status(now))
+
+    def _measure_rate(self, now_ns: int) -> None:
+        if self._seen is not None:
+            samples, then_ns = self._seen
+            if now_ns - then_ns < RATE_OVER_NS:
+                return
+            self._rate_hz = (self.counters.samples - samples) / ((now_ns - then_ns) / 1e9)
+        self._seen = (self.counters.samples, now_ns)
 
     def status(self, now: Instant) -> Status:
         """Return the stream's status; the fields stand in docs/protocol.md."""
@@ -221,6 +230,7 @@ class Stream:
 
     def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
         self.counters.runs += 1
+        self._learnt_to_seq = None
         self._begin(channels)
         self._resume(chunk.seq, since_reset=0)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
@@ -242,8 +252,13 @@ class Stream:
         if self._learner is not None:
             self._learner.restart(self._state)
 
-    def _estimate(self, chunk: Chunk, skip: int) -> Chunk:
-        inputs = self._usable(chunk.values[skip:, :, 0])
+    def _learn_all(self) -> None:
+        """Learn what is due before the next sample."""
+        while self.learn():
+            pass
+
+    def _estimate(self, chunk: Chunk, first: int, end: int) -> Chunk:
+        inputs = self._usable(chunk.values[first:end, :, 0])
         estimates, self._state = self._engine.run(inputs, self._state)
         self._labels.add(inputs, estimates)
         self.counters.samples += len(inputs)
@@ -251,7 +266,7 @@ class Stream:
         if self._learner is None:
             self._labels.drop_matured()
         return Chunk(
-            Kind.ESTIMATE, self.name, chunk.run, chunk.seq + skip, chunk.sample_time_ns(skip), chunk.rate_hz,
+            Kind.ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
             estimates, model_version=self.counters.updates,
         )  # fmt: skip
 

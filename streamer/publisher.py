@@ -179,8 +179,14 @@ class Publisher:
             yield Send(self._chunk(Kind.TARGET, seq, self._signal.samples(seq, count)[1], pacer, now))
 
     def _chunk(self, kind: Kind, seq: int, values: FloatArray, pacer: Pacer, now: Instant) -> Chunk:
-        stamp_ns = pacer.stamp_ns(seq) if self._config.paced else now.wall_ns
-        return Chunk(kind, self._config.stream, self._run, seq, stamp_ns, self._signal.rate_hz, values)
+        rate_hz = self._signal.rate_hz
+        # Without pacing the last sample is said to happen now, so that none lies in the future.
+        stamp_ns = (
+            pacer.stamp_ns(seq)
+            if self._config.paced
+            else max(0, now.wall_ns - round((len(values) - 1) * 1e9 / rate_hz))
+        )
+        return Chunk(kind, self._config.stream, self._run, seq, stamp_ns, rate_hz, values)
 
     def _info(self, now: Instant, *, ended: bool = False) -> Info:
         return Info(

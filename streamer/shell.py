@@ -66,7 +66,7 @@ def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, pre
                 elif _perform(slice_of_work, transport):
                     break
             now = clock.now()
-            if messages and _perform(core.receive(messages, now), transport):
+            if messages and _perform(core.receive(messages, now), transport, stop):
                 break
             deadline_ns = core.next_deadline_ns()
             if deadline_ns is not None and now.mono_ns >= deadline_ns and _perform(core.tick(now), transport):
@@ -86,11 +86,16 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None
         transport.wait(remaining_ns // 1_000_000 if precise else -(-remaining_ns // 1_000_000))
 
 
-def _perform(effects: Iterable[Effect], transport: Transport) -> bool:
-    """Perform effects in order; return whether the core has finished."""
+def _perform(effects: Iterable[Effect], transport: Transport, stop: StopSignal | None = None) -> bool:
+    """Perform effects in order; return whether the core has finished.
+
+    A core may work between two effects: where `stop` is given, a signal ends a long batch between them.
+    """
     finished = printed = False
     try:
         for effect in effects:
+            if stop is not None and stop.requested:
+                break
             match effect:
                 case Send(message):
                     transport.send(message)

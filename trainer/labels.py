@@ -77,14 +77,14 @@ class LabelBuffer:
     def label(self, seq: int, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Attach targets [samples, channels, fields] from `seq` on; return what was joined.
 
-        Targets of samples that are not here, or no longer, count as unmatched. Targets may have fewer fields
-        than estimates, or more; each field that both have is joined.
+        Targets of samples that are not here, or no longer, or that have been passed, count as unmatched.
+        Targets may have fewer fields than estimates, or more; each field that both have is joined.
 
         Returns
         -------
         estimates, targets : float32 arrays, shape (joined samples, channels, fields)
         """
-        first, last = max(seq, self._first_seq), min(seq + len(targets), self.next_seq)
+        first, last = max(seq, self._first_seq, self._labelled_to), min(seq + len(targets), self.next_seq)
         joined = max(0, last - first)
         self.unmatched += len(targets) - joined
         if not joined:

@@ -130,7 +130,15 @@ class Model:
 
 
 def new_model(config: ModelConfig, seed: int) -> Model:
-    """Return a model with random weights, uniform within 1 / sqrt(hidden) as torch initialises them."""
+    """Return a model with random weights, uniform within 1 / sqrt(hidden) as torch initialises them.
+
+    Raises
+    ------
+    UsageError
+        If the seed is out of range.
+    """
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed: must be 0 to 2^63 - 1, got {seed:.6g}")
     generator = np.random.default_rng(seed)
     bound = config.hidden**-0.5
     weights = {

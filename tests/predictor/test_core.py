@@ -243,6 +243,7 @@ def test_lag_and_rate_are_measured() -> None:
         answer(core, [chunk(seq, [0.0])], seconds=seq * 0.01 + 0.003)
         if seq == 0:
             list(core.tick(at(0.01)))  # from here on the rate counts
+    assert status_of(core, seconds=0.02)["rate_hz"] is None
     status = status_of(core, seconds=1.01)
     assert status["lag_p50_s"] == pytest.approx(0.003, abs=1e-6)
     assert status["rate_hz"] == pytest.approx(99.0, rel=1e-3)
@@ -277,6 +278,41 @@ def test_when_messages_arrive_does_not_matter_only_their_order(cell: str, delay:
     assert joined(one_by_one).tobytes() == joined(at_once).tobytes()
     assert [c.model_version for c in one_by_one] == [c.model_version for c in at_once]
     assert at_once[-1].model_version > 20
+
+
+def test_a_window_that_is_complete_before_a_gap_is_learnt_even_if_nobody_was_idle() -> None:
+    signal = Signal()
+    inputs, targets = signal.samples(0, 25)
+    messages = [
+        chunk(0, inputs[:10, 0, 0]),
+        chunk(0, targets[:10, 0, 0], kind=Kind.TARGET),
+        Info("demo", 1, 15, 0, 100.0, ("0",)),
+        chunk(15, inputs[15:, 0, 0]),
+    ]
+    lazy, eager = learning(model()), learning(model())
+    told = answer(lazy, messages)
+    idle = []
+    for message in messages:
+        idle += answer(eager, [message])
+        while eager.work() is not None:
+            pass
+    assert [c.model_version for c in told] == [0, 1]
+    assert joined(told).tobytes() == joined(idle).tobytes()
+
+
+def test_a_target_that_comes_twice_counts_once() -> None:
+    core = Predictor(model(), make_learner=partial(OnlineLearner, config=OnlineConfig(20, 20)))
+    answer(core, [chunk(0, np.zeros(5)), *[chunk(0, np.ones(5), kind=Kind.TARGET)] * 2])
+    assert status_of(core)["scored"] == 5
+
+
+def test_a_large_chunk_is_estimated_in_slices_with_the_same_bits() -> None:
+    inputs = np.sin(0.3 * np.arange(20_000))
+    slices = answer(Predictor(model()), [chunk(0, inputs)])
+    assert [c.seq for c in slices] == [0, 8192, 16384]
+    assert [c.time_ns for c in slices] == [chunk(c.seq, [0]).time_ns for c in slices]
+    pieces = answer(Predictor(model()), [chunk(seq, inputs[seq : seq + 1000]) for seq in range(0, 20_000, 1000)])
+    assert joined(slices).tobytes() == joined(pieces).tobytes()
 
 
 def test_an_update_serves_from_the_sample_after_its_window_on() -> None:
