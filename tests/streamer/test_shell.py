@@ -237,6 +237,18 @@ def test_a_stop_asked_for_is_the_last_call(clock: FakeClock, stop: shell.StopSig
     assert transport.sent == [message("last")]
 
 
+def test_a_signal_ends_a_long_batch_between_effects(clock: FakeClock, stop: shell.StopSignal) -> None:
+    def receive(_now: Instant, _messages: Sequence[Incoming]) -> Iterator[Effect]:
+        yield Send(message("first"))
+        stop.requested = True
+        yield Send(message("second"))
+
+    core = FakeCore(receive=receive, stop=lambda _: [Send(message("last"))])
+    transport = FakeTransport(clock, [(0, [Rejected("x")])])
+    drive(core, transport, stop)
+    assert transport.sent == [message("first"), message("last")]
+
+
 class CountingOut(io.StringIO):
     """Standard output that counts its flushes."""
 
