@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +31,18 @@ class Pipeline:
 
 @contextmanager
 def pipeline() -> Iterator[Pipeline]:
-    """Run commands that find each other through sockets in a temporary folder."""
+    """Run commands that find each other on two free ports.
+
+    TCP, not ipc: over ipc ZeroMQ may drop what the kernel holds when a fast source ends and closes.
+    """
     with tempfile.TemporaryDirectory(prefix="sincos-") as name:
         folder = Path(name)
         with Processes(folder) as processes:
-            yield Pipeline(processes, f"ipc://{folder}/source", f"ipc://{folder}/predictor", folder)
+            with socket.socket() as first, socket.socket() as second:
+                for probe in (first, second):
+                    probe.bind(("127.0.0.1", 0))
+                source, predictor = (f"tcp://127.0.0.1:{probe.getsockname()[1]}" for probe in (first, second))
+            yield Pipeline(processes, source, predictor, folder)
 
 
 def arguments(description: str | None) -> argparse.Namespace:

@@ -20,7 +20,8 @@ def errors(predict: Sequence[str], samples: int, rate: str) -> NDArray[np.float6
     with pipeline() as run:
         source, predictor = run.source, run.predictor
         listen = run.processes.start(
-            "listen", ["--joined", "--count", str(samples), "--source", source, "--predictor", predictor]
+            "listen",
+            ["--joined", "--count", str(samples), "--timeout", "30", "--source", source, "--predictor", predictor],
         )
         run.processes.start("predict", ["--source", source, "--bind", predictor, "--wait", *predict])
         run.processes.start("source", ["--bind", source, "--count", str(samples), "--rate", rate, "--wait", "2"])

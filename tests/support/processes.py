@@ -47,7 +47,10 @@ class Command:
     def ends(self) -> str:
         """Wait until it ends by itself; return its standard output."""
         assert self.process.stdout is not None
+        hang = threading.Timer(PATIENCE_S, self.process.kill)
+        hang.start()
         output = self.process.stdout.read()
+        hang.cancel()
         self.process.wait(PATIENCE_S)
         self._collect()
         return output
