@@ -15,7 +15,7 @@ PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not
         ("import predictor.commands.source", {"torch", "rich", "plotext", "matplotlib", "safetensors"}),
         (
             "import predictor.commands.predict as p; from predictor.core import Predictor; "
-            "Predictor(p.load_model('tutorial')); p._model('new', {}, 1)",
+            "Predictor(p.load_model('tutorial')); p._make_learner(True, None, None, None)(p._model('new', {}, 1))",
             {"torch", "rich", "plotext", "matplotlib"},
         ),
         ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib"}),
