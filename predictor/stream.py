@@ -14,7 +14,7 @@ from streamer.quantiles import RecentQuantiles
 from streamer.sequencer import Place, Sequencer
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
-from trainer.metrics import PrequentialRmse
+from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
 from trainer.model import Model
 
 LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
@@ -79,6 +79,7 @@ class Stream:
         self._sequencer = Sequencer()
         self._begin(channels=0)
         self._since_reset = 0
+        self._last_gap = (0, 0)  # first sample missing, and one past the last
         self._learnt_to_seq: int | None = None
         self._pulse = Pulse(0)
         self._health = Health.LIVE
@@ -131,11 +132,6 @@ class Stream:
         self._pulse.word(now.mono_ns, ended=info.ended)
 
     # Learning
-
-    @property
-    def can_learn(self) -> bool:
-        """Whether `learn` has something to do."""
-        return self._learner is not None and self._labels.window(self._learner.config.window_samples) is not None
 
     def learn(self) -> bool:
         """Make one update if a window is complete; return whether one was."""
@@ -205,7 +201,7 @@ class Stream:
         """Return one line for the operator at the end."""
         text = f"stream {self.name}: {self.counters.samples} estimates"
         if self.rmse.value is not None:
-            text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, 200)} samples"
+            text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, SCORED_SAMPLES)} samples"
         if self._learner is not None:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
