@@ -97,7 +97,8 @@ def test_what_is_not_finite_leaves_no_trace(what: str, monkeypatch: pytest.Monke
         elif what == "gradient":
             patch.setattr(learner._bptt, "backward", lambda *_: learner._gradient.vector.fill(np.nan))
         else:
-            patch.setattr(learner._adam, "step", lambda gradient: np.full_like(gradient, np.inf))
+            step = learner._adam.step
+            patch.setattr(learner._adam, "step", lambda gradient: step(np.full_like(gradient, np.inf)))
         assert learner.learn(two) is None
     assert learner.skipped == 1
     for name, value in learner._parameters.named.items():
