@@ -8,8 +8,10 @@ from typing import Protocol, Self
 import zmq
 
 from streamer import wire
-from streamer.addresses import EXAMPLE, check_address, in_use
+from streamer.addresses import EXAMPLE, check_address, check_private, in_use
+from streamer.curve import Guard
 from streamer.errors import AddressError, WireError
+from streamer.keys import Keys
 from streamer.messages import Incoming, Message, Rejected, Subscription
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
@@ -26,6 +28,7 @@ LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
 RECONNECT_MS = 50
+REBIND_TRIES, REBIND_MS = 100, 10
 DRAIN_LIMIT = 1_000
 
 
@@ -52,11 +55,17 @@ class Transport:
         Further things whose readiness ends `wait`.
     back_pressure : bool
         Let `send` wait for slow subscribers rather than drop what they cannot take, until one stalls.
+    keys : Keys or None
+        Encrypt, prove who this is, and let in only who is authorised.
+    insecure : bool
+        Without keys, talk beyond this machine all the same.
 
     Raises
     ------
     AddressError
-        If an address is malformed or in use.
+        If an address is malformed or in use, or leads beyond this machine without keys.
+    FileError
+        If a peer's key is missing or cannot be read.
     """
 
     def __init__(
@@ -67,27 +76,38 @@ class Transport:
         watch: Sequence[HasFileno] = (),
         *,
         back_pressure: bool = False,
+        keys: Keys | None = None,
+        insecure: bool = False,
     ) -> None:
         self._context = zmq.Context()
+        self._exposed = insecure or keys is not None
+        self._back_pressure = back_pressure
+        self._guard: Guard | None = None
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._pub: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
         self.address = bind
         try:
+            if keys is not None:
+                self._guard = Guard(self._context, keys)
             if bind is not None:
-                self._pub = self._publisher(bind, back_pressure)
+                self._pub = self._publisher(bind)
                 self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
+                if self._guard is not None:
+                    self._guard.prove(self.address)
             if connect:
                 self.connect(connect, topics)
         except BaseException:
-            self._context.destroy(linger=0)
+            self._destroy(linger=0)
             raise
         for item in watch:
             self._poller.register(item.fileno(), zmq.POLLIN)
             self._watched.register(item.fileno(), zmq.POLLIN)
 
-    def _publisher(self, address: str, back_pressure: bool) -> "zmq.Socket[bytes]":
+    def _publisher(self, address: str) -> "zmq.Socket[bytes]":
+        self._check("bind", address)
+        back_pressure = self._back_pressure
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK)
         socket.setsockopt(zmq.LINGER, PATIENT_LINGER_MS if back_pressure else LINGER_MS)
@@ -95,13 +115,24 @@ class Transport:
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
         socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
         socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
-        check_address("bind", address)
+        if self._guard is not None:
+            self._guard.serve(socket)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
+            socket.close(linger=0)
             raise _address_error("bind", address, error) from None
         self._poller.register(socket, zmq.POLLIN)
         return socket
+
+    def _publisher_again(self, address: str) -> "zmq.Socket[bytes]":
+        """Bind where this process's own socket was closed a moment ago: ZeroMQ closes in the background."""
+        for _ in range(REBIND_TRIES):
+            try:
+                return self._publisher(address)
+            except AddressError:
+                zmq.zmq_poll([], REBIND_MS)
+        return self._publisher(address)
 
     def _subscriber(self, addresses: Sequence[str], topics: Sequence[bytes]) -> "zmq.Socket[bytes]":
         socket = self._context.socket(zmq.SUB)
@@ -113,13 +144,20 @@ class Transport:
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
         for address in addresses:
-            check_address("connect", address)
+            self._check("connect", address)
+            if self._guard is not None:
+                self._guard.join(socket, address)
             try:
                 socket.connect(address)
             except zmq.ZMQError as error:
                 raise _address_error("connect", address, error) from None
         self._poller.register(socket, zmq.POLLIN)
         return socket
+
+    def _check(self, verb: str, address: str) -> None:
+        check_address(verb, address)
+        if not self._exposed:
+            check_private(verb, address)
 
     def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
         """Listen to `addresses` from now on; once, here or at construction."""
@@ -150,6 +188,27 @@ class Transport:
             self._pub.setsockopt(zmq.XPUB_NODROP, 0)
             self._pub.send_multipart(parts)
 
+    def reload(self) -> int | None:
+        """Read the authorised keys again and turn away who is no longer among them; return how many there are.
+
+        The publishing socket is closed and bound anew, since a connection is only asked for its key when it is
+        made: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
+
+        Raises
+        ------
+        FileError
+            If a key cannot be read; everything stays as it was.
+        """
+        if self._guard is None:
+            return None
+        count = self._guard.reload()
+        if self._pub is not None and self.address is not None:
+            self._poller.unregister(self._pub)
+            self._pub.close()
+            self._pub = None
+            self._pub = self._publisher_again(self.address)
+        return count
+
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
 
@@ -158,7 +217,12 @@ class Transport:
         hurried = self._watched.sockets and self._watched.poll(0)
         if hurried and self._pub is not None and not self._pub.closed:
             self._pub.setsockopt(zmq.LINGER, LINGER_MS)
-        self._context.destroy()
+        self._destroy()
+
+    def _destroy(self, linger: int | None = None) -> None:
+        if self._guard is not None:
+            self._guard.close()
+        self._context.destroy(linger)
 
     def __enter__(self) -> Self:
         return self
