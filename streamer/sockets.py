@@ -3,16 +3,18 @@
 import errno
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import zmq
 
 from streamer import wire
 from streamer.addresses import EXAMPLE, check_address, check_private, in_use
-from streamer.curve import Guard
 from streamer.errors import AddressError, WireError
 from streamer.keys import Keys
 from streamer.messages import Incoming, Message, Rejected, Subscription
+
+if TYPE_CHECKING:
+    from streamer.curve import Guard
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
 PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
@@ -90,6 +92,9 @@ class Transport:
         self.address = bind
         try:
             if keys is not None:
+                # Here and not above: the authenticator brings asyncio, which nobody else needs.
+                from streamer.curve import Guard
+
                 self._guard = Guard(self._context, keys)
             if bind is not None:
                 self._pub = self._publisher(bind)
