@@ -92,10 +92,7 @@ class Transport:
         self.address = bind
         try:
             if keys is not None:
-                # Here and not above: the authenticator brings asyncio, which nobody else needs.
-                from streamer.curve import Guard
-
-                self._guard = Guard(self._context, keys)
+                self._guard = _guard(self._context, keys)
             if bind is not None:
                 self._pub = self._publisher(bind)
                 self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -264,6 +261,13 @@ def _subscription(parts: list[bytes]) -> Subscription | None:
     if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
         return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
     return Subscription(frame[1:], active=frame[:1] == b"\1")
+
+
+def _guard(context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys) -> "Guard":
+    # Here and not above: the authenticator brings asyncio, which nobody else needs.
+    from streamer.curve import Guard
+
+    return Guard(context, keys)
 
 
 def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:
