@@ -26,6 +26,9 @@ HIGH_WATER_MARK = 20_000
 SHORT_HIGH_WATER_MARK = 1_000
 # Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
 MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
+# A subscription is memory here, some 80 bytes for each of its own.
+MAX_SUBSCRIPTION_BYTES = 128
+MAX_SUBSCRIBED_BYTES = 2**20  # in all: 10,000 listeners to one stream each, or one to each of 10,000
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
@@ -85,6 +88,7 @@ class Transport:
         self._exposed = insecure or keys is not None
         self._back_pressure = back_pressure
         self._guard: Guard | None = None
+        self._subscribed_bytes = 0
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._pub: zmq.Socket[bytes] | None = None
@@ -113,7 +117,7 @@ class Transport:
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK)
         socket.setsockopt(zmq.LINGER, PATIENT_LINGER_MS if back_pressure else LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, 1024)  # all that comes in here is subscriptions
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)  # nothing else comes in here
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
         socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
         socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
@@ -173,7 +177,10 @@ class Transport:
         """Return what is waiting, oldest first, up to a bound that keeps the shell responsive."""
         messages: list[Incoming] = []
         if self._pub is not None:
-            _drain(self._pub, messages, _subscription)
+            _drain(self._pub, messages, self._subscription)
+            if self._subscribed_bytes > MAX_SUBSCRIBED_BYTES:
+                messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
+                self._rebuild()
         if self._sub is not None:
             _drain(self._sub, messages, _decoded)
         return messages
@@ -204,12 +211,26 @@ class Transport:
         if self._guard is None:
             return None
         count = self._guard.reload()
-        if self._pub is not None and self.address is not None:
-            self._poller.unregister(self._pub)
-            self._pub.close()
-            self._pub = None
-            self._pub = self._publisher_again(self.address)
+        self._rebuild()
         return count
+
+    def _rebuild(self) -> None:
+        """Close the publishing socket, with all connections to it, and bind it anew."""
+        if self._pub is None or self.address is None:
+            return
+        self._poller.unregister(self._pub)
+        self._pub.close()
+        self._pub = None
+        self._subscribed_bytes = 0
+        self._pub = self._publisher_again(self.address)
+
+    def _subscription(self, parts: list[bytes]) -> Subscription | None:
+        frame = parts[0]
+        if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
+            return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
+        active = frame[:1] == b"\1"
+        self._subscribed_bytes += len(frame) if active else -len(frame)
+        return Subscription(frame[1:], active=active)
 
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
@@ -254,13 +275,6 @@ def _decoded(parts: list[bytes]) -> Incoming:
         return wire.decode(parts)
     except WireError as error:
         return Rejected(str(error))
-
-
-def _subscription(parts: list[bytes]) -> Subscription | None:
-    frame = parts[0]
-    if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
-        return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
-    return Subscription(frame[1:], active=frame[:1] == b"\1")
 
 
 def _guard(context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys) -> "Guard":
