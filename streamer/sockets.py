@@ -27,7 +27,7 @@ SHORT_HIGH_WATER_MARK = 1_000
 # Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
 MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
 # A subscription is memory here, some 80 bytes for each of its own.
-MAX_SUBSCRIPTION_BYTES = 128
+MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it
 MAX_SUBSCRIBED_BYTES = 2**20  # in all: 10,000 listeners to one stream each, or one to each of 10,000
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
