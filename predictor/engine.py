@@ -1,7 +1,7 @@
-"""One time step without autograd: a model's weights as plain arrays, stepped over the channels of one or many streams.
+"""One time step without autograd: a model's weights as plain arrays, stepped over the channels of streams.
 
-Every step is the same arithmetic on arrays of the same shape, so that estimates are bitwise the same however a stream
-was cut into chunks and whichever streams came with it. Torch's whole-sequence forward is the oracle
+Every step is the same arithmetic on arrays of the same shape, so that estimates are bitwise the same however a
+stream was cut into chunks and whichever streams came with it. Torch's whole-sequence forward is the oracle
 (`trainer.network.predict`).
 """
 

@@ -1,12 +1,10 @@
 """How columns are multiplied: together in one product, or apart, each in one of its own.
 
-A matrix product may give a column other bits at another width or in another place (OpenBLAS 0.3.31 knows seven kinds
-of column within one product on Haswell). So the channels of a large stream are cut into tiles in one fixed way;
-and small streams that arrive together share arrays but no product: each column is a matrix-vector product of its
-own, the same as if it had come alone.
+A matrix product may give a column other bits at another width or in another place (OpenBLAS 0.3.31 knows seven
+kinds of column within one product on Haswell). So the channels of a large stream are cut into tiles in one fixed
+way; and small streams that arrive together share arrays but no product: each column is a matrix-vector product of
+its own, the same as if it had come alone.
 """
-
-from typing import cast
 
 import numpy as np
 
@@ -45,10 +43,13 @@ class Workspace:
     def multiply_all(self, matrix: FloatArray, columns: FloatArray) -> FloatArray:
         """Return the products of columns [samples, rows, width] as [samples, products, width]."""
         if not self._apart:
-            return cast(FloatArray, np.matmul(matrix, columns))
+            together: FloatArray = np.matmul(matrix, columns)
+            return together
         if self.width == len(columns) == 1:
-            return matrix.dot(columns[0, :, 0])[None, :, None]
-        return np.matmul(matrix, columns.transpose(0, 2, 1)[..., None])[..., 0].transpose(0, 2, 1)
+            products: FloatArray = matrix.dot(columns[0, :, 0])
+            return products[None, :, None]
+        stacks: FloatArray = np.matmul(matrix, columns.transpose(0, 2, 1)[..., None])
+        return stacks[..., 0].transpose(0, 2, 1)
 
 
 def _plain(matrix: FloatArray, columns: FloatArray, out: FloatArray) -> None:

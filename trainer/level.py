@@ -43,7 +43,7 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
         np.add(average, kept, average)
         before = average
     levels: FloatArray = np.divide(magnitudes, averages[:, 1])
-    np.maximum(levels, FLOOR, levels)
+    np.maximum(levels, FLOOR, out=levels)
     return levels, before.copy()
 
 
