@@ -89,7 +89,7 @@ def command(
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
     with (
         StopSignal(reloads=security["keys"] is not None) as stop,
-        Transport(bind=bind, watch=[stop], **security) as transport,
+        Transport(bind=bind, watch=[stop], together=True, **security) as transport,
     ):
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
