@@ -2,21 +2,31 @@
 
 A tone in white noise has a bound on the variance of the phase of its newest sample; what is unknown besides the
 phase (frequency, chirp rate) costs a factor (Rife, Boorstyn 1974; Kay, "Fundamentals of statistical signal
-processing: estimation theory", 1993). It is a bound for what stays the same over the trial: no limit is given where
-the signal changes at an unknown moment (st, st20, pj). The amplitude's modulation is taken as known (am20).
+processing: estimation theory", 1993). It holds for what stays the same over the trial: no limit is given where the
+signal changes at an unknown moment (st, st20, pj). The amplitude's modulation is taken as known (am20).
 """
 
 import numpy as np
 from numpy.typing import NDArray
-
-from scenarios import LABEL_BAND_HZ, RATE_HZ, RECORD_SAMPLES, SAMPLES, SCENARIOS, WARM_UP_SAMPLES, band_gain, rhythm_spectra
+from scenarios import (
+    LABEL_BAND_HZ,
+    RATE_HZ,
+    RECORD_SAMPLES,
+    SAMPLES,
+    SCENARIOS,
+    WARM_UP_SAMPLES,
+    band_gain,
+    rhythm_spectra,
+)
 
 Float64Array = NDArray[np.float64]
 Complex128Array = NDArray[np.complex128]
 
-UNKNOWN_DEGREE = {"a": 0, "c20": 0, "c10": 0, "c5": 0, "am": 0, "am20": 0} | dict.fromkeys(
-    ("b1", "b2", "d20", "d10", "d5", "hd"), 1
-) | dict.fromkeys(("ch", "ch20"), 2)
+UNKNOWN_DEGREE = (
+    {"a": 0, "c20": 0, "c10": 0, "c5": 0, "am": 0, "am20": 0}
+    | dict.fromkeys(("b1", "b2", "d20", "d10", "d5", "hd"), 1)
+    | dict.fromkeys(("ch", "ch20"), 2)
+)
 """Degree of the polynomial that the unknown phase is: constant, unknown frequency, unknown chirp rate."""
 MEAN_OF_MAGNITUDE = np.sqrt(2 / np.pi)
 """Mean absolute value of a Gaussian of unit variance."""
@@ -44,7 +54,7 @@ def newest_variance(samples: NDArray[np.int_], degree: int) -> Float64Array:
 
 
 def cramer_rao_deg(name: str) -> float | None:
-    """Return the bound on a scenario's mean absolute phase error (deg) after the warm-up; None if there is none."""
+    """Return the bound on a scenario's mean absolute phase error (deg) after the warm-up, if there is one."""
     if name not in UNKNOWN_DEGREE:
         return None
     eta = 10 ** (SCENARIOS[name].snr_db / 10)
@@ -67,7 +77,9 @@ def wiener(name: str, inputs: NDArray[np.float32]) -> Complex128Array:
     """
     rhythm, noise = rhythm_spectra()
     heard = rhythm + noise
-    wanted = rhythm if name == "g" else heard * band_gain(np.fft.rfftfreq(RECORD_SAMPLES, 1 / RATE_HZ), LABEL_BAND_HZ)
+    wanted = (
+        rhythm if name == "g" else heard * band_gain(np.fft.rfftfreq(RECORD_SAMPLES, 1 / RATE_HZ), LABEL_BAND_HZ)
+    )
     lags = np.subtract.outer(np.arange(len(inputs)), np.arange(len(inputs)))
     factor = np.linalg.cholesky(np.fft.irfft(heard)[np.abs(lags)])
     cross_spectrum = np.zeros(RECORD_SAMPLES, complex)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from classical import epll, kalman_bank, maximum_likelihood, meegkit_phase, sogi_fll
 from numpy.typing import NDArray
 
-from classical import epll, kalman_bank, maximum_likelihood, meegkit_phase, sogi_fll
 from predictor.engine import Engine
 from trainer.modelfile import load_model
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from scenarios import CHANGE_S, NOMINAL_HZ, RATE_HZ, WARM_UP_SAMPLES, Batch
 
 SETTLED_DEG = 5.0
@@ -50,7 +49,8 @@ def figures_of(name: str, batch: Batch, analytic: NDArray[np.complex128]) -> Fig
 
 def phase_error_deg(analytic: NDArray[np.complex128], phase: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return estimated minus true phase (deg), within -180 to 180."""
-    return np.degrees(np.angle(analytic * np.exp(-1j * phase)))
+    errors_deg: NDArray[np.float64] = np.degrees(np.angle(analytic * np.exp(-1j * phase)))
+    return errors_deg
 
 
 def settling_s(error_deg: NDArray[np.float64], from_s: float) -> float | None:

@@ -159,7 +159,7 @@ def _harmonic(generator: np.random.Generator) -> Trial:
 # --- the Gaussian rhythm ---
 
 
-def band_gain(frequencies_hz: Float64Array, band_hz: tuple[float, float]) -> Float64Array:
+def band_gain(frequencies_hz: NDArray[np.floating], band_hz: tuple[float, float]) -> Float64Array:
     """Return the zero-phase gain of a digital Butterworth band-pass applied there and back, |H|^2.
 
     Bilinear transform; `BUTTERWORTH_ORDER` is the order of the low-pass prototype, as in scipy's ``butter``.

@@ -7,9 +7,9 @@ applications", IEEE Trans. Power Delivery 17, 2002.
 import numpy as np
 from numpy.typing import NDArray
 
-AMPLITUDE_GAIN_PER_S = 20.0
-FREQUENCY_GAIN_PER_S2 = 400.0
-PHASE_GAIN_PER_S = 40.0
+AMPLITUDE_GAIN_PER_S = 117.0
+FREQUENCY_GAIN_PER_S2 = 675.0
+PHASE_GAIN_PER_S = 45.0
 FREQUENCY_HZ = 10.0
 RANGE_HZ = (3.0, 30.0)
 

@@ -1,9 +1,10 @@
 """A bank of 12 extended Kalman filters, mixed by how well each predicted of late.
 
-Each filter's state is in-phase, quadrature, frequency and offset (La Scala, Bitmead, "Design of an extended Kalman
-filter frequency tracker", IEEE Trans. Signal Process. 44, 1996). The bank is a multiple-model estimator (Bar-Shalom,
-Li, Kirubarajan, "Estimation with applications to tracking and navigation", 2001, ch. 11): the filters differ in
-starting frequency and in how restless they take the signal to be; likelihoods are forgotten exponentially.
+Each filter's state is in-phase, quadrature, frequency and offset (La Scala, Bitmead, "Design of an extended
+Kalman filter frequency tracker", IEEE Trans. Signal Process. 44, 1996). The bank is a multiple-model estimator
+(Bar-Shalom, Li, Kirubarajan, "Estimation with applications to tracking and navigation", 2001, ch. 11): the filters
+differ in starting frequency and in how restless they take the signal to be; likelihoods are forgotten
+exponentially.
 """
 
 from dataclasses import dataclass
@@ -35,13 +36,15 @@ RANGE_HZ = (3.0, 30.0)
 
 
 def estimate(inputs: NDArray[np.float32], rate_hz: float, *, bank: Bank = BANK) -> NDArray[np.complex128]:
-    """Return the analytic estimate [samples, trials] of inputs [samples, trials]: the weighted mean of the filters."""
+    """Return the weighted mean of the filters' analytic estimates, [samples, trials] as the inputs."""
     trials = inputs.shape[1]
     frequency_hz, level = (grid.ravel() for grid in np.meshgrid(bank.frequencies_hz, range(len(bank.measurement))))
     to_omega = 2 * np.pi / rate_hz
     measurement = np.square(bank.measurement)[level]
     wander, drift = np.square(bank.wander)[level], np.square(np.array(bank.drift_hz)[level] * to_omega)
-    process = np.stack([wander, wander, drift, np.full(len(level), bank.offset**2)], axis=-1)[..., None] * np.eye(4)
+    process = np.stack([wander, wander, drift, np.full(len(level), bank.offset**2)], axis=-1)[..., None] * np.eye(
+        4
+    )
     state = np.zeros((trials, len(level), 4))
     state[..., 2] = frequency_hz * to_omega
     spread = np.square([1.0, 1.0, bank.frequency_spread_hz * to_omega, 1.0])
@@ -60,7 +63,9 @@ def estimate(inputs: NDArray[np.float32], rate_hz: float, *, bank: Bank = BANK) 
     return analytic
 
 
-def predict(state: Float64Array, covariance: Float64Array, process: Float64Array) -> tuple[Float64Array, Float64Array]:
+def predict(
+    state: Float64Array, covariance: Float64Array, process: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Turn in-phase and quadrature by one sample at the state's frequency; states [..., 4]."""
     cos, sin = np.cos(state[..., 2]), np.sin(state[..., 2])
     in_phase = cos * state[..., 0] + sin * state[..., 1]

@@ -1,7 +1,7 @@
 """Sliding maximum likelihood: the tone in white noise that fits the last half second or second best.
 
-Rife, Boorstyn, "Single-tone parameter estimation from discrete-time observations", IEEE Trans. Inf. Theory 20, 1974;
-for a real tone the fit is least squares in cosine, sine and offset (Kay, "Fundamentals of statistical signal
+Rife, Boorstyn, "Single-tone parameter estimation from discrete-time observations", IEEE Trans. Inf. Theory 20,
+1974; for a real tone the fit is least squares in cosine, sine and offset (Kay, "Fundamentals of statistical signal
 processing: estimation theory", 1993, ch. 7), its power searched over a grid of frequencies and refined.
 """
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FREQUENCY_HZ = 10.0
-BAND_HZ = (7.5, 12.5)
-"""ECHT has to be told: half the frequency wide, as its documentation says."""
+BAND_HZ = (7.0, 14.0)
+"""ECHT has to be told. Its documentation says half the frequency wide, which costs 10 deg of bias at 10 Hz;
+of the bands tried (trials from seed 10,000 on) this one errs least on the rhythm, where ECHT has a chance."""
 
 Complex128Array = NDArray[np.complex128]
 

@@ -7,9 +7,9 @@ synchronization of power converters under distorted grid conditions", IEEE Trans
 import numpy as np
 from numpy.typing import NDArray
 
-GAIN = 0.5
+GAIN = 0.63
 """k, damping: sqrt(2) is usual where speed counts more than noise."""
-LOOP_GAIN_PER_S = 20.0
+LOOP_GAIN_PER_S = 16.8
 """Gamma: how fast the frequency follows, whatever the amplitude."""
 FREQUENCY_HZ = 10.0
 RANGE_HZ = (3.0, 30.0)
