@@ -29,9 +29,8 @@ def test_the_warm_up_is_not_judged() -> None:
 
 
 def test_settling_is_counted_from_the_change() -> None:
+    # two of a cycle's 25 samples at 40 deg still make a mean of 4.1
     error_deg = np.where(np.arange(1500) < 800, 40.0, 1.0)[:, None]
-    assert settling_s(error_deg, 0.0) == pytest.approx(
-        (800 - 2) / 250
-    )  # two of 25 samples at 40 deg still mean 4.1
+    assert settling_s(error_deg, 0.0) == pytest.approx((800 - 2) / 250)
     assert settling_s(error_deg, 3.0) == pytest.approx((800 - 2 - 750) / 250)
     assert settling_s(np.full((1500, 3), 6.0), 0.0) is None
