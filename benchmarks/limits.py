@@ -81,8 +81,9 @@ def wiener(name: str, inputs: NDArray[np.float32]) -> Complex128Array:
         rhythm if name == "g" else heard * band_gain(np.fft.rfftfreq(RECORD_SAMPLES, 1 / RATE_HZ), LABEL_BAND_HZ)
     )
     lags = np.subtract.outer(np.arange(len(inputs)), np.arange(len(inputs)))
-    factor = np.linalg.cholesky(np.fft.irfft(heard)[np.abs(lags)])
+    whitening = np.linalg.inv(np.linalg.cholesky(np.fft.irfft(heard)[np.abs(lags)]))
     cross_spectrum = np.zeros(RECORD_SAMPLES, complex)
     cross_spectrum[1 : len(wanted) - 1] = 2j * wanted[1:-1]  # of A exp(i phase), as in scenarios
     cross = np.fft.ifft(cross_spectrum)[lags]
-    return np.tril(np.linalg.solve(factor, cross.T).T) @ np.linalg.solve(factor, inputs.astype(float))
+    estimates: Complex128Array = np.tril(cross @ whitening.T) @ (whitening @ inputs.astype(float))
+    return estimates

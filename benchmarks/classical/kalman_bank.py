@@ -17,18 +17,29 @@ Float64Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bank:
-    """Starting frequencies times noises; standard deviations are per sample, of signals of amplitude near 1."""
+    """Three starting frequencies times four characters; deviations a sample, for signals of amplitude near 1.
 
-    frequencies_hz: tuple[float, ...] = (6.0, 8.5, 12.0, 17.0)
-    measurement: tuple[float, ...] = (0.03, 0.1, 0.4)
-    wander: tuple[float, ...] = (0.003, 0.003, 0.003)
-    """Process noise of in-phase and quadrature, one a measurement noise."""
-    drift_hz: tuple[float, ...] = (0.1, 0.05, 0.02)
-    """Process noise of the frequency, one a measurement noise."""
-    offset: float = 0.003
-    frequency_spread_hz: float = 2.0
-    """Initial standard deviation of the frequency."""
-    forgetting: float = 0.97
+    Parameters
+    ----------
+    frequencies_hz : tuple of float
+        Where filters start.
+    measurement, wander, drift_hz : tuple of float
+        A character's standard deviations: noise of the input; of in-phase and quadrature; of the frequency.
+    offset : float
+        Standard deviation of the offset's random walk.
+    spread_hz : float
+        Initial standard deviation of the frequency.
+    forgetting : float
+        What is left of a log likelihood after a sample.
+    """
+
+    frequencies_hz: tuple[float, ...] = (5.6, 8.1, 11.7)
+    measurement: tuple[float, ...] = (0.032, 0.2, 0.58, 0.6)
+    wander: tuple[float, ...] = (0.0028, 0.00021, 0.00012, 0.049)
+    drift_hz: tuple[float, ...] = (0.11, 0.00023, 0.0015, 0.0039)
+    offset: float = 0.00066
+    spread_hz: float = 1.25
+    forgetting: float = 0.994
 
 
 BANK = Bank()
@@ -47,7 +58,7 @@ def estimate(inputs: NDArray[np.float32], rate_hz: float, *, bank: Bank = BANK) 
     )
     state = np.zeros((trials, len(level), 4))
     state[..., 2] = frequency_hz * to_omega
-    spread = np.square([1.0, 1.0, bank.frequency_spread_hz * to_omega, 1.0])
+    spread = np.square([1.0, 1.0, bank.spread_hz * to_omega, 1.0])
     covariance = np.broadcast_to(np.diag(spread), (trials, len(level), 4, 4))
     log_weight = np.zeros((trials, len(level)))
     analytic = np.empty(inputs.shape, complex)
