@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from accuracy_report import Results, Row, comparison, save_figure, table_of, update_docs, verdicts
+from accuracy_report import around_table, comparison, save_figure, table_of, update_docs, verdicts
+from accuracy_results import Results, Row
 from classical import meegkit_phase
 from common import machine
 from limits import cramer_rao_deg, wiener
@@ -24,6 +25,8 @@ from metrics import figures_of
 from rich.console import Console
 from rich.progress import Progress
 from scenarios import RATE_HZ, SCENARIOS, Batch, batch
+
+from streamer.errors import FileError
 
 TRIALS = 10
 RHYTHM_TRIALS = 100
@@ -113,29 +116,34 @@ def main(
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure phase errors on 19 scenarios."""
-    wide = Console(width=115) if not sys.stdout.isatty() else Console()
-    if compare:
-        wide.print(comparison(*(json.loads(file.read_text()) for file in compare)))
-        return
-    torch.set_num_threads(1)
+    wide = Console() if sys.stdout.isatty() else Console(width=115)
+    try:
+        if compare:
+            wide.print(comparison(*(json.loads(file.read_text()) for file in compare)))
+            return
+        if page:
+            around_table(page)  # before minutes of work
+        ours = [model(name) for name in models or ("default", "tutorial")]
+    except (ValueError, FileError) as error:
+        raise click.ClickException(str(error)) from None
+    if len({method.name for method in ours}) < len(ours):
+        raise click.UsageError("--model: the files must differ in name, which is what the table calls them")
+    torch.set_num_threads(1)  # steps this small lose by being shared out
     rhythm, other = (SHORT_TRIALS, SHORT_TRIALS) if short else (RHYTHM_TRIALS, TRIALS)
     counts = {name: trials or (rhythm if name in RHYTHM else other) for name in SCENARIOS}
     classical, not_installed = classical_methods(short=short)
-    ours = [model(name) for name in models or ("default", "tutorial")]
     results = measure([*ours, *classical], not_installed, counts, seed)
-    text = json.dumps({"title": "accuracy", **asdict(results)})
-    if str(json_file) == "-":
-        print(text)
-        return
-    if json_file:
-        json_file.write_text(text)
-    wide.print(table_of(results))
-    for line in verdicts(results):
-        wide.print(line, highlight=False)
     if figure:
         save_figure(results, figure)
     if page:
         update_docs(results, page)
+    if json_file:
+        with click.open_file(json_file, "w") as file:
+            file.write(json.dumps({"title": "accuracy", **asdict(results)}) + "\n")
+    if str(json_file) != "-":
+        wide.print(table_of(results))
+        for line in verdicts(results):
+            wide.print(line, highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,73 +1,16 @@
-"""What an accuracy run found, and how it is shown: table, verdict, figure, comparison."""
+"""How the results of an accuracy run are shown: table, verdict, figure, comparison."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accuracy_results import ALLOWED_DEG, ALLOWED_RATIO, Results
 from rich.table import Table
 from scenarios import SCENARIOS
 
-ALLOWED_RATIO = 1.5
-ALLOWED_DEG = 0.3
-"""A model may err `ALLOWED_RATIO` times the best classical method, or this much where that is less."""
+SMALLEST_DRAWN_DEG = 0.01
 DOCS_BEGIN, DOCS_END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
-
-Row = Mapping[str, Mapping[str, float | None]]
-"""Scenario -> `metrics.Figures` as a mapping."""
-
-
-@dataclass(frozen=True)
-class Results:
-    """Figures of every method on every scenario.
-
-    Parameters
-    ----------
-    first_seed : int
-    trials : mapping
-        Scenario -> number of trials; their seeds count up from `first_seed`.
-    ours, classical : mapping
-        Method -> row.
-    limit_deg : mapping
-        Scenario -> mean absolute phase error (deg) that no causal estimator beats, or None.
-    not_installed : sequence of str
-        Methods whose package is missing.
-    made_with : mapping of str to str
-    """
-
-    first_seed: int
-    trials: Mapping[str, int]
-    ours: Mapping[str, Row]
-    classical: Mapping[str, Row]
-    limit_deg: Mapping[str, float | None]
-    not_installed: Sequence[str]
-    made_with: Mapping[str, str]
-
-    def phase_deg(self, method: str, scenario: str) -> float:
-        """Return a method's mean absolute phase error."""
-        rows = self.ours if method in self.ours else self.classical
-        return float(rows[method][scenario]["phase_deg"] or 0.0)
-
-    def best_classical(self, scenario: str) -> str:
-        """Return the name of the classical method that errs least there."""
-        return min(self.classical, key=lambda method: self.phase_deg(method, scenario))
-
-    def best_deg(self, scenario: str) -> float:
-        """Return the error of the best classical method."""
-        return self.phase_deg(self.best_classical(scenario), scenario)
-
-    def is_beyond(self, model: str, scenario: str) -> bool:
-        """Return whether a model errs more than is allowed there."""
-        return self.phase_deg(model, scenario) > max(ALLOWED_RATIO * self.best_deg(scenario), ALLOWED_DEG)
-
-    def mean_deg(self, method: str) -> float:
-        """Return a method's mean over the scenarios."""
-        return float(np.mean([self.phase_deg(method, scenario) for scenario in self.trials]))
-
-    def mean_of_best_deg(self) -> float:
-        """Return the mean over the scenarios of the best classical method in each."""
-        return float(np.mean([self.best_deg(scenario) for scenario in self.trials]))
 
 
 def cells(results: Results) -> list[list[str]]:
@@ -143,22 +86,34 @@ def table_of(results: Results) -> Table:
     return table
 
 
-def update_docs(results: Results, page: Path) -> None:
-    """Replace what stands between the markers of a page by the table and its verdicts.
+def around_table(page: Path) -> tuple[str, str]:
+    """Return what stands before and after the markers of a page.
 
     Raises
     ------
     ValueError
         If the page does not have the markers.
     """
-    text = page.read_text()
-    if text.find(DOCS_BEGIN) == -1 or text.find(DOCS_END) < text.find(DOCS_BEGIN):
+    before, begin, rest = page.read_text().partition(DOCS_BEGIN)
+    _, end, after = rest.partition(DOCS_END)
+    if not begin or not end:
         raise ValueError(f"{page}: must have the lines {DOCS_BEGIN} and {DOCS_END}")
+    return before, after
+
+
+def update_docs(results: Results, page: Path) -> None:
+    """Replace what stands between the markers of a page by the table and its verdicts.
+
+    Raises
+    ------
+    ValueError
+        As `around_table`.
+    """
+    before, after = around_table(page)
     header, *rows = cells(results)
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     table = "\n".join(f"| {' | '.join(row)} |" for row in lines)
     sentences = "\n".join(f"- {line}" for line in verdicts(results))
-    before, after = text.split(DOCS_BEGIN)[0], text.split(DOCS_END)[1]
     page.write_text(f"{before}{DOCS_BEGIN}\n{table}\n\n{caption(results)}.\n\n{sentences}\n{DOCS_END}{after}")
 
 
@@ -167,25 +122,28 @@ def save_figure(results: Results, file: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "accuracy"  # the same figure, the same file
     from matplotlib import pyplot
 
     names = list(results.trials)
-    series: dict[str, tuple[list[float], str]] = {
-        "best classical method, picked for each scenario": ([results.best_deg(name) for name in names], "s"),
-        "limit": ([results.limit_deg[name] or np.nan for name in names], "_"),
-    }
-    for model in results.ours:
-        series[model] = ([results.phase_deg(model, name) for name in names], "o")
+    best_deg = [results.best_deg(name) for name in names]
+    limits_deg = [results.limit_deg[name] or np.nan for name in names]  # a limit of 0 has no place on a log axis
+    series = [
+        ("best classical method, picked for each scenario", best_deg, "s", "0.6"),
+        ("limit", limits_deg, "_", "black"),
+    ]
+    for number, model in enumerate(results.ours):
+        series.append((model, [results.phase_deg(model, name) for name in names], "o", f"C{number}"))
     figure, axes = pyplot.subplots(figsize=(10, 4.5), layout="constrained")
-    for label, (errors, marker) in series.items():
-        axes.plot(names, np.maximum(errors, 0.01), marker, label=label, markersize=7, alpha=0.8)
+    for label, errors, marker, color in series:
+        axes.plot(names, np.maximum(errors, SMALLEST_DRAWN_DEG), marker, label=label, color=color, markersize=8)
     axes.set_yscale("log")
     axes.set_ylim(0.008, 120)
-    axes.set_ylabel("mean absolute phase error (deg); 0.01 and less drawn at 0.01")
-    axes.set_xlabel("scenario")
+    axes.set_ylabel("mean absolute phase error (deg)")
+    axes.set_xlabel(f"scenario; {SMALLEST_DRAWN_DEG:g} deg and less are drawn at {SMALLEST_DRAWN_DEG:g} deg")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     pyplot.close(figure)
 
 

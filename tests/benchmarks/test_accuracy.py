@@ -4,7 +4,7 @@ from pathlib import Path
 import accuracy
 import accuracy_report
 import pytest
-from accuracy_report import Results
+from accuracy_results import Results
 from click.testing import CliRunner
 from metrics import Figures
 
@@ -88,3 +88,16 @@ def test_runs_on_other_trials_are_not_compared() -> None:
         accuracy_report.comparison(first, {**first, "first_seed": 1})
     with pytest.raises(ValueError, match="no model"):
         accuracy_report.comparison(first, {**first, "ours": {"other": {}}})
+
+
+def test_mistakes_end_in_one_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no markers")
+    for flags, said in (
+        (["--update-docs", str(page)], "must have the lines"),
+        (["--model", str(tmp_path / "no.safetensors")], "no.safetensors"),
+        (["--model", "default", "--model", "default"], "must differ in name"),
+    ):
+        run = CliRunner().invoke(accuracy.main, flags)
+        assert isinstance(run.exception, SystemExit)
+        assert said in run.output
