@@ -101,3 +101,14 @@ def test_mistakes_end_in_one_line(tmp_path: Path) -> None:
         run = CliRunner().invoke(accuracy.main, flags)
         assert isinstance(run.exception, SystemExit)
         assert said in run.output
+
+
+def test_a_package_that_is_missing_costs_its_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy.meegkit_phase, "installed", lambda: False)
+    methods, not_installed = accuracy.classical_methods(short=False)
+    assert not_installed == ["ECHT", "ResOsc"]
+    assert [method.name for method in methods] == ["SOGI-FLL", "EPLL", "Kalman bank", "ML 0.5 s", "ML 1 s"]
+    monkeypatch.setattr(accuracy.meegkit_phase, "installed", lambda: True)
+    methods, not_installed = accuracy.classical_methods(short=False)
+    assert [method.name for method in methods][-2:] == ["ECHT", "ResOsc"]
+    assert not not_installed
