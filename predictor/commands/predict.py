@@ -85,7 +85,7 @@ def command(
     model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
-    with StopSignal() as stop, Transport(bind=bind, watch=[stop]) as transport:
+    with StopSignal() as stop, Transport(bind=bind, watch=[stop], together=True) as transport:
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
             model.config.hidden, "learning" if learn else "not learning", ", ".join(sources), transport.address,
