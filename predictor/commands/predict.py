@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from predictor.commands.common import quiet, source_addresses, start_logging
+from predictor.commands.common import nominal_hz, quiet, source_addresses, start_logging
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MakeLearner
@@ -30,6 +30,7 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 @click.command()
 @source_addresses
 @click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS")
+@nominal_hz
 @click.option(
     "--model",
     "model_name",
@@ -78,13 +79,13 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: bool, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, wait_for: int, quiet: bool,
+    learning_rate: float | None, on_gap: str, wait_for: int, nominal_hz: float | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
-    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
+    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz), make_learner)
     with StopSignal() as stop, Transport(bind=bind, watch=[stop], together=True) as transport:
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
