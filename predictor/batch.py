@@ -9,7 +9,7 @@ import numpy as np
 from predictor.engine import FEW_CHANNELS, TILE, Engine
 from predictor.stream import SLICE_VALUES, Stream
 from streamer.clock import Instant
-from streamer.effects import Effect, Send
+from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Info
 
 
@@ -87,7 +87,8 @@ class Batch:
             own = slice(first, first + heard.shape[1])
             first = own.stop
             # A copy, or one stream that falls silent would keep the states of all.
-            yield Send(job.stream.answer(job.message, heard, estimates[:, own], after[:, own].copy(), now))
+            yield job.stream.answer(job.message, estimates[:, own], after[:, own].copy())
+            job.stream.remember(job.message, heard, estimates[:, own], now)
 
 
 def _samples(job: _Job) -> int:

@@ -87,12 +87,13 @@ class Predictor:
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
+        alone = len(messages) == 1
         for message in messages:
             match message:
                 case Chunk(kind=Kind.INPUT):
-                    yield from self._answer(message, message, now)
+                    yield from self._answer(message, message, now, alone=alone)
                 case Burst(chunk) if chunk.kind is Kind.INPUT:
-                    yield from self._answer(message, chunk, now)
+                    yield from self._answer(message, chunk, now, alone=alone)
                 case Burst(chunk) if chunk.kind is Kind.TARGET:
                     for target in message.chunks():
                         self._hear(target, now)
@@ -102,16 +103,17 @@ class Predictor:
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
-        if self._batch is not None:
+        if self._batch is not None and not alone:
             yield from self._batch.run(now)
 
-    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant, *, alone: bool) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
         batch, stream = self._batch, self._stream(chunk.stream)
         if stream is None:
             return
         if batch is None:
             self._learning[stream.name] = stream
+        if batch is None or alone:
             yield from stream.predict(message, now)
             return
         if chunk.stream in batch or batch.full:
