@@ -19,7 +19,7 @@ from streamer.messages import FloatArray
 BEST_CYCLE = 25.0  # samples a cycle: the middle of what the model knows, with an octave on either side
 SHORTEST_CYCLE, LONGEST_CYCLE = 12.0, 50.0  # that the model knows
 INTERPOLATED_CYCLE = 16.0  # at least: more steps a sample shorten the memory and let in more noise
-LEAST_CYCLE = 4.0  # below, straight lines between samples are no sine any more: 15 degrees of error at 3
+LEAST_CYCLE = 4.0  # below, straight lines are no sine any more: 4 degrees of error half an octave off 3.5, 8 at 3
 MOST_SAMPLES = 2**20  # a step: the position, up to twice as large, is kept exactly in a float32
 STEPS_A_STEP = 4  # hidden states where there is room: one costs up to a tenth more error, more than 4 gain nothing
 TURNS_AVERAGED = 5.0  # time constant of the measured frequency, in steps of the model
