@@ -51,7 +51,8 @@ class Batch:
     def takes(self, stream: Stream, chunk: Chunk) -> bool:
         """Return whether `chunk` can be stepped beside others."""
         samples, channels, _ = chunk.values.shape
-        return channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES and stream.continues(chunk)
+        small = channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES
+        return small and not stream.scaled and stream.continues(chunk)
 
     def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:
         """Collect `chunk`, the samples of `message`."""

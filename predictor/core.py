@@ -9,7 +9,9 @@ from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
+from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.waveforms import check_range
 from trainer.model import Model
 
 STATUS_EVERY_NS = 1_000_000_000
@@ -28,10 +30,22 @@ class PredictorConfig:
         After a gap, start from the initial hidden state rather than go on with the present one.
     max_streams : int
         Further streams are refused.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency, by each stream's own rate.
+
+    Raises
+    ------
+    UsageError
+        If the frequency is out of range.
     """
 
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
+    nominal_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nominal_hz is not None:
+            check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
 
 
 class Predictor:
@@ -43,6 +57,11 @@ class Predictor:
     config : PredictorConfig
     make_learner : callable or None
         Makes a stream's learner; None to not learn.
+
+    Raises
+    ------
+    UsageError
+        If the model's time is to be scaled and it learns, or says cos alone.
     """
 
     def __init__(
@@ -50,6 +69,8 @@ class Predictor:
     ) -> None:
         self.streams: dict[str, Stream] = {}
         self.rejected = 0
+        if config is not None and config.nominal_hz is not None:
+            _check_scalable(model, learns=make_learner is not None)
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
@@ -183,10 +204,24 @@ class Predictor:
             return None
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        stream = Stream(name, self._model, engine, self._make_learner, reset_on_gap=self._config.reset_on_gap)
+        stream = Stream(
+            name,
+            self._model,
+            engine,
+            self._make_learner,
+            reset_on_gap=self._config.reset_on_gap,
+            nominal_hz=self._config.nominal_hz,
+        )
         self.streams[name] = stream
         return stream
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _check_scalable(model: Model, *, learns: bool) -> None:
+    if learns:
+        raise UsageError("--nominal-hz: a model whose time is scaled cannot learn: leave out --learn")
+    if len(model.config.fields) < 2:
+        raise UsageError(f"--nominal-hz: needs a model that says cos and sin; {model.name} says cos alone")

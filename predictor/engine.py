@@ -49,6 +49,10 @@ class Engine:
         self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
         self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
 
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        return np.zeros((self.config.state_rows, channels), np.float32)
+
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.engine import Engine
+from predictor.familiarity import Familiarity
 from predictor.health import Health, Pulse
+from predictor.timescale import Stepper, TimeScale, time_scale
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
+from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
 from streamer.sequencer import Place, Sequencer
@@ -57,6 +60,8 @@ class Stream:
         Makes the learner; None to not learn.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency. Not for streams that learn.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Stream:
         make_learner: MakeLearner | None,
         *,
         reset_on_gap: bool,
+        nominal_hz: float | None = None,
     ) -> None:
         self.name = name
         self.counters = Counters()
@@ -76,6 +82,9 @@ class Stream:
         self._engine = engine
         self._learner = make_learner(model) if make_learner else None
         self._reset_on_gap = reset_on_gap
+        self._nominal_hz = nominal_hz
+        self._scale = TimeScale()
+        self._stepper: Stepper = engine
         self._sequencer = Sequencer()
         self._begin(channels=0)
         self._since_reset = 0
@@ -96,7 +105,7 @@ class Stream:
     def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
         if self._learner is None and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
             inputs = self.accept(burst.chunk)
-            estimates, state = self._engine.run(inputs, self.state)
+            estimates, state = self._stepper.run(inputs, self.state)
             yield self.answer(burst, estimates, state)
             self.remember(burst, inputs, estimates, now)
         else:
@@ -121,12 +130,17 @@ class Stream:
         slice_samples = max(1, SLICE_VALUES // channels)
         for first in range(placement.skip, samples, slice_samples):
             inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
-            estimates, state = self._engine.run(inputs, self.state)
+            estimates, state = self._stepper.run(inputs, self.state)
             yield Send(self._advance(chunk, first, estimates, state))
             self._keep(inputs, estimates)
         self._arrived(chunk, now)
 
     # For who steps several streams at once
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it keeps a time of its own, so that nothing can be stepped beside it."""
+        return self._stepper is not self._engine
 
     def continues(self, chunk: Chunk) -> bool:
         """Return whether a chunk is simply what comes next."""
@@ -212,6 +226,9 @@ class Stream:
             )
             self._health = health
         yield from self._report()
+        verdict = self._familiarity.judge()
+        if verdict is not None:
+            yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
         self._measure_rate(now.mono_ns)
         yield Send(self.status(now))
 
@@ -246,6 +263,9 @@ class Stream:
             "prequential_rmse": self.rmse.value,
             "scored": self.rmse.count,
             "learning": self._learning_status(),
+            "samples_per_step": self._scale.samples_per_step,
+            "cycle_samples": self._familiarity.cycle_samples,
+            "familiar": self._familiarity.familiar,
         }
         return Status(self.name, self._sequencer.run or 0, self._sequencer.next_seq, now.wall_ns, body)
 
@@ -272,25 +292,38 @@ class Stream:
         capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
         if self._learner is not None:
             capacity = max(capacity, self._learner.config.window_samples)
-        self.state = self._model.initial_state(channels)
+        self.state = self._stepper.initial_state(channels)
         self._last_input = np.zeros(channels, np.float32)
         self._labels = LabelBuffer(channels, fields, capacity)
+        self._familiarity = Familiarity(self._model, self._scale, channels)
 
     def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
         self.counters.runs += 1
         self._learnt_to_seq = None
+        yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
         self._resume(chunk.seq, since_reset=0)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
+    def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
+        if self._nominal_hz is None:
+            return
+        try:
+            self._scale = time_scale(rate_hz, self._nominal_hz)
+            yield Say(f"stream {self.name}: {self._scale}")
+        except UsageError as error:
+            self._scale = TimeScale()
+            yield Say(f"stream {self.name}: {error}; the model takes each sample as it is", WARNING)
+        self._stepper = self._scale.stage(self._engine)
+
     def _gap(self, missing: int, resume_seq: int) -> None:
         self.counters.gaps += 1
         self.counters.gap_samples += missing
         self._last_gap = (resume_seq - missing, resume_seq)
         if self._reset_on_gap:
-            self.state = self._model.initial_state(self.state.shape[1])
+            self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
         self._resume(resume_seq, since_reset=self._since_reset)
 
@@ -319,6 +352,7 @@ class Stream:
 
     def _keep(self, inputs: FloatArray, estimates: FloatArray) -> None:
         self._labels.add(inputs, estimates)
+        self._familiarity.add(inputs, estimates)
         if self._learner is None:
             self._labels.drop_matured()
 
