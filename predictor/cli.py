@@ -15,6 +15,7 @@ COMMANDS = {
     "console": "Watch input, target, estimate and error live.",
     "listen": "Print what passes as JSON lines.",
     "train": "Train a model offline.",
+    "bench": "Measure how fast this machine is, beside a bare ZeroMQ echo.",
     "demo": "Source, learning predictor and console together in one terminal.",
 }
 """Command name -> one line of help. `predictor/commands/NAME.py` holds the command as `command`."""
