@@ -40,7 +40,7 @@ class Lane:
         self._context = zmq.Context()
         self._source: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
         self._source.bind("tcp://127.0.0.1:*")
-        feed, out = _free_addresses(2)
+        feed, out = free_addresses(2)
         sources = [self._source.getsockopt_string(zmq.LAST_ENDPOINT), feed]
         # In sessions of their own: what the terminal's Ctrl-C ends is this process, which then ends them.
         self._feeder = subprocess.Popen(
@@ -175,7 +175,8 @@ def _command(predict: Sequence[str] | None, sources: Sequence[str], out: str) ->
     return [*SINCOS, "predict", "--quiet", "--bind", out, *listening, *predict]
 
 
-def _free_addresses(count: int) -> list[str]:
+def free_addresses(count: int) -> list[str]:
+    """Return addresses on this machine that nobody has bound."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
