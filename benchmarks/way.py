@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import pairwise
 from statistics import median
 
 import zmq
@@ -63,7 +64,7 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         outward.send_multipart(inward.recv_multipart())
         bare_s = time.perf_counter() - start_s
         exit_.recv_multipart()
-        taken.append([1e6 * (b - a) for a, b in zip(at, at[1:], strict=False)] + [1e6 * bare_s])
+        taken.append([1e6 * (b - a) for a, b in pairwise(at)] + [1e6 * bare_s])
     context.destroy(linger=0)
     return dict(zip([*STAGES, BARE], map(median, zip(*taken[samples // 10 :], strict=True)), strict=True))
 
