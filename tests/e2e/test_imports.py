@@ -20,6 +20,7 @@ PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not
         ),
         ("import predictor.commands.apply", {"torch", "rich", "plotext", "matplotlib"}),
         ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib", "asyncio"}),
+        ("import predictor.commands.bench", {"torch", "plotext", "matplotlib"}),
         ("import predictor.commands.console", {"torch", "matplotlib"}),
         ("import predictor.commands.train", {"torch", "matplotlib"}),
     ],
