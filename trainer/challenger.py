@@ -12,6 +12,7 @@ from trainer.laguerre import FILTERS, Laguerre
 from trainer.readout import Readout
 from trainer.selflabels import SelfLabels
 
+PARTS = 4  # of a block, after each of which champion and challenger are compared
 AFTER_DRIFT = 0.1  # of what was learnt is kept when the signal has changed
 CHALLENGER, CHAMPION, FEATURES = slice(0, 2), slice(2, 4), slice(2, None)  # of a row that waits for its label
 
@@ -57,17 +58,20 @@ class Challenger:
         self._labelled = self._labels.reach_samples  # samples that have, or will never have, a label
         self._fitted_at = 0  # the first sample answered with weights
         self._switched = np.zeros(channels, bool)  # since the last sample answered
+        self._apart_deg = np.zeros((max(1, self._labels.block_samples // PARTS), channels))  # of the newest samples
+        self._apart_samples = 0
 
     @property
     def room(self) -> int:
         """Samples that can be answered before something is to be learnt."""
-        return self._labels.missing_samples
+        return min(self._labels.missing_samples, len(self._apart_deg) - self._apart_samples)
 
     def resume(self) -> None:
         """Go on after missing samples: what waits for its label will not get it."""
         self._labels.restart()
         self._fitted_at = 0 if self.refits else self._fitted_at
         self._waiting.restart(0)
+        self._apart_samples = 0
         self._labelled = self._labels.reach_samples
 
     def answer(self, inputs: FloatArray, champion: FloatArray) -> FloatArray:
@@ -91,12 +95,22 @@ class Challenger:
         self._labels.add(centred)
         self._waiting.add(inputs, rows)
         self._note_jump(rows[0])
+        self._note_apart(rows)
         challenger = rows[..., CHALLENGER]
         serves = self.guard.serving[:, None] & np.isfinite(challenger).all(axis=2, keepdims=True)
         return np.where(serves, challenger, champion)
 
     def learn(self) -> bool:
-        """Score and learn the block of labels that is complete; return True if the signal has changed its nature."""
+        """Do what is due when there is no room; return True if the signal has changed its nature."""
+        before = self.guard.serving.copy()
+        if self._apart_samples == len(self._apart_deg):
+            self._apart_samples = 0
+            self.guard.compare(self._apart_deg.mean(axis=0))
+        drifted = not self._labels.missing_samples and self._learn_block()
+        self._switched |= before != self.guard.serving
+        return drifted
+
+    def _learn_block(self) -> bool:
         labels = self._labels.take()
         rows, _ = self._waiting.label(self._labelled, labels.astype(np.float32))
         rows = rows.astype(np.float64)
@@ -111,9 +125,7 @@ class Challenger:
 
     def _score(self, rows: Estimates, labels: Estimates) -> bool:
         champion, challenger = (_error_deg(rows[..., who], labels) for who in (CHAMPION, CHALLENGER))
-        before = self.guard.serving.copy()
         self.guard.score(champion, challenger)
-        self._switched |= before != self.guard.serving
         known = challenger[np.isfinite(challenger)]
         return len(known) > 0 and self.drift.add(float(known.mean()))
 
@@ -125,6 +137,14 @@ class Challenger:
         if not self.refits:
             self._fitted_at = self._waiting.next_seq
         self.refits += 1
+
+    def _note_apart(self, rows: FloatArray) -> None:
+        """Note how far apart champion and challenger are; NaN where there is no challenger yet."""
+        first = self._apart_samples
+        self._apart_samples += len(rows)
+        with np.errstate(invalid="ignore"):
+            apart = np.angle(_complex(rows[..., CHALLENGER]) * _complex(rows[..., CHAMPION]).conj(), deg=True)
+        self._apart_deg[first : self._apart_samples] = np.abs(apart)
 
     def _note_jump(self, row: FloatArray) -> None:
         """Measure the switch, if one has just happened, at the first sample [channels, ...] after it."""

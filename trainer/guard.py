@@ -19,26 +19,55 @@ class GuardConfig:
 
     Parameters
     ----------
-    memory_blocks : float
-        Scores are exponential averages over so many.
-    evidence_blocks : int
-        So many have to be scored before the challenger may serve; twice as many after each time it was rolled back.
-    most_evidence_blocks : int
-        But never more than these.
-    lead : float
-        To serve, the challenger's score must be below this share of the champion's ...
-    lead_deg : float
-        ... and below it by so much: labels are not exact either.
-    trail : float
-        It is rolled back once its score is above this share of the champion's.
+    memory_blocks, brief_blocks : float
+        Scores are exponential averages over so many; the brief ones notice a sudden failure.
+    evidence_blocks, most_evidence_blocks : int
+        So many have to be scored before the challenger may serve; twice as many after each time it was rolled back,
+        up to the most.
+    lead, lead_deg : float
+        To serve, the challenger's score must be below this share of the champion's, and below it by so many degrees:
+        labels are not exact either.
+    trail, brief_trail : float
+        It is rolled back once its score, or its brief score, is above this share of the champion's.
+    apart : float
+        It is also rolled back, without waiting for labels, once the two are this many times as far apart as usual.
     """
 
-    memory_blocks: float = 30.0
-    evidence_blocks: int = 20
+    memory_blocks: float = 20.0
+    brief_blocks: float = 4.0
+    evidence_blocks: int = 10
     most_evidence_blocks: int = 320
     lead: float = 0.9
     lead_deg: float = 1.0
     trail: float = 1.0
+    brief_trail: float = 1.25
+    apart: float = 4.0
+
+
+class FadingMean:
+    """Exponential averages of rows of numbers, right from the first one (bias-corrected).
+
+    Parameters
+    ----------
+    memory : float
+        Time constant, in values.
+    shape : tuple of int
+    """
+
+    def __init__(self, memory: float, shape: tuple[int, ...]) -> None:
+        self._keep = np.exp(-1.0 / memory)
+        self._sum, self._mass = np.zeros(shape), np.zeros(shape)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Take one value each; NaN leaves an average as it is."""
+        known = np.isfinite(values)
+        self._sum = np.where(known, self._keep * self._sum + (1 - self._keep) * values, self._sum)
+        self._mass = np.where(known, self._keep * self._mass + (1 - self._keep), self._mass)
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """The averages; NaN before the first value."""
+        return np.divide(self._sum, self._mass, out=np.full_like(self._sum, np.nan), where=self._mass > 0)
 
 
 class Guard:
@@ -62,20 +91,21 @@ class Guard:
         self.serving = np.zeros(channels, bool)
         self.switches = 0
         self.rollbacks = 0
-        self._sums = np.zeros((2, channels))  # of the champion's and the challenger's errors
-        self._mass = np.zeros(channels)
+        self._errors = FadingMean(self.config.memory_blocks, (2, channels))  # the champion's, the challenger's
+        self._brief = FadingMean(self.config.brief_blocks, (2, channels))
+        self._apart = FadingMean(4 * self.config.memory_blocks, (channels,))
         self._scored = np.zeros(channels, np.int64)
         self._needed = np.full(channels, self.config.evidence_blocks)
 
     @property
     def champion_deg(self) -> NDArray[np.float64]:
         """Mean absolute phase error [channels]; NaN before the first score."""
-        return self._score(0)
+        return self._errors.value[0]
 
     @property
     def challenger_deg(self) -> NDArray[np.float64]:
         """Mean absolute phase error [channels]; NaN before the first score."""
-        return self._score(1)
+        return self._errors.value[1]
 
     def score(self, champion_deg: NDArray[np.float64], challenger_deg: NDArray[np.float64]) -> None:
         """Take one block's mean absolute phase errors [channels] and decide who serves from now on.
@@ -85,33 +115,39 @@ class Guard:
         """
         scored = np.isfinite(champion_deg)
         broken = scored & ~np.isfinite(challenger_deg)
-        errors = np.where(broken, WORST_DEG, np.stack([champion_deg, challenger_deg]))
-        keep = np.exp(-1.0 / self.config.memory_blocks)
-        self._sums = np.where(scored, keep * self._sums + (1 - keep) * errors, self._sums)
-        self._mass = np.where(scored, keep * self._mass + (1 - keep), self._mass)
+        errors = np.stack([champion_deg, np.where(broken, WORST_DEG, challenger_deg)])
+        errors[:, ~scored] = np.nan
+        self._errors.add(errors)
+        self._brief.add(errors)
         self._scored += scored
-        champion, challenger = self.champion_deg, self.challenger_deg
-        ready = scored & ~broken & (self._scored >= self._needed)
-        leads = (challenger < self.config.lead * champion) & (challenger < champion - self.config.lead_deg)
-        self._promote(ready & leads & ~self.serving)
-        self.roll_back(scored & (broken | (challenger > self.config.trail * champion)))
+        champion, challenger = self._errors.value
+        brief_champion, brief_challenger = self._brief.value
+        config = self.config
+        leads = (challenger < config.lead * champion) & (challenger < champion - config.lead_deg)
+        trails = (challenger > config.trail * champion) | (brief_challenger > config.brief_trail * brief_champion)
+        self._roll_back(scored & (trails | broken))
+        self._promote(scored & leads & ~trails & ~broken & (self._scored >= self._needed))
 
-    def roll_back(self, channels: NDArray[np.bool_]) -> None:
-        """Let the champion serve these channels [channels], and ask for more evidence the next time."""
+    def compare(self, apart_deg: NDArray[np.float64]) -> None:
+        """Take how far apart the two were [channels], on average over a quarter of the newest block.
+
+        Needs no label, so that a challenger that loses its footing is noticed at once.
+        """
+        usual = self._apart.value
+        self._roll_back(apart_deg > self.config.apart * usual)
+        self._apart.add(apart_deg)
+
+    def _roll_back(self, channels: NDArray[np.bool_]) -> None:
+        """Let the champion serve these, and ask for more evidence the next time."""
         channels = channels & self.serving
         self.serving &= ~channels
-        self._needed = np.where(
-            channels, np.minimum(2 * self._needed, self.config.most_evidence_blocks), self._needed
-        )
+        more = np.minimum(2 * self._needed, self.config.most_evidence_blocks)
+        self._needed = np.where(channels, more, self._needed)
         self._scored[channels] = 0
         self.switches += int(channels.sum())
         self.rollbacks += int(channels.sum())
 
     def _promote(self, channels: NDArray[np.bool_]) -> None:
+        channels = channels & ~self.serving
         self.serving |= channels
         self.switches += int(channels.sum())
-
-    def _score(self, who: int) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            score: NDArray[np.float64] = self._sums[who] / self._mass
-        return score
