@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from predictor.batch import Batch
 from predictor.engine import Engine
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
-from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
 from trainer.model import Model
 
 STATUS_EVERY_NS = 1_000_000_000
+STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
+TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 
 
@@ -50,11 +53,15 @@ class Predictor:
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
-        # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
-        self._engine = None if make_learner else Engine(model.config, model.weights)
+        self._engine = Engine(model.config, model.weights)
+        self._batch = Batch(self._engine) if make_learner is None else None
+        self._learning: dict[
+            str, Stream
+        ] = {}  # those that have heard something since they last had nothing to learn
+        self._turn: list[Stream] = []  # whose status is still to be said in this round, the next one last
         self._last_rejection: str | None = None
         self._reported_rejections = 0
-        self._next_status_ns = 0
+        self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
@@ -62,44 +69,86 @@ class Predictor:
         for message in messages:
             match message:
                 case Chunk(kind=Kind.INPUT):
-                    stream = self._stream(message.stream)
-                    if stream is not None:
-                        yield from stream.predict(message, now)
-                case Chunk(kind=Kind.TARGET):
-                    if message.stream in self.streams:
-                        self.streams[message.stream].teach(message)
-                case Info():
-                    if message.stream in self.streams:
-                        self.streams[message.stream].hear(message, now)
+                    yield from self._answer(message, message, now)
+                case Burst(chunk) if chunk.kind is Kind.INPUT:
+                    yield from self._answer(message, chunk, now)
+                case Burst(chunk) if chunk.kind is Kind.TARGET:
+                    for target in message.chunks():
+                        self._hear(target, now)
+                case Chunk(kind=Kind.TARGET) | Info():
+                    self._hear(message, now)
                 case Rejected(reason):
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
+        if self._batch is not None:
+            yield from self._batch.run(now)
+
+    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        """Answer an input, at once or with the batch."""
+        batch, stream = self._batch, self._stream(chunk.stream)
+        if stream is None:
+            return
+        if batch is None:
+            self._learning[stream.name] = stream
+            yield from stream.predict(message, now)
+            return
+        if chunk.stream in batch or batch.full:
+            yield from batch.run(now)
+        if batch.takes(stream, chunk):
+            batch.add(stream, message, chunk)
+        else:
+            yield from stream.predict(message, now)
+
+    def _hear(self, message: Chunk | Info, now: Instant) -> None:
+        """Give a target or an info to its stream, after the inputs that came before it."""
+        stream = self.streams.get(message.stream)
+        if stream is None:
+            return
+        if self._batch is None:
+            self._learning[stream.name] = stream
+        elif stream.name in self._batch:
+            self._batch.hear(message)
+            return
+        stream.hear(message, now)
 
     def tick(self, now: Instant) -> Iterator[Effect]:
-        """Say what changed, and publish the status of the daemon and of each stream."""
+        """Say what changed, and publish the status of the daemon and, in turn, of each stream."""
         if self._started_ns is None:
             self._started_ns = now.mono_ns
-        self._next_status_ns = now.mono_ns + STATUS_EVERY_NS
+        if now.mono_ns >= self._next_status_ns or not self._turn:
+            self._next_status_ns = now.mono_ns + STATUS_EVERY_NS
+            yield from self._say_status(now)
+            self._turn = self._turn or list(reversed(self.streams.values()))
+        for _ in range(min(STATUSES_PER_TICK, len(self._turn))):
+            yield from self._turn.pop().tick(now)
+        self._next_turn_ns = now.mono_ns + TURN_EVERY_NS
+
+    def _say_status(self, now: Instant) -> Iterator[Effect]:
         if self.rejected > self._reported_rejections:
             count = self.rejected - self._reported_rejections
             self._reported_rejections = self.rejected
             yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)
         yield Send(self.status(now))
-        for stream in self.streams.values():
-            yield from stream.tick(now)
 
     def next_deadline_ns(self) -> int:
         """When the next status is due."""
-        return self._next_status_ns
+        return min(self._next_status_ns, self._next_turn_ns) if self._turn else self._next_status_ns
 
     def work(self) -> tuple[Effect, ...] | None:
         """Learn from one window that is complete, ahead of the sample it must be ready for."""
-        return () if any(stream.learn() for stream in self.streams.values()) else None
+        while self._learning:
+            name, stream = self._learning.popitem()
+            if stream.learn():
+                self._learning[name] = stream
+                return ()
+        return None
 
     def stop(self, now: Instant) -> Iterator[Effect]:
-        """Publish the last status and sum up."""
-        yield from self.tick(now)
+        """Publish the last status of everything and sum up."""
+        yield from self._say_status(now)
+        for stream in self.streams.values():
+            yield from stream.tick(now)
         for stream in self.streams.values():
             yield Say(stream.summary())
 
@@ -122,9 +171,9 @@ class Predictor:
         if len(self.streams) >= self._config.max_streams:
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
             return None
-        stream = Stream(
-            name, self._model, self._engine, self._make_learner, reset_on_gap=self._config.reset_on_gap
-        )
+        # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
+        engine = self._engine.fork() if self._make_learner else self._engine
+        stream = Stream(name, self._model, engine, self._make_learner, reset_on_gap=self._config.reset_on_gap)
         self.streams[name] = stream
         return stream
 

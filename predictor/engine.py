@@ -1,25 +1,30 @@
-"""One time step without autograd: the model's weights as plain arrays, fused so that a step is one product.
+"""One time step without autograd: a model's weights as plain arrays, stepped over the channels of streams.
 
-A layer's inputs stand in one array ``[input; hidden; 1]``, so that all gates of a step, biases included, come
-from one matrix product. Every step is the same arithmetic on arrays of the same shape, so that estimates are
-bitwise the same however a stream was cut into chunks. Torch's whole-sequence forward is the oracle
+Every step is the same arithmetic on arrays of the same shape, so that estimates are bitwise the same however a
+stream was cut into chunks and whichever streams came with it. Torch's whole-sequence forward is the oracle
 (`trainer.network.predict`).
 """
 
-from typing import Protocol
+from functools import cache
+from typing import Self
 
 import numpy as np
 
+from predictor.cells import CELLS
+from predictor.products import Workspace
 from streamer.messages import FloatArray
 from trainer.level import divide_out
-from trainer.model import ModelConfig, Weights
+from trainer.model import ModelConfig, Weights, new_model
 
-HALF = np.float32(0.5)
-MAX_PIPELINES = 16  # working arrays for so many numbers of channels are kept at once
+FEW_CHANNELS = 8  # each in a product of its own; from here on one product for all is quicker
+TILE = 256  # columns; more, and a step's arrays leave the core's own cache
+LEAST_TILE = 16
+BLOCK_VALUES = 16_384  # of one layer's columns, over as many samples as that allows
+MOST_SAMPLES = 32
 
 
 class Engine:
-    """Steps a model over the channels of a stream. Holds weights, never a stream's hidden state.
+    """Steps a model. Holds weights, never a stream's hidden state.
 
     Parameters
     ----------
@@ -29,17 +34,27 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
-        self._pipelines: dict[int, _Pipeline] = {}
+        self._pipelines: dict[tuple[int, bool], _Pipeline] = {}
         self.load(weights)
+
+    def fork(self) -> Self:
+        """Return an engine that may load other weights; the two share their working arrays."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
 
     def load(self, weights: Weights) -> None:
         """Take other weights from the next step on."""
-        fuse = _CELLS[self.config.cell].fuse
+        fuse = CELLS[self.config.cell].fuse
         self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
         self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
 
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        return np.zeros((self.config.state_rows, channels), np.float32)
+
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Step over consecutive samples.
+        """Step over consecutive samples of one stream.
 
         Parameters
         ----------
@@ -53,205 +68,127 @@ class Engine:
         estimates : float32 array, shape (samples, channels, fields)
         state : float32 array, shape (rows, channels)
         """
-        config = self.config
+        channels = inputs.shape[1]
+        if channels > 1 and channels <= FEW_CHANNELS:
+            return self.run_apart(inputs, state)
+        return self._run(inputs, state, apart=channels == 1)
+
+    def run_apart(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Step over consecutive samples of streams of at most `FEW_CHANNELS`, side by side.
+
+        As `run`; and every column gets the bits that it would get alone.
+        """
+        if batching_is_exact(self.config):
+            return self._run(inputs, state, apart=True)
+        alone = [self._run(inputs[:, k : k + 1], state[:, k : k + 1], apart=True) for k in range(inputs.shape[1])]
+        estimates, states = zip(*alone, strict=True)
+        return np.concatenate(estimates, axis=1), np.concatenate(states, axis=1)
+
+    def _run(self, inputs: FloatArray, state: FloatArray, *, apart: bool) -> tuple[FloatArray, FloatArray]:
+        config, channels = self.config, inputs.shape[1]
         rows = config.level_rows
         after = np.empty_like(state)
+        estimates = np.empty((len(inputs), channels, len(config.fields)), np.float32)
+        if not rows:
+            self._run_tiles(inputs, state, after, estimates, apart)
+            return estimates, after
         scaled, levels, after[:rows] = divide_out(config, inputs, state)
-        outputs = self._pipeline(inputs.shape[1]).run(scaled, state[rows:], after[rows:], self._fused, self._head)
-        if rows:
-            outputs *= levels[:, None, :]
-        return outputs.transpose(0, 2, 1), after
+        self._run_tiles(scaled, state[rows:], after[rows:], estimates, apart)
+        estimates *= levels[:, :, None]
+        return estimates, after
 
-    def _pipeline(self, channels: int) -> "_Pipeline":
-        if channels not in self._pipelines:
-            if len(self._pipelines) >= MAX_PIPELINES:
-                del self._pipelines[next(iter(self._pipelines))]
-            self._pipelines[channels] = _Pipeline(self.config, channels)
-        return self._pipelines[channels]
+    def _run_tiles(
+        self, inputs: FloatArray, state: FloatArray, after: FloatArray, estimates: FloatArray, apart: bool
+    ) -> None:
+        """Write `after` and `estimates`, both without the level."""
+        channels = inputs.shape[1]
+        if channels <= TILE:
+            self._pipeline(channels, apart).run(self._fused, self._head, inputs, state, after, estimates)
+            return
+        for first in range(0, channels, TILE):
+            tile = slice(first, first + TILE)
+            self._run_tiles(inputs[:, tile], state[:, tile], after[:, tile], estimates[:, tile], apart)
+
+    def _pipeline(self, columns: int, apart: bool) -> "_Pipeline":
+        """Return the working arrays for so many columns, their number rounded up to a power of two."""
+        width = max(1 if apart else LEAST_TILE, 1 << (columns - 1).bit_length())
+        pipeline = self._pipelines.get((width, apart))
+        if pipeline is None:
+            pipeline = self._pipelines[width, apart] = _Pipeline(self.config, width, apart)
+        return pipeline
 
 
 class _Pipeline:
-    """The working arrays of all layers for one number of channels."""
+    """The working arrays of all layers for one number of columns, through a block of samples.
 
-    def __init__(self, config: ModelConfig, channels: int) -> None:
-        cell = _CELLS[config.cell]
+    What the columns beyond those in use hold is finite and reaches no other column.
+    """
+
+    def __init__(self, config: ModelConfig, width: int, apart: bool) -> None:
+        rows = config.hidden + (config.hidden if config.layers > 1 else 1) + 1
+        samples = max(1, min(MOST_SAMPLES, BLOCK_VALUES // (rows * width)))
+        self._workspace = Workspace(samples, width, apart=apart)
         self._layers = [
-            cell(config.hidden if layer else 1, config.hidden, channels) for layer in range(config.layers)
+            CELLS[config.cell](config.hidden if layer else 1, config.hidden, self._workspace)
+            for layer in range(config.layers)
         ]
-        self._fields = len(config.fields)
-        self._rows_per_layer = config.hidden * (2 if config.cell == "lstm" else 1)
+        self._rows_per_layer = config.state_rows_per_layer
 
     def run(
         self,
+        fused: list[FloatArray],
+        head: FloatArray,
         inputs: FloatArray,
         state: FloatArray,
         after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        """Write `estimates` and `after`, both without the level."""
+        longest = self._workspace.samples
+        for first in range(0, len(inputs), longest):
+            block = slice(first, first + longest)
+            self._run_block(fused, head, inputs[block], state, after, estimates[block])
+            state = after
+
+    def _run_block(
+        self,
         fused: list[FloatArray],
         head: FloatArray,
-    ) -> FloatArray:
-        """Return outputs [samples, fields, channels]; read `state` and write `after`, without the level's rows."""
+        inputs: FloatArray,
+        state: FloatArray,
+        after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        samples, columns = inputs.shape
         each = self._rows_per_layer
+        below = inputs[:, None]
         for number, layer in enumerate(self._layers):
-            layer.load_state(state[number * each : (number + 1) * each])
-        outputs = np.empty((len(inputs), self._fields, inputs.shape[1]), np.float32)
-        first, *others = self._layers
-        last = self._layers[-1]
-        for sample, output in zip(inputs, outputs, strict=True):
-            first.input[0] = sample
-            first.step(fused[0])
-            below = first
-            for layer, weights in zip(others, fused[1:], strict=True):
-                layer.input[:] = below.hidden
-                layer.step(weights)
-                below = layer
-            np.dot(head, last.hidden_and_one, out=output)
-        for number, layer in enumerate(self._layers):
-            layer.save_state(after[number * each : (number + 1) * each])
-        return outputs
+            rows = slice(number * each, (number + 1) * each)
+            layer.inputs[:samples, :, :columns] = below
+            layer.load_state(state[rows])
+            layer.run(fused[number], samples)
+            layer.save_state(samples, after[rows])
+            below = layer.hiddens[:samples, :, :columns]
+        outputs = self._workspace.multiply_all(head, self._layers[-1].hiddens_and_one[:samples])
+        estimates[...] = outputs[..., :columns].transpose(0, 2, 1)
 
 
-class _Cell:
-    """One recurrent layer: a column ``[input; hidden; 1]`` a channel, and the product of all gates."""
+@cache
+def batching_is_exact(config: ModelConfig) -> bool:
+    """Return whether, on this machine, columns side by side get the bits that each gets alone.
 
-    gate_rows = 1  # rows of the fused product, in units of hidden
-
-    def __init__(self, inputs: int, hidden: int, channels: int) -> None:
-        self.column = np.zeros((inputs + hidden + 1, channels), np.float32)
-        self.column[-1] = 1
-        self.input = self.column[:inputs]
-        self.hidden = self.column[inputs:-1]
-        self.hidden_and_one = self.column[inputs:]
-        self.gates = np.empty((self.gate_rows * hidden, channels), np.float32)
-
-    def load_state(self, state: FloatArray) -> None:
-        self.hidden[:] = state
-
-    def save_state(self, into: FloatArray) -> None:
-        into[:] = self.hidden
-
-
-class _Layer(Protocol):
-    """What the pipeline needs of a cell."""
-
-    input: FloatArray
-    hidden: FloatArray
-    hidden_and_one: FloatArray
-
-    def __init__(self, inputs: int, hidden: int, channels: int) -> None: ...
-
-    @staticmethod
-    def fuse(weights: Weights, layer: int) -> FloatArray: ...
-    def load_state(self, state: FloatArray) -> None: ...
-    def save_state(self, into: FloatArray) -> None: ...
-    def step(self, fused: FloatArray) -> None: ...
-
-
-class _Rnn(_Cell):
-    """h = tanh(W [x; h; 1])."""
-
-    @staticmethod
-    def fuse(weights: Weights, layer: int) -> FloatArray:
-        return _fuse(weights, layer)
-
-    def step(self, fused: FloatArray) -> None:
-        np.dot(fused, self.column, out=self.gates)
-        np.tanh(self.gates, out=self.hidden)
-
-
-class _Gru(_Cell):
-    """Cho et al. 2014, in cuDNN's form as torch has it: the reset gate acts after the hidden product.
-
-    Gate rows: reset, update, then the candidate's share of the input and of the hidden state apart.
+    They do if a stack of matrix-vector products makes each as a single one is made, and if no element-wise
+    function depends on an element's place. Both hold wherever they were tried; this makes sure.
     """
-
-    gate_rows = 4
-
-    @staticmethod
-    def fuse(weights: Weights, layer: int) -> FloatArray:
-        w_ih, w_hh = weights[f"cell.weight_ih_l{layer}"], weights[f"cell.weight_hh_l{layer}"]
-        b_ih, b_hh = weights[f"cell.bias_ih_l{layer}"][:, None], weights[f"cell.bias_hh_l{layer}"][:, None]
-        hidden = w_hh.shape[1]
-        gates, candidate = slice(0, 2 * hidden), slice(2 * hidden, 3 * hidden)
-        no_input = np.zeros((hidden, w_ih.shape[1]), np.float32)
-        no_hidden = np.zeros((hidden, hidden), np.float32)
-        return np.concatenate(
-            [
-                _halved(_fuse(weights, layer)[gates]),
-                np.concatenate([w_ih[candidate], no_hidden, b_ih[candidate]], axis=1),
-                np.concatenate([no_input, w_hh[candidate], b_hh[candidate]], axis=1),
-            ]
-        )
-
-    def __init__(self, inputs: int, hidden: int, channels: int) -> None:
-        super().__init__(inputs, hidden, channels)
-        self._sigmoids = self.gates[: 2 * hidden]
-        self._reset, self._update = self.gates[:hidden], self.gates[hidden : 2 * hidden]
-        self._candidate, self._from_hidden = self.gates[2 * hidden : 3 * hidden], self.gates[3 * hidden :]
-
-    def step(self, fused: FloatArray) -> None:
-        candidate, from_hidden, hidden = self._candidate, self._from_hidden, self.hidden
-        np.dot(fused, self.column, out=self.gates)
-        _finish_sigmoids(self._sigmoids)
-        from_hidden *= self._reset
-        candidate += from_hidden
-        np.tanh(candidate, out=candidate)
-        hidden -= candidate
-        hidden *= self._update
-        hidden += candidate
-
-
-class _Lstm(_Cell):
-    """Hochreiter and Schmidhuber 1997. Gate rows: input, forget, output, candidate."""
-
-    gate_rows = 4
-
-    @staticmethod
-    def fuse(weights: Weights, layer: int) -> FloatArray:
-        into, forget, candidate, out = np.split(_fuse(weights, layer), 4)
-        return np.concatenate([_halved(np.concatenate([into, forget, out])), candidate])
-
-    def __init__(self, inputs: int, hidden: int, channels: int) -> None:
-        super().__init__(inputs, hidden, channels)
-        self._sigmoids = self.gates[: 3 * hidden]
-        self._into, self._forget, self._out, self._candidate = np.split(self.gates, 4)
-        self._memory = np.zeros((hidden, channels), np.float32)
-
-    def load_state(self, state: FloatArray) -> None:
-        self.hidden[:], self._memory[:] = state[: len(self.hidden)], state[len(self.hidden) :]
-
-    def save_state(self, into: FloatArray) -> None:
-        into[: len(self.hidden)], into[len(self.hidden) :] = self.hidden, self._memory
-
-    def step(self, fused: FloatArray) -> None:
-        into, memory = self._into, self._memory
-        np.dot(fused, self.column, out=self.gates)
-        np.tanh(self._candidate, out=self._candidate)
-        _finish_sigmoids(self._sigmoids)
-        memory *= self._forget
-        into *= self._candidate
-        memory += into
-        np.tanh(memory, out=self.hidden)
-        self.hidden *= self._out
-
-
-_CELLS: dict[str, type[_Layer]] = {"rnn": _Rnn, "gru": _Gru, "lstm": _Lstm}
-
-
-def _fuse(weights: Weights, layer: int) -> FloatArray:
-    """Return [W_ih, W_hh, b_ih + b_hh] side by side."""
-    bias = weights[f"cell.bias_ih_l{layer}"] + weights[f"cell.bias_hh_l{layer}"]
-    return np.concatenate(
-        [weights[f"cell.weight_ih_l{layer}"], weights[f"cell.weight_hh_l{layer}"], bias[:, None]], axis=1
-    )
-
-
-def _halved(rows: FloatArray) -> FloatArray:
-    # sigmoid(a) = tanh(a / 2) / 2 + 1/2: NumPy's tanh is vectorised, and halving a float is exact.
-    return rows * HALF
-
-
-def _finish_sigmoids(halves: FloatArray) -> None:
-    """Turn a / 2 into sigmoid(a), in place."""
-    np.tanh(halves, out=halves)
-    halves *= HALF
-    halves += HALF
+    generator = np.random.default_rng(0)
+    engine = Engine(config, new_model(config, seed=0).weights)
+    inputs = generator.normal(size=(2, 5)).astype(np.float32)
+    state = np.abs(generator.normal(size=(config.state_rows, 5))).astype(np.float32)
+    estimates, after = engine._run(inputs, state, apart=True)
+    for k in range(5):
+        alone, alone_after = engine._run(inputs[:, k : k + 1], state[:, k : k + 1], apart=True)
+        if alone.tobytes() != estimates[:, k : k + 1].tobytes():
+            return False
+        if alone_after.tobytes() != after[:, k : k + 1].tobytes():
+            return False
+    return True

@@ -9,7 +9,7 @@ from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
-from streamer.messages import Chunk, Incoming, Info, Kind, Message, Rejected, Status, Subscription
+from streamer.messages import Chunk, Incoming, Info, Kind, Message, Rejected, Status
 
 SECOND_NS = 1_000_000_000
 MAX_HELD = 500_000  # numbers in unfinished lines: some 100 MB, 100,000 samples of one channel
@@ -91,9 +91,7 @@ class Listener:
             match message:
                 case Rejected(reason):
                     yield from self._reject(reason)
-                case Subscription():
-                    pass
-                case _:
+                case Chunk() | Info() | Status():
                     yield from self._print(self._lines(message, now))
         if self._left == 0:
             yield Finish()

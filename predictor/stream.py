@@ -9,7 +9,7 @@ from predictor.engine import Engine
 from predictor.health import Health, Pulse
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
-from streamer.messages import Chunk, FloatArray, Info, Kind, Status
+from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
 from streamer.sequencer import Place, Sequencer
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
@@ -51,8 +51,8 @@ class Stream:
     name : str
     model : Model
         To start from.
-    engine : Engine or None
-        Shared by streams that do not learn; None where this one learns and needs its own.
+    engine : Engine
+        Shared by streams that do not learn; of its own where this one learns.
     make_learner : callable or None
         Makes the learner; None to not learn.
     reset_on_gap : bool
@@ -63,7 +63,7 @@ class Stream:
         self,
         name: str,
         model: Model,
-        engine: Engine | None,
+        engine: Engine,
         make_learner: MakeLearner | None,
         *,
         reset_on_gap: bool,
@@ -73,7 +73,7 @@ class Stream:
         self.lag_s = RecentQuantiles()
         self.rmse = PrequentialRmse()
         self._model = model
-        self._engine = engine or Engine(model.config, model.weights)
+        self._engine = engine
         self._learner = make_learner(model) if make_learner else None
         self._reset_on_gap = reset_on_gap
         self._sequencer = Sequencer()
@@ -89,15 +89,26 @@ class Stream:
 
     # What comes in
 
-    def predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
-        """Estimate the samples of an input chunk that are new."""
-        channels = chunk.values.shape[1]
-        if chunk.run == self._sequencer.run and channels != self._state.shape[1]:
+    def predict(self, message: Chunk | Burst, now: Instant) -> Iterator[Effect]:
+        """Estimate the samples of an input chunk that are new, or of each chunk of a burst."""
+        if isinstance(message, Chunk):
+            yield from self._predict(message, now)
+        elif self._learner is None and message.chunk.values.size <= SLICE_VALUES and self.continues(message.chunk):
+            inputs = self.accept(message.chunk)
+            estimates, state = self._engine.run(inputs, self.state)
+            yield Send(self.answer(message, inputs, estimates, state, now))
+        else:
+            for chunk in message.chunks():
+                yield from self._predict(chunk, now)
+
+    def _predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        samples, channels, _ = chunk.values.shape
+        if chunk.run == self._sequencer.run and channels != self.state.shape[1]:
             self.counters.refused += 1
             return
-        placement = self._sequencer.place(chunk.run, chunk.seq, len(chunk.values))
+        placement = self._sequencer.place(chunk.run, chunk.seq, samples)
         if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
-            self.counters.duplicates += len(chunk.values)
+            self.counters.duplicates += samples
             return
         self._learn_all()
         if placement.place is Place.NEW_RUN:
@@ -106,14 +117,47 @@ class Stream:
             self._gap(placement.missing, resume_seq=chunk.seq)
         self.counters.duplicates += placement.skip
         slice_samples = max(1, SLICE_VALUES // channels)
-        for first in range(placement.skip, len(chunk.values), slice_samples):
-            yield Send(self._estimate(chunk, first, first + slice_samples))
-        self._pulse.sample(now.mono_ns, len(chunk.values) / chunk.rate_hz if chunk.rate_hz else 0.0)
-        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(len(chunk.values) - 1)) / 1e9)
+        for first in range(placement.skip, samples, slice_samples):
+            inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
+            estimates, state = self._engine.run(inputs, self.state)
+            yield Send(self._conclude(chunk, first, inputs, estimates, state))
+        self._arrived(chunk, now)
 
-    def teach(self, chunk: Chunk) -> None:
+    # For who steps several streams at once
+
+    def continues(self, chunk: Chunk) -> bool:
+        """Return whether a chunk is simply what comes next."""
+        follows = chunk.run == self._sequencer.run and chunk.seq == self._sequencer.next_seq
+        return follows and chunk.values.shape[1] == self.state.shape[1]
+
+    def accept(self, chunk: Chunk) -> FloatArray:
+        """Take a chunk that continues the stream; return its inputs for the engine."""
+        self._sequencer.place(chunk.run, chunk.seq, len(chunk.values))
+        return self._usable(chunk.values[:, :, 0])
+
+    def answer(
+        self, message: Chunk | Burst, inputs: FloatArray, estimates: FloatArray, state: FloatArray, now: Instant
+    ) -> Chunk | Burst:
+        """Take what the engine returned for the accepted inputs; return the answer to `message`."""
+        if isinstance(message, Chunk):
+            self._arrived(message, now)
+            return self._conclude(message, 0, inputs, estimates, state)
+        times_ns, chunk = message.times_ns, message.chunk
+        each_s = len(inputs) // len(times_ns) / chunk.rate_hz if chunk.rate_hz else 0.0
+        self._pulse.sample(now.mono_ns, each_s)
+        self.lag_s.extend((now.wall_ns - times_ns) / 1e9 - each_s)
+        return Burst(self._conclude(chunk, 0, inputs, estimates, state), times_ns)
+
+    def hear(self, message: Chunk | Info, now: Instant) -> None:
+        """Learn from a target chunk, or note what the source says of its stream."""
+        if isinstance(message, Chunk):
+            self._teach(message)
+        else:
+            self._note(message, now)
+
+    def _teach(self, chunk: Chunk) -> None:
         """Join a target chunk to its samples, and score the estimates made for them."""
-        if chunk.run != self._sequencer.run or chunk.values.shape[1] != self._state.shape[1]:
+        if chunk.run != self._sequencer.run or chunk.values.shape[1] != self.state.shape[1]:
             self.counters.refused += 1
             return
         estimates, targets = self._labels.label(chunk.seq, chunk.values)
@@ -121,8 +165,7 @@ class Stream:
         if self._learner is None:
             self._labels.drop_matured()
 
-    def hear(self, info: Info, now: Instant) -> None:
-        """Note what the source says of its stream."""
+    def _note(self, info: Info, now: Instant) -> None:
         if info.run != self._sequencer.run:
             return
         missing = self._sequencer.lost_tail(info.run, info.next_seq)
@@ -175,6 +218,7 @@ class Stream:
     def status(self, now: Instant) -> Status:
         """Return the stream's status; the fields stand in docs/protocol.md."""
         counters = self.counters
+        p50_s, p99_s = self.lag_s.quantiles(0.5, 0.99)
         body = {
             "health": self._health.name,
             "model": self._model.name,
@@ -183,8 +227,8 @@ class Stream:
             "samples": counters.samples,
             "since_reset_samples": self._since_reset,
             "rate_hz": self._rate_hz,
-            "lag_p50_s": self.lag_s.quantile(0.5),
-            "lag_p99_s": self.lag_s.quantile(0.99),
+            "lag_p50_s": p50_s,
+            "lag_p99_s": p99_s,
             "runs": counters.runs,
             "gaps": counters.gaps,
             "gap_samples": counters.gap_samples,
@@ -206,7 +250,7 @@ class Stream:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
-        p50, p99 = self.lag_s.quantile(0.5), self.lag_s.quantile(0.99)
+        p50, p99 = self.lag_s.quantiles(0.5, 0.99)
         if p50 is not None and p99 is not None:
             text += f", lag p50 {p50 * 1e3:.2f} p99 {p99 * 1e3:.2f} ms"
         return text
@@ -220,7 +264,7 @@ class Stream:
         capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
         if self._learner is not None:
             capacity = max(capacity, self._learner.config.window_samples)
-        self._state = self._model.initial_state(channels)
+        self.state = self._model.initial_state(channels)
         self._last_input = np.zeros(channels, np.float32)
         self._labels = LabelBuffer(channels, fields, capacity)
 
@@ -238,7 +282,7 @@ class Stream:
         self.counters.gap_samples += missing
         self._last_gap = (resume_seq - missing, resume_seq)
         if self._reset_on_gap:
-            self._state = self._model.initial_state(self._state.shape[1])
+            self.state = self._model.initial_state(self.state.shape[1])
             self._since_reset = 0
         self._resume(resume_seq, since_reset=self._since_reset)
 
@@ -246,16 +290,18 @@ class Stream:
         self._since_reset = since_reset
         self._labels.restart(seq)
         if self._learner is not None:
-            self._learner.restart(self._state)
+            self._learner.restart(self.state)
 
     def _learn_all(self) -> None:
         """Learn what is due before the next sample."""
         while self.learn():
             pass
 
-    def _estimate(self, chunk: Chunk, first: int, end: int) -> Chunk:
-        inputs = self._usable(chunk.values[first:end, :, 0])
-        estimates, self._state = self._engine.run(inputs, self._state)
+    def _conclude(
+        self, chunk: Chunk, first: int, inputs: FloatArray, estimates: FloatArray, state: FloatArray
+    ) -> Chunk:
+        """Note what the engine returned for the samples of `chunk` from `first` on; return them as estimates."""
+        self.state = state
         self._labels.add(inputs, estimates)
         self.counters.samples += len(inputs)
         self._since_reset += len(inputs)
@@ -263,8 +309,13 @@ class Stream:
             self._labels.drop_matured()
         return Chunk(
             Kind.ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
-            estimates, model_version=self.counters.updates,
+            estimates, self.counters.updates,
         )  # fmt: skip
+
+    def _arrived(self, chunk: Chunk, now: Instant) -> None:
+        samples = len(chunk.values)
+        self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
+        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
         """Replace what is not a usable number by the channel's last value that was."""

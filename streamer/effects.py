@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.clock import Instant
-from streamer.messages import Incoming, Message
+from streamer.messages import Burst, Incoming, Message
 
 INFO = logging.INFO
 WARNING = logging.WARNING
@@ -14,9 +14,9 @@ WARNING = logging.WARNING
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Send:
-    """Publish a message."""
+    """Publish a message, or each chunk of a burst."""
 
-    message: Message
+    message: Message | Burst
 
 
 @dataclass(frozen=True, slots=True)

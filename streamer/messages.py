@@ -1,14 +1,15 @@
 """What is said between processes. Frozen values; how they become bytes is `wire`'s business."""
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+TimeArray = NDArray[np.int64]
 
 FIELDS = ("cos", "sin")
 """Names of the fields of a target or estimate, by position: the quadrature, then the clean in-phase."""
@@ -72,6 +73,30 @@ class Chunk:
         return self.time_ns + (round(offset * 1e9 / self.rate_hz) if self.rate_hz else 0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Burst:
+    """Equally long chunks of one run of a stream, one after another, that come or go together.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        All of them as one.
+    times_ns : int64 array, shape (chunks,)
+        Source time of each one's first sample.
+    """
+
+    chunk: Chunk
+    times_ns: TimeArray
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Return them one by one."""
+        samples = len(self.chunk.values) // len(self.times_ns)
+        for number, time_ns in enumerate(self.times_ns.tolist()):
+            first = number * samples
+            values = self.chunk.values[first : first + samples]
+            yield replace(self.chunk, seq=self.chunk.seq + first, time_ns=time_ns, values=values)
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """What a source says of its stream: at each subscription, every second, and at the end.
@@ -119,4 +144,4 @@ class Subscription:
 
 
 Message = Chunk | Info | Status
-Incoming = Message | Rejected | Subscription
+Incoming = Message | Burst | Rejected | Subscription

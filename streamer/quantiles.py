@@ -1,6 +1,9 @@
 """Quantiles of the most recent values: lateness and lag."""
 
 import numpy as np
+from numpy.typing import NDArray
+
+FEW = 64
 
 
 class RecentQuantiles:
@@ -13,19 +16,39 @@ class RecentQuantiles:
     """
 
     def __init__(self, capacity: int = 4096) -> None:
-        self._ring = np.zeros(capacity)
+        self._capacity = capacity
+        self._ring = np.zeros(min(capacity, FEW))  # grows: ten thousand streams at once would have 300 MB of rings
         self.count = 0
         self.largest: float | None = None
 
     def add(self, value: float) -> None:
         """Take one value."""
+        if self.count == len(self._ring) < self._capacity:
+            self._ring = np.concatenate([self._ring, np.zeros(self._capacity - self.count)])
         self._ring[self.count % len(self._ring)] = value
         self.count += 1
         if self.largest is None or value > self.largest:
             self.largest = value
 
+    def extend(self, values: NDArray[np.float64]) -> None:
+        """Take values [n], n above 0, oldest first."""
+        latest = values[-self._capacity :]
+        if len(self._ring) < self._capacity:
+            self._ring = np.concatenate([self._ring[: self.count], np.zeros(self._capacity - self.count)])
+        places = np.arange(self.count + len(values) - len(latest), self.count + len(values))
+        self._ring[places % self._capacity] = latest
+        self.count += len(values)
+        largest = float(values.max())
+        if self.largest is None or largest > self.largest:
+            self.largest = largest
+
     def quantile(self, q: float) -> float | None:
         """Return the `q`-quantile, 0 to 1, of the values kept; None before the first."""
+        return self.quantiles(q)[0]
+
+    def quantiles(self, *qs: float) -> list[float] | list[None]:
+        """Return the `q`-quantile for each q of `qs`."""
         if not self.count:
-            return None
-        return float(np.quantile(self._ring[: min(self.count, len(self._ring))], q))
+            return [None] * len(qs)
+        quantiles: list[float] = np.quantile(self._ring[: min(self.count, len(self._ring))], qs).tolist()
+        return quantiles

@@ -5,6 +5,8 @@ so that a sine's level is its amplitude (the mean of |sin| is 2/pi). Magnitudes,
 overflow nor vanish where the input is still a normal float32.
 """
 
+from functools import cache
+
 import numpy as np
 
 from streamer.messages import FloatArray
@@ -29,18 +31,28 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
     levels : float32 array, the shape of `inputs`
     state : float32 array, the shape of `state`
     """
-    keep = np.float32(np.exp(-1.0 / time_constant_samples))
+    keep, take, take_magnitude = _shares(time_constant_samples)
     averages = np.empty((len(inputs), *state.shape), np.float32)
-    averages[:, 0] = np.abs(inputs)
-    averages[:, 0] *= np.float32(np.pi / 2) * (np.float32(1) - keep)
-    averages[:, 1] = np.float32(1) - keep
-    before = state
+    magnitudes = averages[:, 0]
+    np.abs(inputs, magnitudes)
+    np.multiply(magnitudes, take_magnitude, magnitudes)
+    averages[:, 1] = take
+    before, kept = state, np.empty_like(state)
     for average in averages:
-        average += keep * before
+        np.multiply(before, keep, kept)
+        np.add(average, kept, average)
         before = average
-    levels: FloatArray = np.divide(averages[:, 0], averages[:, 1], dtype=np.float32)
+    levels: FloatArray = np.divide(magnitudes, averages[:, 1])
     np.maximum(levels, FLOOR, out=levels)
     return levels, before.copy()
+
+
+@cache
+def _shares(time_constant_samples: float) -> tuple[np.float32, np.float32, np.float32]:
+    """Return the shares of the average that is kept and of the new weight and magnitude that are added."""
+    keep = np.float32(np.exp(-1.0 / time_constant_samples))
+    take = np.float32(1) - keep
+    return keep, take, np.float32(np.pi / 2) * take
 
 
 def divide_out(

@@ -71,7 +71,12 @@ class ModelConfig:
     @property
     def state_rows(self) -> int:
         """Rows of a state [rows, channels]: the level's, then each layer's h (and, for lstm, its c)."""
-        return self.level_rows + self.layers * self.hidden * (2 if self.cell == "lstm" else 1)
+        return self.level_rows + self.layers * self.state_rows_per_layer
+
+    @property
+    def state_rows_per_layer(self) -> int:
+        """Rows of the state that each layer takes."""
+        return self.hidden * (2 if self.cell == "lstm" else 1)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""

@@ -10,6 +10,7 @@ from functools import partial
 import click
 
 from predictor.commands.common import quiet, source_addresses, start_logging
+from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MakeLearner
 from streamer import wire
@@ -19,13 +20,11 @@ from streamer.messages import Kind
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
-from trainer.model import GATES, Model, ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model import GATES
 from trainer.online import OnlineConfig, OnlineLearner
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
 TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
-NEW_LEVEL_SAMPLES = 20.0  # one cycle at the default source's 5 Hz and 100 samples/s
 
 
 @click.command()
@@ -83,10 +82,10 @@ def command(
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
-    model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
+    model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
-    with StopSignal() as stop, Transport(bind=bind, watch=[stop]) as transport:
+    with StopSignal() as stop, Transport(bind=bind, watch=[stop], together=True) as transport:
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
             model.config.hidden, "learning" if learn else "not learning", ", ".join(sources), transport.address,
@@ -97,15 +96,6 @@ def command(
         if not stop.requested:
             transport.connect(sources, TOPICS)
             run(core, transport, SystemClock(), stop)
-
-
-def _model(name: str, shape: dict[str, str | int | None], seed: int | None) -> Model:
-    chosen = {key: value for key, value in shape.items() if value is not None}
-    if name == "new":
-        return new_model(ModelConfig(level_samples=NEW_LEVEL_SAMPLES, **chosen), seed or 0)  # type: ignore[arg-type]
-    if chosen or seed is not None:
-        raise UsageError(f"--cell, --hidden, --layers, --seed: these shape --model new; {name!r} is as it is")
-    return load_model(name)
 
 
 def _make_learner(

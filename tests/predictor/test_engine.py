@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor.engine import Engine
+from predictor import engine as engine_module
+from predictor.engine import FEW_CHANNELS, TILE, Engine
 from trainer.model import Model, ModelConfig, new_model
 from trainer.network import predict
 
@@ -22,7 +23,7 @@ def engine_of(model: Model) -> Engine:
 
 
 @pytest.mark.parametrize("level_samples", [0.0, 20.0])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 20])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
 def test_equals_the_whole_sequence_forward_after_10000_steps(
@@ -40,7 +41,7 @@ def test_equals_the_whole_sequence_forward_after_10000_steps(
 @given(
     cell=st.sampled_from(CELLS),
     layers=st.integers(1, 2),
-    channels=st.integers(1, 5),
+    channels=st.integers(1, 20),
     level_samples=st.sampled_from([0.0, 7.0]),
     cuts=st.lists(st.integers(1, 59), max_size=8),
 )
@@ -56,6 +57,88 @@ def test_every_chunking_gives_the_same_bits(
         pieces.append(estimates)
     assert np.concatenate(pieces).tobytes() == whole.tobytes()
     assert state.tobytes() == final.tobytes()
+
+
+@pytest.mark.parametrize("channels", [TILE - 1, TILE + 1, 2 * TILE + 40])
+@pytest.mark.parametrize("cell", CELLS)
+def test_more_channels_than_a_tile_holds(cell: str, channels: int) -> None:
+    model = new_model(ModelConfig(cell, 8, level_samples=7.0), seed=5)
+    inputs = signal(30, channels)
+    expected, expected_state = predict(model, inputs)
+    engine = engine_of(model)
+    whole, final = engine.run(inputs, model.initial_state(channels))
+    np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(final, expected_state, rtol=0, atol=1e-5)
+    first, state = engine.run(inputs[:13], model.initial_state(channels))
+    rest, state = engine.run(inputs[13:], state)
+    assert np.concatenate([first, rest]).tobytes() == whole.tobytes()
+    assert state.tobytes() == final.tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cell=st.sampled_from(CELLS),
+    layers=st.integers(1, 2),
+    hidden=st.sampled_from([3, 8, 32]),
+    level_samples=st.sampled_from([0.0, 7.0]),
+    streams=st.lists(st.integers(1, FEW_CHANNELS), min_size=2, max_size=12),
+    samples=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_whoever_comes_along_each_stream_gets_the_bits_it_gets_alone(
+    cell: str, layers: int, hidden: int, level_samples: float, streams: list[int], samples: int, seed: int
+) -> None:
+    model = new_model(ModelConfig(cell, hidden, layers, level_samples=level_samples), seed=5)
+    inputs = [signal(samples, channels, seed + k) for k, channels in enumerate(streams)]
+    states = [np.abs(signal(model.config.state_rows, channels, k)) for k, channels in enumerate(streams)]
+    engine = engine_of(model)
+    together, after = engine.run_apart(np.concatenate(inputs, axis=1), np.concatenate(states, axis=1))
+    start = 0
+    for heard, state in zip(inputs, states, strict=True):
+        own = slice(start, start + heard.shape[1])
+        start = own.stop
+        alone, alone_after = engine_of(model).run(heard, state)
+        assert together[:, own].tobytes() == alone.tobytes()
+        assert after[:, own].tobytes() == alone_after.tobytes()
+
+
+@pytest.mark.parametrize("streams", [10, 700])
+def test_where_a_column_stands_does_not_matter(streams: int) -> None:
+    model = new_model(ModelConfig("lstm", 32, level_samples=7.0), seed=5)
+    column, state = signal(3, 1), np.abs(signal(model.config.state_rows, 1))
+    alone, _ = engine_of(model).run(column, state)
+    repeated, _ = engine_of(model).run_apart(np.repeat(column, streams, axis=1), np.repeat(state, streams, axis=1))
+    assert (repeated == alone).all()
+
+
+def test_a_machine_whose_stacked_products_differ_steps_columns_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model(ModelConfig("gru", 8), seed=5)
+    inputs, state = signal(20, 3), model.initial_state(3)
+    expected, expected_state = engine_of(model).run(inputs, state)
+
+    def stacked_with_other_bits(matrix: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+        np.multiply(np.matmul(matrix, columns), np.float32(1 + 1e-6), out)
+
+    monkeypatch.setattr("predictor.products._stacked", stacked_with_other_bits)
+    engine_module.batching_is_exact.cache_clear()
+    try:
+        assert not engine_module.batching_is_exact(model.config)
+        estimates, after = engine_of(model).run(inputs, state)
+    finally:
+        engine_module.batching_is_exact.cache_clear()
+    assert estimates.tobytes() == expected.tobytes()
+    assert after.tobytes() == expected_state.tobytes()
+
+
+def test_engines_that_share_working_arrays_keep_their_weights_apart() -> None:
+    config = ModelConfig("gru", 8)
+    one, other = new_model(config, seed=1), new_model(config, seed=2)
+    engine = engine_of(one)
+    fork = engine.fork()
+    fork.load(other.weights)
+    inputs, state = signal(10, 2), one.initial_state(2)
+    assert engine.run(inputs, state)[0].tobytes() == engine_of(one).run(inputs, state)[0].tobytes()
+    assert fork.run(inputs, state)[0].tobytes() == engine_of(other).run(inputs, state)[0].tobytes()
 
 
 def test_streams_that_share_an_engine_do_not_meet() -> None:

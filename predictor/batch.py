@@ -1,0 +1,93 @@
+"""Inputs of small streams that arrived together: stepped side by side, each stream once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from predictor.engine import FEW_CHANNELS, TILE, Engine
+from predictor.stream import SLICE_VALUES, Stream
+from streamer.clock import Instant
+from streamer.effects import Effect, Send
+from streamer.messages import Burst, Chunk, Info
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One stream's new samples, and what it heard after them."""
+
+    stream: Stream
+    message: Chunk | Burst
+    chunk: Chunk
+    heard: list[Chunk | Info] = field(default_factory=list)
+
+
+class Batch:
+    """Collects inputs and steps their streams in one call of the engine.
+
+    Only what simply continues a small stream that does not learn is collected; estimates are bitwise those of
+    streams stepped one by one.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of all the streams.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._jobs: dict[str, _Job] = {}
+        self._columns = 0
+
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._jobs
+
+    @property
+    def full(self) -> bool:
+        """Whether more would bring nothing but delay."""
+        return self._columns >= TILE
+
+    def takes(self, stream: Stream, chunk: Chunk) -> bool:
+        """Return whether `chunk` can be stepped beside others."""
+        samples, channels, _ = chunk.values.shape
+        return channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES and stream.continues(chunk)
+
+    def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:
+        """Collect `chunk`, the samples of `message`."""
+        self._jobs[stream.name] = _Job(stream, message, chunk)
+        self._columns += chunk.values.shape[1]
+
+    def hear(self, message: Chunk | Info) -> None:
+        """Keep a target chunk or an info until the inputs before it are answered."""
+        self._jobs[message.stream].heard.append(message)
+
+    def run(self, now: Instant) -> Iterator[Effect]:
+        """Answer what was collected."""
+        jobs, self._jobs, self._columns = list(self._jobs.values()), {}, 0
+        jobs.sort(key=_samples)
+        for _, group in groupby(jobs, key=_samples):
+            yield from self._step(list(group), now)
+        for job in jobs:
+            for message in job.heard:
+                job.stream.hear(message, now)
+
+    def _step(self, jobs: list[_Job], now: Instant) -> Iterator[Effect]:
+        """Answer chunks of equal length."""
+        if len(jobs) == 1:
+            yield from jobs[0].stream.predict(jobs[0].message, now)
+            return
+        inputs = [job.stream.accept(job.chunk) for job in jobs]
+        # Transposed, a column's rows are neighbours in memory, as products of its own want them.
+        states = np.concatenate([job.stream.state.T for job in jobs]).T
+        estimates, after = self._engine.run_apart(np.concatenate(inputs, axis=1), states)
+        first = 0
+        for job, heard in zip(jobs, inputs, strict=True):
+            own = slice(first, first + heard.shape[1])
+            first = own.stop
+            # A copy, or one stream that falls silent would keep the states of all.
+            yield Send(job.stream.answer(job.message, heard, estimates[:, own], after[:, own].copy(), now))
+
+
+def _samples(job: _Job) -> int:
+    return len(job.chunk.values)
