@@ -11,6 +11,7 @@ from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
 from trainer.model import Model
+from trainer.selflearner import SelfConfig, SelfLearner
 
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
@@ -42,19 +43,27 @@ class Predictor:
     model : Model
     config : PredictorConfig
     make_learner : callable or None
-        Makes a stream's learner; None to not learn.
+        Makes a stream's learner; None to not learn from targets.
+    self_config : SelfConfig or None
+        How to learn on the signals themselves; None to not.
     """
 
     def __init__(
-        self, model: Model, config: PredictorConfig | None = None, make_learner: MakeLearner | None = None
+        self,
+        model: Model,
+        config: PredictorConfig | None = None,
+        make_learner: MakeLearner | None = None,
+        self_config: SelfConfig | None = None,
     ) -> None:
         self.streams: dict[str, Stream] = {}
         self.rejected = 0
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
+        self._self_config = self_config
+        self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._batch = Batch(self._engine) if make_learner is None else None
+        self._batch = None if self._learns else Batch(self._engine)
         self._learning: dict[
             str, Stream
         ] = {}  # those that have heard something since they last had nothing to learn
@@ -156,7 +165,7 @@ class Predictor:
         """Return the daemon's own status."""
         body = {
             "model": self._model.name,
-            "learning": self._make_learner is not None,
+            "learning": self._learns,
             "streams": len(self.streams),
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
@@ -173,7 +182,10 @@ class Predictor:
             return None
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        stream = Stream(name, self._model, engine, self._make_learner, reset_on_gap=self._config.reset_on_gap)
+        self_learner = SelfLearner(self._self_config) if self._self_config else None
+        stream = Stream(
+            name, self._model, engine, self._make_learner, self_learner, reset_on_gap=self._config.reset_on_gap
+        )
         self.streams[name] = stream
         return stream
 

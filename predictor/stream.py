@@ -16,10 +16,12 @@ from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
 from trainer.model import Model
+from trainer.selflearner import SelfLearner
 
 LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 RATE_OVER_NS = 500_000_000  # a rate is measured over no less
+LARGE = 2**31
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 MakeLearner = Callable[[Model], Learner]
@@ -54,7 +56,9 @@ class Stream:
     engine : Engine
         Shared by streams that do not learn; of its own where this one learns.
     make_learner : callable or None
-        Makes the learner; None to not learn.
+        Makes the learner; None to not learn from targets.
+    self_learner : SelfLearner or None
+        Learns on the signal itself, without targets.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
     """
@@ -65,6 +69,7 @@ class Stream:
         model: Model,
         engine: Engine,
         make_learner: MakeLearner | None,
+        self_learner: SelfLearner | None = None,
         *,
         reset_on_gap: bool,
     ) -> None:
@@ -75,6 +80,7 @@ class Stream:
         self._model = model
         self._engine = engine
         self._learner = make_learner(model) if make_learner else None
+        self._self_learner = self_learner
         self._reset_on_gap = reset_on_gap
         self._sequencer = Sequencer()
         self._begin(channels=0)
@@ -93,7 +99,7 @@ class Stream:
         """Estimate the samples of an input chunk that are new, or of each chunk of a burst."""
         if isinstance(message, Chunk):
             yield from self._predict(message, now)
-        elif self._learner is None and message.chunk.values.size <= SLICE_VALUES and self.continues(message.chunk):
+        elif not self._learns and message.chunk.values.size <= SLICE_VALUES and self.continues(message.chunk):
             inputs = self.accept(message.chunk)
             estimates, state = self._engine.run(inputs, self.state)
             yield Send(self.answer(message, inputs, estimates, state, now))
@@ -116,12 +122,26 @@ class Stream:
         elif placement.place is Place.AFTER_GAP:
             self._gap(placement.missing, resume_seq=chunk.seq)
         self.counters.duplicates += placement.skip
-        slice_samples = max(1, SLICE_VALUES // channels)
-        for first in range(placement.skip, samples, slice_samples):
-            inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
+        first = placement.skip
+        while first < samples:
+            self._learn_all()
+            end = first + min(self._room, max(1, SLICE_VALUES // channels))
+            inputs = self._usable(chunk.values[first:end, :, 0])
             estimates, state = self._engine.run(inputs, self.state)
+            if self._self_learner is not None:
+                estimates = self._self_learner.answer(inputs, estimates)
             yield Send(self._conclude(chunk, first, inputs, estimates, state))
+            first = end
         self._arrived(chunk, now)
+
+    @property
+    def _learns(self) -> bool:
+        return self._learner is not None or self._self_learner is not None
+
+    @property
+    def _room(self) -> int:
+        """Samples that can be answered before something is to be learnt from them."""
+        return self._self_learner.room if self._self_learner is not None else LARGE
 
     # For who steps several streams at once
 
@@ -177,7 +197,10 @@ class Stream:
     # Learning
 
     def learn(self) -> bool:
-        """Make one update if a window is complete; return whether one was."""
+        """Learn what is due, a step of it; return whether anything was."""
+        if self._self_learner is not None and self._self_learner.learn():
+            self.counters.updates = self._self_learner.refits
+            return True
         if self._learner is None:
             return False
         window = self._labels.window(self._learner.config.window_samples)
@@ -246,7 +269,7 @@ class Stream:
         text = f"stream {self.name}: {self.counters.samples} estimates"
         if self.rmse.value is not None:
             text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, SCORED_SAMPLES)} samples"
-        if self._learner is not None:
+        if self._learns:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
@@ -273,6 +296,8 @@ class Stream:
         self._learnt_to_seq = None
         self._begin(channels)
         self._resume(chunk.seq, since_reset=0)
+        if self._self_learner is not None:
+            self._self_learner.restart(channels, chunk.rate_hz, chunk.seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
@@ -285,6 +310,8 @@ class Stream:
             self.state = self._model.initial_state(self.state.shape[1])
             self._since_reset = 0
         self._resume(resume_seq, since_reset=self._since_reset)
+        if self._self_learner is not None:
+            self._self_learner.resume(resume_seq)
 
     def _resume(self, seq: int, since_reset: int) -> None:
         self._since_reset = since_reset
@@ -331,9 +358,12 @@ class Stream:
         return inputs
 
     def _learning_status(self) -> dict[str, object] | None:
+        if self._self_learner is not None:
+            return self._self_learner.status()
         if self._learner is None:
             return None
         return {
+            "method": "target",
             "window": self._learner.config.window_samples,
             "stride": self._learner.config.stride_samples,
             "updates": self.counters.updates,
@@ -345,7 +375,9 @@ class Stream:
         }
 
     def _report(self) -> Iterator[Effect]:
-        """Say, once a tick, what went wrong since the last one."""
+        """Say, once a tick, what was learnt or went wrong since the last one."""
+        for text in self._self_learner.news() if self._self_learner is not None else ():
+            yield Say(f"stream {self.name}: {text}")
         before, now = self._reported, self.counters
         if now.gaps > before.gaps:
             first, end = self._last_gap

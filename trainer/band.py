@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from streamer.errors import UsageError
 
-SEGMENT_SAMPLES = 512
-SLOWEST, FASTEST = 1 / 50, 1 / 12  # cycles a sample: what the general model is made for
+SEGMENT_SAMPLES = 512  # of a spectrum: 20 cycles of 25 samples, so that neighbouring bins are 5 % apart
+NOMINAL = 1 / 25  # cycles a sample; what the general model is made for reaches an octave to either side
 SMOOTHED = 0.08  # of a frequency to either side: narrower peaks are noise, or the same rhythm
 WIDTH = 1.25  # a band reaches from centre / WIDTH to centre * WIDTH, as 8 to 12.5 Hz do around 10 Hz
 
@@ -34,8 +34,8 @@ class Band:
     def __post_init__(self) -> None:
         if not 1e-4 <= self.low < self.high <= 0.45:
             raise UsageError(
-                "--band: must be LOW,HIGH in Hz, rising, within 0.0001 to 0.45 of the sampling rate, got "
-                f"{self.low:.6g} and {self.high:.6g} of it"
+                "--band: must be LOW,HIGH in Hz, rising, from 0.0001 to 0.45 times the sampling rate, got "
+                f"{self.low:.6g} and {self.high:.6g} times it"
             )
 
     @property
@@ -43,9 +43,19 @@ class Band:
         """Geometric mean, cycles a sample."""
         return float(np.sqrt(self.low * self.high))
 
+    @property
+    def width(self) -> float:
+        """Of the band, as a share of its centre."""
+        return (self.high - self.low) / self.centre
+
     def in_hz(self, rate_hz: float) -> tuple[float, float]:
         """Return it in Hz."""
         return float(self.low * rate_hz), float(self.high * rate_hz)
+
+
+def around(centre: float) -> Band:
+    """Return the band around a frequency, in cycles a sample."""
+    return Band(centre / WIDTH, centre * WIDTH)
 
 
 def segment_power(segment: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -65,31 +75,33 @@ def segment_power(segment: NDArray[np.floating]) -> NDArray[np.float64]:
     return shares
 
 
-def find_band(power: NDArray[np.float64]) -> Band | None:
-    """Return the band around the highest peak of a power spectrum between 12 and 50 samples a cycle.
+def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | None:
+    """Return the frequency of the highest peak of a power spectrum within an octave of the nominal one.
 
     A peak is higher than its neighbours, so that the slope of 1/f noise is none.
 
     Parameters
     ----------
     power : float64 array, shape (SEGMENT_SAMPLES / 2 + 1,)
+    nominal : float
+        Cycles a sample, up to 1/4.
 
     Returns
     -------
-    Band or None
-        None if there is no peak.
+    float or None
+        Cycles a sample; None if there is no peak.
     """
     smooth = _smoothed(power)
-    first, last = int(np.ceil(SLOWEST * SEGMENT_SAMPLES)), int(FASTEST * SEGMENT_SAMPLES)
+    first, last = int(np.ceil(nominal / 2 * SEGMENT_SAMPLES)), int(2 * nominal * SEGMENT_SAMPLES)
+    last = min(last, len(smooth) - 2)
     inner = smooth[first : last + 1]
     peaks = (inner > smooth[first - 1 : last]) & (inner >= smooth[first + 1 : last + 2])
     if not peaks.any():
         return None
     peak = first + int(np.argmax(np.where(peaks, inner, 0.0)))
     reach = max(2, int(SMOOTHED * peak))
-    around = np.arange(peak - reach, peak + reach + 1)
-    centre = float(around @ smooth[around] / smooth[around].sum()) / SEGMENT_SAMPLES
-    return Band(centre / WIDTH, centre * WIDTH)
+    near = np.arange(peak - reach, min(peak + reach + 1, len(smooth)))
+    return float(near @ smooth[near] / smooth[near].sum()) / SEGMENT_SAMPLES
 
 
 def _smoothed(power: NDArray[np.float64]) -> NDArray[np.float64]:

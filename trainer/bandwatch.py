@@ -6,12 +6,13 @@ Welch, "The use of fast Fourier transform for the estimation of power spectra", 
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.band import SEGMENT_SAMPLES, Band, find_band, segment_power
+from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
 
-HOP_SAMPLES = SEGMENT_SAMPLES // 2
-ENOUGH_SEGMENTS = 7  # before a first look, 2048 samples: of an EEG, 4 segments found the rhythm in 60 % of cases, 7 in 74 %
+# Before a first look, 2048 samples: of an EEG, 1024 found the alpha rhythm in 60 % of cases and 2048 in 74 %.
+ENOUGH_SEGMENTS = 7
 MEMORY_SEGMENTS = 60
-OUTSIDE_LOOKS = 7  # in a row with the peak outside the band, before the band moves: spectra of noisy rhythms wander
+# In a row with the peak outside the band, before the band moves: spectra of noisy rhythms wander.
+OUTSIDE_LOOKS = 7
 
 
 class BandWatch:
@@ -20,6 +21,8 @@ class BandWatch:
     Parameters
     ----------
     channels : int
+    nominal : float
+        Where to look, within an octave: cycles a sample. Slow signals are averaged first.
 
     Attributes
     ----------
@@ -29,35 +32,39 @@ class BandWatch:
         Samples that can be added before the next look is due.
     """
 
-    def __init__(self, channels: int) -> None:
-        self.channels = channels
+    def __init__(self, channels: int, nominal: float = NOMINAL) -> None:
         self.band: Band | None = None
+        self._samples = max(1, round(NOMINAL / nominal))  # that make one of the spectrum's
+        self._nominal = nominal * self._samples
         self._power = np.zeros(SEGMENT_SAMPLES // 2 + 1)
-        self._segments = 0
+        self._looks = 0
         self._outside = 0
-        self._heard = np.zeros((SEGMENT_SAMPLES, channels), np.float32)
+        self._heard = np.zeros((SEGMENT_SAMPLES * self._samples, channels), np.float32)
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was heard: the next sample does not follow on it."""
-        self.room = SEGMENT_SAMPLES
+        """Forget the samples heard: the next one does not follow on them."""
+        self.room = len(self._heard)
 
     def add(self, inputs: FloatArray) -> None:
         """Append at most `room` samples [samples, channels]."""
-        first = SEGMENT_SAMPLES - self.room
+        first = len(self._heard) - self.room
         self._heard[first : first + len(inputs)] = inputs
         self.room -= len(inputs)
 
     def look(self) -> bool:
         """Look at the spectrum; return True if there is a band where there was none, or another one."""
         keep = np.exp(-1.0 / MEMORY_SEGMENTS)
-        self._power = keep * self._power + segment_power(self._heard)
-        self._segments += 1
-        self._heard[:HOP_SAMPLES] = self._heard[HOP_SAMPLES:]
-        self.room = HOP_SAMPLES
-        found = find_band(self._power) if self._segments >= ENOUGH_SEGMENTS else None
-        if found is None:
-            return False
+        means = self._heard.reshape(SEGMENT_SAMPLES, self._samples, -1).mean(axis=1, dtype=np.float64)
+        self._power = keep * self._power + segment_power(means)
+        self._looks += 1
+        half = len(self._heard) // 2
+        self._heard[:half] = self._heard[half:]
+        self.room = half
+        peak = find_peak(self._power, self._nominal) if self._looks >= ENOUGH_SEGMENTS else None
+        return peak is not None and self._follow(around(peak / self._samples))
+
+    def _follow(self, found: Band) -> bool:
         inside = self.band is not None and self.band.low < found.centre < self.band.high
         self._outside = 0 if inside else self._outside + 1
         if inside or (self.band is not None and self._outside < OUTSIDE_LOOKS):

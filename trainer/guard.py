@@ -1,8 +1,8 @@
 """Who serves: the champion, a frozen model, or the challenger, which learns.
 
-Both are scored on the same late labels with the estimates they made before those labels existed (prequentially; Gama,
-Sebastiao and Rodrigues, "On evaluating stream learning algorithms", 2013). The challenger serves only while it is
-better, by a rule with hysteresis.
+Both are scored on the same late labels with the estimates they made before those labels existed (prequentially;
+Gama, Sebastiao and Rodrigues, "On evaluating stream learning algorithms", 2013). The challenger serves only while
+it is better, by a rule with hysteresis.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class GuardConfig:
     memory_blocks, brief_blocks : float
         Scores are exponential averages over so many; the brief ones notice a sudden failure.
     evidence_blocks, most_evidence_blocks : int
-        So many have to be scored before the challenger may serve; twice as many after each time it was rolled back,
-        up to the most.
+        So many have to be scored before the challenger may serve; twice as many each time it was rolled back, up
+        to the most.
     lead, lead_deg : float
-        To serve, the challenger's score must be below this share of the champion's, and below it by so many degrees:
-        labels are not exact either.
+        To serve, the challenger's score must be below this share of the champion's, and below it by so many
+        degrees: labels are not exact either.
     trail, brief_trail : float
         It is rolled back once its score, or its brief score, is above this share of the champion's.
     apart : float
@@ -100,12 +100,14 @@ class Guard:
     @property
     def champion_deg(self) -> NDArray[np.float64]:
         """Mean absolute phase error [channels]; NaN before the first score."""
-        return self._errors.value[0]
+        champion: NDArray[np.float64] = self._errors.value[0]
+        return champion
 
     @property
     def challenger_deg(self) -> NDArray[np.float64]:
         """Mean absolute phase error [channels]; NaN before the first score."""
-        return self._errors.value[1]
+        challenger: NDArray[np.float64] = self._errors.value[1]
+        return challenger
 
     def score(self, champion_deg: NDArray[np.float64], challenger_deg: NDArray[np.float64]) -> None:
         """Take one block's mean absolute phase errors [channels] and decide who serves from now on.

@@ -1,9 +1,9 @@
 """A signal's past in a few numbers: discrete Laguerre filters.
 
-A low-pass with one pole and a chain of all-passes with the same pole; their outputs are an orthonormal basis of what a
-linear filter can remember. Wahlberg, "System identification using Laguerre models", 1991.
+A low-pass with one pole and a chain of all-passes with the same pole; their outputs are an orthonormal basis of
+what a linear filter can remember. Wahlberg, "System identification using Laguerre models", 1991.
 
-Beside an EEG, a seismogram and a pulse wave, 24 of them predicted as well as 257 taps (10 cycles of 25 samples) when
+On an EEG, a seismogram and a pulse wave, 24 of them predict as well as 257 taps (10 cycles of 25 samples) when
 fitted to all labels, and better when fitted online, for there is less to learn.
 """
 

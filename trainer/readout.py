@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# Shorter is better where a signal changes (a seismogram: 37 deg at 100, 39 at 200, 41 at 400 cycles), longer where it
-# does not (a pulse wave: 13.3, 13.0, 12.8).
+# A block is a cycle. Shorter is better where a signal changes (a seismogram: 36.8, 37.7, 39.1 deg at 100, 200,
+# 400), longer where it does not (a pulse wave: 12.9, 12.7, 12.6).
 MEMORY_BLOCKS = 200
 RIDGE_BLOCKS = 0.03  # the penalty, in blocks of labels of the signal's own power: matters in the first cycles only
-LOUD = 10.0  # of the power so far is all that a block adds to it: one lightning stroke must not make all else quiet
+LOUD = (
+    10.0  # of the power so far is all that a block adds to it: one lightning stroke must not make all else quiet
+)
 QUIET = 0.3  # of the power so far: blocks weaker than that do not weigh as much as the others
 
 

@@ -1,8 +1,8 @@
 """Targets made from a stream's own past: its analytic signal in a band, late by a few cycles.
 
 The acausal, zero-phase band-pass Hilbert transform as one symmetric complex FIR filter: what it says of a sample
-needs as many samples after it as before it, and is then final. So labels depend on the samples alone, not on how they
-were cut into chunks or blocks.
+needs as many samples after it as before it, and is then final. So labels depend on the samples alone, not on how
+they were cut into chunks or blocks.
 """
 
 import numpy as np
@@ -12,14 +12,16 @@ from streamer.messages import FloatArray
 from trainer.band import Band
 
 ORDER = 2  # of the Butterworth low-pass that the band-pass is made of; its gain counts twice, as there and back
-# Against the whole record's transform, labels of an EEG and a seismogram are off by 31 to 36, 13 to 14, 7 to 8 and
-# 3 deg with 1, 2, 3 and 5 cycles to either side; what is learnt from them is no better from 3 on.
-REACH_CYCLES = 3
+# Cycles to either side of a sample, times the band's width: the narrower the band, the longer its filter rings. In
+# a band of 0.4, labels of an EEG are off by 31, 13, 7 and 3 deg with 1, 2, 3 and 5 cycles; from 3 on, what is
+# learnt from them gets no better.
+REACH = 1.25
+LEAST_REACH_CYCLES, MOST_REACH_CYCLES = 2.0, 20.0
 TAPER = 4.0  # beta of the Kaiser window over the filter
 
 
 def zero_phase_gain(frequencies: NDArray[np.float64], band: Band) -> NDArray[np.float64]:
-    """Return |H|^2 of a digital Butterworth band-pass (bilinear transform), what filtering there and back amounts to.
+    """Return |H|^2 of a digital Butterworth band-pass (bilinear transform): the gain of filtering there and back.
 
     Parameters
     ----------
@@ -47,6 +49,11 @@ def analytic(signal: NDArray[np.float64], band: Band) -> NDArray[np.complex128]:
     return both
 
 
+def reach_samples(band: Band) -> int:
+    """Return how many samples to either side of its own a label needs."""
+    return round(float(np.clip(REACH / band.width, LEAST_REACH_CYCLES, MOST_REACH_CYCLES)) / band.centre)
+
+
 class SelfLabels:
     """Labels each sample of a stream once the samples after it have come.
 
@@ -64,7 +71,7 @@ class SelfLabels:
     """
 
     def __init__(self, band: Band, channels: int) -> None:
-        self.reach_samples = round(REACH_CYCLES / band.centre)
+        self.reach_samples = reach_samples(band)
         self.block_samples = max(1, round(1 / band.centre))
         length = 2 * self.reach_samples + self.block_samples
         self._heard = np.zeros((length, channels))
@@ -100,7 +107,7 @@ class SelfLabels:
     def _transform(self, band: Band, length: int) -> NDArray[np.complex128]:
         """Return the filter's spectrum [length, 1]."""
         reach = self.reach_samples
-        impulse = np.zeros(max(32 * length, 4096))
+        impulse = np.zeros(4 * length)
         impulse[0] = 1.0
         response = analytic(impulse, band)
         taps = np.concatenate([response[-reach:], response[: reach + 1]])

@@ -4,15 +4,16 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
-from trainer.band import Band
+from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
 from trainer.bandwatch import BandWatch
-from trainer.challenger import Challenger
-from trainer.laguerre import FILTERS
+from trainer.challenger import Challenger, waiting_bytes
 
-MAX_WAITING_BYTES = 64 * 2**20  # a stream's samples that wait for labels take no more
+MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
+FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
 NO_LIMIT = 2**31
 NEWS_LINES = 10
 
@@ -25,6 +26,8 @@ class SelfConfig:
     ----------
     band_hz : (float, float) or None
         Where the rhythm is; None to find it.
+    nominal_hz : float or None
+        Where to look for it, within an octave; None for 25 samples a cycle.
 
     Raises
     ------
@@ -33,6 +36,7 @@ class SelfConfig:
     """
 
     band_hz: tuple[float, float] | None = None
+    nominal_hz: float | None = None
 
     def __post_init__(self) -> None:
         if self.band_hz is not None and not 0 < self.band_hz[0] < self.band_hz[1] < np.inf:
@@ -46,36 +50,33 @@ class SelfLearner:
     Parameters
     ----------
     config : SelfConfig
-
-    Attributes
-    ----------
-    trouble : str or None
-        Why this stream is not learnt from.
     """
 
     def __init__(self, config: SelfConfig) -> None:
         self._config = config
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._challenger: Challenger | None = None
-        self._earlier = 0  # refits of challengers that are gone
+        self._earlier_refits = 0  # of challengers that are gone
         self._drifts = 0
-        self.restart(0, 0.0)
+        self.restart(0, 0.0, 0)
 
-    def restart(self, channels: int, rate_hz: float) -> None:
+    def restart(self, channels: int, rate_hz: float, seq: int) -> None:
         """Forget everything: a new run of so many channels, at so many samples a second (0: not known)."""
-        self.trouble: str | None = None
+        self._channels = channels
         self._rate_hz = rate_hz
+        self._seq = seq
+        self._trouble: str | None = None
+        self._drift_seq: int | None = None
         self._watch: BandWatch | None = None
         self._begin(None)
-        if not channels:
-            return
-        if self._config.band_hz is None:
-            self._watch = BandWatch(channels)
-        else:
-            self._begin(self._given(self._config.band_hz))
+        if channels and self._config.band_hz is None:
+            self._look_for_band()
+        elif channels:
+            self._begin(self._given_band())
 
-    def resume(self) -> None:
-        """Go on after missing samples."""
+    def resume(self, seq: int) -> None:
+        """Go on after missing samples, at `seq`."""
+        self._seq = seq
         if self._watch is not None:
             self._watch.restart()
         if self._challenger is not None:
@@ -83,8 +84,8 @@ class SelfLearner:
 
     @property
     def refits(self) -> int:
-        """Times that the read-out was fitted."""
-        return self._earlier + (self._challenger.refits if self._challenger else 0)
+        """Times that a read-out was fitted."""
+        return self._earlier_refits + (self._challenger.refits if self._challenger else 0)
 
     @property
     def room(self) -> int:
@@ -103,6 +104,7 @@ class SelfLearner:
         estimates : float32 array, shape (samples, channels, fields)
             Of the frozen model: (cos, sin), or cos alone; then the input is its in-phase.
         """
+        self._seq += len(inputs)
         if self._watch is not None:
             self._watch.add(inputs)
         if self._band is None:
@@ -137,7 +139,7 @@ class SelfLearner:
         return {
             "method": "self",
             "updates": self.refits,
-            "trouble": self.trouble,
+            "trouble": self._trouble,
             "band_hz": list(self._band.in_hz(self._rate_hz)) if self._band and self._rate_hz else None,
             "serving_channels": int(guard.serving.sum()) if guard else 0,
             "champion_deg": _mean(guard.champion_deg) if guard else None,
@@ -146,29 +148,53 @@ class SelfLearner:
             "rollbacks": guard.rollbacks if guard else 0,
             "jump_deg": challenger.jump_deg if challenger else None,
             "drifts": self._drifts,
+            "drift_seq": self._drift_seq,
         }
 
-    def _given(self, band_hz: tuple[float, float]) -> Band | None:
+    # Within
+
+    def _look_for_band(self) -> None:
+        nominal_hz = self._config.nominal_hz
+        nominal = NOMINAL if nominal_hz is None or not self._rate_hz else nominal_hz / self._rate_hz
+        nominal = min(nominal, FASTEST_NOMINAL)
+        if 4 * self._channels * SEGMENT_SAMPLES * NOMINAL / nominal > MOST_BYTES:
+            self._fail("too many channels, or too many samples a cycle, to look for a band; give it with --band")
+        else:
+            self._watch = BandWatch(self._channels, nominal)
+
+    def _given_band(self) -> Band | None:
         """Return the band that was given, in cycles a sample; None, and the trouble, if that cannot be."""
+        if self._config.band_hz is None:
+            return None
         if not self._rate_hz:
-            self.trouble = "--band is in Hz, and the source does not say its rate"
+            self._fail("--band is in Hz, and the source does not say its rate")
             return None
         try:
-            return Band(*(edge / self._rate_hz for edge in band_hz))
+            return Band(*(edge / self._rate_hz for edge in self._config.band_hz))
         except UsageError as error:
-            self.trouble = str(error)
+            self._fail(str(error))
             return None
+
+    def _fail(self, trouble: str) -> None:
+        self._trouble = trouble
+        self._news.append(f"not learning: {trouble}")
 
     def _begin(self, band: Band | None) -> None:
         """Start anew in a band; None: with nothing to learn."""
         if self._challenger is not None:
-            self._earlier += self._challenger.refits
+            self._earlier_refits += self._challenger.refits
         self._challenger = None
+        self._band = None
+        if band is None:
+            return
+        if waiting_bytes(band, self._channels) > MOST_BYTES:
+            self._watch = None
+            self._fail("too many channels, or too many samples a cycle: too much would wait for its labels")
+            return
         self._band = band
-        if band is not None:
-            rate_hz = self._rate_hz or 1.0
-            unit = "Hz" if self._rate_hz else "cycles a sample"
-            self._news.append("learning on itself from {:.4g} to {:.4g} {}".format(*band.in_hz(rate_hz), unit))
+        low, high = band.in_hz(self._rate_hz or 1.0)
+        unit = "Hz" if self._rate_hz else "cycles a sample"
+        self._news.append(f"learning on itself, from {low:.4g} to {high:.4g} {unit}")
 
     def _learn(self, challenger: Challenger) -> None:
         guard = challenger.guard
@@ -176,26 +202,27 @@ class SelfLearner:
         drifted = challenger.learn()
         served = int(guard.serving.sum())
         if served != before:
+            scores = [f"{_mean(score) or 0.0:.1f}" for score in (guard.challenger_deg, guard.champion_deg)]
             self._news.append(
-                f"what was learnt serves {served} of {len(guard.serving)} channel(s): phase error "
-                f"{_mean(guard.challenger_deg):.1f} deg against the model's {_mean(guard.champion_deg):.1f}"
+                f"what was learnt serves {served} of {len(guard.serving)} channel(s); "
+                f"phase error {scores[0]} deg, the model's {scores[1]}"
             )
         if drifted:
             self._drifted()
 
     def _drifted(self) -> None:
-        """Forget most of what was learnt; where the band was found, look for it anew, for labels of a band that the
-        rhythm has left are wrong."""
+        """Where the band was found, look for it anew: labels of a band that the rhythm has left are wrong."""
         self._drifts += 1
+        self._drift_seq = self._seq
         if self._watch is None:
             self._news.append("the signal has changed: most of what was learnt is forgotten")
             return
         self._news.append("the signal has changed: the model serves while its band is looked for anew")
-        self._watch = BandWatch(self._watch.channels)
         self._begin(None)
+        self._look_for_band()
 
 
-def _mean(degrees: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
+def _mean(degrees: NDArray[np.float64]) -> float | None:
     """Return the mean over the channels that have a score."""
     known = degrees[np.isfinite(degrees)]
     return float(known.mean()) if len(known) else None

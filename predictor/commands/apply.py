@@ -15,11 +15,10 @@ import click
 
 from predictor.applying import Application, Block
 from predictor.commands.common import quiet, start_logging
+from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
-from predictor.commands.predict import _make_learner
 from predictor.core import Predictor
 from predictor.results import open_results
-from predictor.stream import MakeLearner
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -40,15 +39,15 @@ FILE = click.Path(path_type=Path)
 @click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE",
               help="default, tutorial, new (random weights), or a file from sincos train.")
 @click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
-@click.option("--learn", is_flag=False, flag_value="target", type=click.Choice(["target"]), metavar="[target]",
-              help="Learn from --targets on the way. Give it after the files.")
+@learning_options
 @click.option("--targets", "targets_path", type=FILE, metavar="FILE",
-              help="The true cos, or cos and sin, of each channel: learnt from with --learn, else scored.")
+              help="The true cos, or cos and sin, of each channel: learnt from with --learn target, else scored.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line that sums up on standard output.")
 @quiet
 def command(
     input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
-    learn: str | None, targets_path: Path | None, as_json: bool, quiet: bool,
+    learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
+    learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
 ) -> None:
     # fmt: on
     """Run the recording INPUT (.npy, .csv or .wav) through a model, sample by sample, into OUTPUT (.npy or .csv).
@@ -61,8 +60,11 @@ def command(
     recording = read_recording(input_path)
     targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
     rate_hz = _rate_hz(recording, rate_hz)
-    core = Predictor(model, make_learner=_learner(learn, targets))
-    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn is not None)
+    if learn == "target" and targets is None:
+        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
+    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate)
+    core = Predictor(model, None, learning.make_learner, learning.self_config)
+    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
     if recording.columns > recording.samples:
         log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
     clock = SystemClock()
@@ -133,12 +135,6 @@ def _rate_hz(recording: Recording, chosen: float | None) -> float | None:
             f"got {chosen:g}; leave it out"
         )
     return chosen
-
-
-def _learner(learn: str | None, targets: Recording | None) -> MakeLearner | None:
-    if learn == "target" and targets is None:
-        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
-    return _make_learner(learn is not None, None, None, None)
 
 
 @contextmanager
