@@ -32,8 +32,8 @@ def waiting_bytes(band: Band, channels: int) -> int:
 class Challenger:
     """Learns a stream's rhythm in one band, under guard.
 
-    Samples go through `answer`, at most `room` at a time; when there is no room, `learn` makes some. What is said of
-    a sample depends on the samples up to it and not on how they came.
+    Samples go through `answer`, at most `room` at a time; when there is no room, `learn` makes some. What is said
+    of a sample depends on the samples up to it and not on how they came.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ class Challenger:
     def _fit(self, features: Array, labels: Array) -> None:
         self._readout.learn(features, labels)
         self._weights = self._readout.weights()
-        broken: NDArray[np.bool_] = ~np.isfinite(self._weights).all(axis=(1, 2))
-        self._readout.forget(broken)
+        finite = np.isfinite(self._weights).reshape(len(self._weights), -1)
+        self._readout.forget(np.flatnonzero(~finite.all(axis=1)))
         self.refits += 1
         if self._fitted_from is None:
             self._fitted_from = self._waiting.next_seq

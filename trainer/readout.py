@@ -51,8 +51,8 @@ class Readout:
         """Keep so much of what was learnt: after the signal changed its nature."""
         self._moments *= share
 
-    def forget(self, channels: NDArray[np.bool_]) -> None:
-        """Start these channels [channels] anew."""
+    def forget(self, channels: NDArray[np.intp]) -> None:
+        """Start these channels anew."""
         self._moments[channels] = 0
         self._power[:, channels] = 0
 
