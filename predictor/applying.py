@@ -8,7 +8,7 @@ import numpy as np
 
 from predictor.core import Predictor
 from streamer.clock import Instant
-from streamer.effects import WARNING, Effect, Say, Send
+from streamer.effects import Effect, Send
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray, Kind, Status
 from streamer.recordings import Recording
@@ -17,6 +17,7 @@ from streamer.wire import MAX_CHANNELS
 STREAM = "recording"
 RUN = 1
 BLOCK_VALUES = 8192  # read and answered at once: a signal or a progress bar waits no longer than for these
+MOST_LOOKS = 100  # at the stream's status, evenly over the recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,10 +55,10 @@ class Application:
 
     Attributes
     ----------
-    warnings : list of str
-        What the core has warned of.
     last_status : mapping
         The stream's last status, once all blocks are through.
+    verdicts : list of bool
+        Whether the signal was one that the model knows, at each look that could tell.
 
     Raises
     ------
@@ -69,8 +70,8 @@ class Application:
         self, core: Predictor, recording: Recording, targets: Recording | None, rate_hz: float, *, one_by_one: bool
     ) -> None:
         check_channels(recording)
-        self.warnings: list[str] = []
         self.last_status: dict[str, Any] = {}
+        self.verdicts: list[bool] = []
         self._core = core
         self._recording = recording
         self._targets = targets
@@ -88,6 +89,7 @@ class Application:
         """Yield the whole recording with its estimates, in order."""
         recording = self._recording
         step = max(1, BLOCK_VALUES // recording.columns)
+        look_every = max(1, recording.samples // step // MOST_LOOKS) * step
         for first in range(0, recording.samples, step):
             end = min(first + step, recording.samples)
             inputs = recording.block(first, end)
@@ -95,6 +97,8 @@ class Application:
             estimates = np.concatenate(list(self._answers(first, inputs, targets)))
             if targets is not None:
                 self._score(estimates, targets)
+            if end % look_every == 0:
+                list(self._heed(self._core.tick(self._instant(end))))
             yield Block(first, inputs, estimates)
         list(self._heed(self._core.stop(self._instant(recording.samples))))
 
@@ -109,15 +113,15 @@ class Application:
             yield from self._heed(self._core.receive(messages, self._instant(seq + first + step - 1)))
 
     def _heed(self, effects: Iterator[Effect]) -> Iterator[FloatArray]:
-        """Yield the estimates among effects; remember the rest that matters."""
+        """Yield the estimates among effects; remember what the status says."""
         for effect in effects:
             match effect:
                 case Send(Chunk(kind=Kind.ESTIMATE, values=values)):
                     yield values
                 case Send(Status(stream=name, body=body)) if name == STREAM:
                     self.last_status = dict(body)
-                case Say(text, level) if level >= WARNING:
-                    self.warnings.append(text)
+                    if body["familiar"] is not None:
+                        self.verdicts.append(body["familiar"])
 
     def _chunk(self, kind: Kind, seq: int, values: FloatArray) -> Chunk:
         return Chunk(kind, STREAM, RUN, seq, self._time_ns(seq), self._rate_hz, values)

@@ -9,7 +9,9 @@ from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
+from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.waveforms import check_range
 from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
 
@@ -29,10 +31,22 @@ class PredictorConfig:
         After a gap, start from the initial hidden state rather than go on with the present one.
     max_streams : int
         Further streams are refused.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency, by each stream's own rate.
+
+    Raises
+    ------
+    UsageError
+        If the frequency is out of range.
     """
 
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
+    nominal_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nominal_hz is not None:
+            check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
 
 
 class Predictor:
@@ -46,6 +60,11 @@ class Predictor:
         Makes a stream's learner; None to not learn from targets.
     self_config : SelfConfig or None
         How to learn on the signals themselves; None to not.
+
+    Raises
+    ------
+    UsageError
+        If the model's time is to be scaled and it learns from targets, or says cos alone.
     """
 
     def __init__(
@@ -57,6 +76,8 @@ class Predictor:
     ) -> None:
         self.streams: dict[str, Stream] = {}
         self.rejected = 0
+        if config is not None and config.nominal_hz is not None:
+            _check_scalable(model, learns=make_learner is not None)
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
@@ -75,12 +96,13 @@ class Predictor:
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
+        alone = len(messages) == 1
         for message in messages:
             match message:
                 case Chunk(kind=Kind.INPUT):
-                    yield from self._answer(message, message, now)
+                    yield from self._answer(message, message, now, alone=alone)
                 case Burst(chunk) if chunk.kind is Kind.INPUT:
-                    yield from self._answer(message, chunk, now)
+                    yield from self._answer(message, chunk, now, alone=alone)
                 case Burst(chunk) if chunk.kind is Kind.TARGET:
                     for target in message.chunks():
                         self._hear(target, now)
@@ -90,16 +112,17 @@ class Predictor:
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
-        if self._batch is not None:
+        if self._batch is not None and not alone:
             yield from self._batch.run(now)
 
-    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant, *, alone: bool) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
         batch, stream = self._batch, self._stream(chunk.stream)
         if stream is None:
             return
         if batch is None:
             self._learning[stream.name] = stream
+        if batch is None or alone:
             yield from stream.predict(message, now)
             return
         if chunk.stream in batch or batch.full:
@@ -182,9 +205,14 @@ class Predictor:
             return None
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        self_learner = SelfLearner(self._self_config) if self._self_config else None
         stream = Stream(
-            name, self._model, engine, self._make_learner, self_learner, reset_on_gap=self._config.reset_on_gap
+            name,
+            self._model,
+            engine,
+            self._make_learner,
+            SelfLearner(self._self_config) if self._self_config else None,
+            reset_on_gap=self._config.reset_on_gap,
+            nominal_hz=self._config.nominal_hz,
         )
         self.streams[name] = stream
         return stream
@@ -192,3 +220,10 @@ class Predictor:
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _check_scalable(model: Model, *, learns: bool) -> None:
+    if learns:
+        raise UsageError("--nominal-hz: a model whose time is scaled cannot learn from targets; --learn self can")
+    if len(model.config.fields) < 2:
+        raise UsageError(f"--nominal-hz: needs a model that says cos and sin; {model.name} says cos alone")

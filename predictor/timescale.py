@@ -17,7 +17,7 @@ from streamer.errors import UsageError
 from streamer.messages import FloatArray
 
 BEST_CYCLE = 25.0  # samples a cycle: the middle of what the model knows, with an octave on either side
-SHORTEST_CYCLE = 12.0
+SHORTEST_CYCLE, LONGEST_CYCLE = 12.0, 50.0  # that the model knows
 INTERPOLATED_CYCLE = 16.0  # at least: more steps a sample shorten the memory and let in more noise
 LEAST_CYCLE = 4.0  # below, straight lines between samples are no sine any more: 15 degrees of error at 3
 MOST_SAMPLES = 2**20  # a step: the position, up to twice as large, is kept exactly in a float32
@@ -56,6 +56,14 @@ class TimeScale:
     steps: int = 1
     nominal_turn: float = 2 * math.pi / BEST_CYCLE
 
+    def __str__(self) -> str:
+        about = f"{2 * math.pi / self.nominal_turn:.4g} samples a cycle"
+        if self.steps > 1:
+            return f"about {about}: the model makes {self.steps} steps a sample"
+        if self.samples > 1:
+            return f"about {about}: the model takes the mean of {self.samples} samples a step"
+        return f"about {about}: the model takes each sample as it is"
+
     @property
     def samples_per_step(self) -> float:
         """Samples of the stream to one step of the model."""
@@ -69,7 +77,7 @@ class TimeScale:
     def stage(self, engine: Engine) -> Stepper:
         """Return what steps `engine` on this scale; the engine itself where none is needed."""
         if self.steps > 1:
-            return Interpolated(engine, self.steps)
+            return Interpolated(engine, self)
         if self.samples > 1:
             return Averaged(engine, self)
         return engine
@@ -102,18 +110,20 @@ def time_scale(rate_hz: float, nominal_hz: float) -> TimeScale:
 class Interpolated:
     """Steps a model several times a sample, along the straight line from the last sample to this one.
 
-    Both ends are known when the sample comes, so that its estimate has no delay.
+    Both ends are known when the sample comes, so that its estimate has no delay. A sine drawn in straight lines
+    is smaller; estimates are enlarged by what that is at the nominal frequency.
 
     Parameters
     ----------
     engine : Engine
-    steps : int
-        A sample.
+    scale : TimeScale
     """
 
-    def __init__(self, engine: Engine, steps: int) -> None:
+    def __init__(self, engine: Engine, scale: TimeScale) -> None:
         self._engine = engine
-        self._steps = steps
+        self._steps = steps = scale.steps
+        half = scale.nominal_turn / 2
+        self._gain = np.float32((steps * math.sin(half / steps) / math.sin(half)) ** 2)
         self._way = (np.arange(1, steps, dtype=np.float32) / np.float32(steps))[None, :, None]
 
     def initial_state(self, channels: int) -> FloatArray:
@@ -127,7 +137,7 @@ class Interpolated:
         line[:, :-1] = before[:, None] + (inputs - before)[:, None] * self._way
         line[:, -1] = inputs
         estimates, after = self._engine.run(line.reshape(-1, inputs.shape[1]), state[1:])
-        return estimates[self._steps - 1 :: self._steps], np.concatenate([inputs[-1:], after])
+        return estimates[self._steps - 1 :: self._steps] * self._gain, np.concatenate([inputs[-1:], after])
 
 
 class Averaged:

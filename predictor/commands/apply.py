@@ -14,11 +14,12 @@ from pathlib import Path
 import click
 
 from predictor.applying import Application, Block
-from predictor.commands.common import quiet, start_logging
+from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
-from predictor.core import Predictor
+from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
+from predictor.timescale import time_scale
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -39,6 +40,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE",
               help="default, tutorial, new (random weights), or a file from sincos train.")
 @click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
+@nominal_hz
 @learning_options
 @click.option("--targets", "targets_path", type=FILE, metavar="FILE",
               help="The true cos, or cos and sin, of each channel: learnt from with --learn target, else scored.")
@@ -46,8 +48,8 @@ FILE = click.Path(path_type=Path)
 @quiet
 def command(
     input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
-    learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
+    nominal_hz: float | None, learn: str | None, band: str | None, window_samples: int | None,
+    stride_samples: int | None, learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
 ) -> None:
     # fmt: on
     """Run the recording INPUT (.npy, .csv or .wav) through a model, sample by sample, into OUTPUT (.npy or .csv).
@@ -62,8 +64,12 @@ def command(
     rate_hz = _rate_hz(recording, rate_hz)
     if learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
-    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate)
-    core = Predictor(model, None, learning.make_learner, learning.self_config)
+    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    core = Predictor(
+        model, PredictorConfig(nominal_hz=nominal_hz), learning.make_learner, learning.self_config
+    )
+    if nominal_hz is not None:
+        log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
     application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
     if recording.columns > recording.samples:
         log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
@@ -72,8 +78,7 @@ def command(
     if not _run(application, recording, model, output_path, quiet=quiet):
         return
     elapsed_s = (clock.now().mono_ns - started_ns) / 1e9
-    for warning in application.warnings:
-        log.warning("%s", warning)
+    _warn(application)
     summary = {
         "input": str(input_path),
         "output": str(output_path),
@@ -87,6 +92,8 @@ def command(
         "unusable": application.last_status["unusable"],
         "updates": application.last_status["model_version"],
         "rmse": application.rmse,
+        "familiar_share": _share(application.verdicts),
+        "cycle_samples": application.last_status["cycle_samples"],
     }
     log.info(
         "%s: %d samples of %d channel(s), %s; %.1f s, %.0f samples/s%s", output_path, recording.samples,
@@ -114,6 +121,19 @@ def _run(application: Application, recording: Recording, model: Model, path: Pat
                 return False
         results.finish()
     return True
+
+
+def _warn(application: Application) -> None:
+    unusable, share = application.last_status["unusable"], _share(application.verdicts)
+    if unusable:
+        log.warning("%d sample(s) not finite or beyond 1e30 replaced by the channel's last value", unusable)
+    if share is not None and share < 1:
+        strange = 100 * (1 - share)
+        log.warning("outside what the model knows in %.0f %% of the looks; --nominal-hz may help", strange)
+
+
+def _share(verdicts: list[bool]) -> float | None:
+    return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def _check_distinct(input_path: Path, targets_path: Path | None, output_path: Path) -> None:

@@ -30,6 +30,14 @@ predictor_addresses = click.option(
 )
 
 
+nominal_hz = click.option(
+    "--nominal-hz",
+    type=float,
+    metavar="HZ",
+    help="Scale the model's time to signals near this frequency, an octave around it; not with --learn target.",
+)
+
+
 def start_logging(name: str, *, quiet: bool = False) -> None:
     """Send the program's log to standard error, each line with the time and the command's name."""
     logging.basicConfig(

@@ -80,6 +80,7 @@ def choose_learning(
     window_samples: int | None = None,
     stride_samples: int | None = None,
     learning_rate: float | None = None,
+    nominal_hz: float | None = None,
 ) -> Learning:
     """Return what the options amount to.
 
@@ -93,7 +94,7 @@ def choose_learning(
     if learn != "self" and band is not None:
         raise UsageError("--band: needs --learn self")
     if learn == "self":
-        return Learning(self_config=SelfConfig(_band_hz(band) if band is not None else None))
+        return Learning(self_config=SelfConfig(_band_hz(band) if band is not None else None, nominal_hz))
     if learn is None:
         return Learning()
     window = 10 if window_samples is None else window_samples

@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
-from predictor.commands.common import quiet, source_addresses, start_logging
+from predictor.commands.common import nominal_hz, quiet, source_addresses, start_logging
 from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
@@ -26,6 +26,7 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 @click.command()
 @source_addresses
 @click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS")
+@nominal_hz
 @click.option(
     "--model",
     "model_name",
@@ -59,13 +60,13 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, wait_for: int, quiet: bool,
+    learning_rate: float | None, on_gap: str, wait_for: int, nominal_hz: float | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
-    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate)
-    config = PredictorConfig(reset_on_gap=on_gap == "reset")
+    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    config = PredictorConfig(reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz)
     core = Predictor(model, config, learning.make_learner, learning.self_config)
     with StopSignal() as stop, Transport(bind=bind, watch=[stop], together=True) as transport:
         log.info(

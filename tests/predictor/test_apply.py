@@ -14,7 +14,7 @@ from simulation import answer, joined, published
 from predictor import cli, results
 from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
-from predictor.core import Predictor
+from predictor.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Kind
 from streamer.signals import Signal
@@ -142,6 +142,7 @@ def test_a_summary_for_programs(tmp_path: Path) -> None:
     assert summary == {
         "input": str(tmp_path / "in.npy"), "output": str(tmp_path / "out.npy"), "model": "new",
         "fields": ["cos", "sin"], "samples": 60, "channels": 2, "rate_hz": 100.0, "unusable": 2, "updates": 0,
+        "familiar_share": None, "cycle_samples": None,
     }  # fmt: skip
     assert "2 sample(s) not finite or beyond 1e30 replaced by the channel's last value" in said.stderr
 
@@ -156,6 +157,27 @@ def test_targets_are_cos_or_cos_and_sin_of_each_channel(tmp_path: Path) -> None:
         said = apply(tmp_path / "in.npy", tmp_path / "out.npy", *MODEL, "--targets", truth, "--json", "-q")
         scores.append(json.loads(said.stdout)["rmse"])
     assert len(set(scores)) == 1
+
+
+def test_a_nominal_frequency_scales_the_models_time_as_the_daemon_would(tmp_path: Path) -> None:
+    slow = Signal(Oscillation(frequency_hz=0.5), rate_hz=100.0, noise=0.3)
+    inputs = spoken(9000, Kind.INPUT, slow)[..., 0]
+    core = Predictor(choose_model("default", {}, None), PredictorConfig(nominal_hz=0.5))
+    estimates = applied(tmp_path, inputs, "--nominal-hz", 0.5, "--rate", 100)
+    assert estimates.tobytes() == joined(answer(core, published(slow, 9000))).tobytes()
+    assert estimates.tobytes() != applied(tmp_path, inputs).tobytes()
+
+
+def test_the_share_of_familiar_looks_is_said(tmp_path: Path) -> None:
+    cycles = np.concatenate([np.arange(10_000) / 20, np.arange(10_000) / 300])
+    np.save(tmp_path / "in.npy", np.sin(2 * np.pi * cycles))
+    said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
+    summary = json.loads(said.stdout)
+    assert summary["familiar_share"] == pytest.approx(
+        2 / 3
+    )  # of the looks, one a block of 8192 and one at the end
+    assert summary["cycle_samples"] == pytest.approx(300, rel=0.1)
+    assert "outside what the model knows in 33 % of the looks" in said.stderr
 
 
 # What cannot be
@@ -185,6 +207,19 @@ def test_more_channels_than_a_stream_may_have_are_refused(tmp_path: Path) -> Non
         (["in.npy", "out.npy", "--learn"], UsageError, "--learn target: needs --targets"),
         (["in.npy", "out.npy", "--rate", "0"], UsageError, "--rate: must be 1e-06 to 1e.09, got 0"),
         (["in.npy", "out.npy", "--rate", "nan"], UsageError, "--rate: .* got nan"),
+        (["in.npy", "out.npy", "--nominal-hz", "0"], UsageError, "--nominal-hz: must be 1e-06"),
+        (["in.npy", "out.npy", "--nominal-hz", "5"], UsageError, "--nominal-hz: needs the rate of the samples"),
+        (
+            ["in.npy", "out.npy", "--nominal-hz", "5", "--rate", "19"],
+            UsageError,
+            "at 19 samples/s must be .* to 4.75",
+        ),
+        (["in.npy", "out.npy", "--nominal-hz", "5", "--model", "tutorial"], UsageError, "tutorial says cos alone"),
+        (
+            ["in.npy", "out.npy", "--nominal-hz", "5", "--learn", "--targets", "truth.npy"],
+            UsageError,
+            "--nominal-hz: a model whose time is scaled cannot learn",
+        ),
         (["in.npy", "out.npy", "--seed", "3"], UsageError, "--seed: these shape --model new"),
         (["in.npy", "out.txt"], FileError, r"out.txt: its ending must be .npy or .csv"),
         (["in.npy", "nowhere/out.npy"], FileError, "nowhere/out.npy: cannot be written: No such file"),
