@@ -40,19 +40,20 @@ class Challenger:
     band : Band
     offset : float32 array, shape (channels,)
         Taken off the inputs: with the first sample's, the filters start without a jump.
+    guard : Guard
+        Decides who serves; of as many channels.
 
     Attributes
     ----------
-    guard : Guard
     refits : int
         Times that the read-out was fitted.
     jump_deg : float or None
         By how much the published phase jumped at the last switch; where channels switched together, the largest.
     """
 
-    def __init__(self, band: Band, offset: FloatArray) -> None:
+    def __init__(self, band: Band, offset: FloatArray, guard: Guard) -> None:
         channels = len(offset)
-        self.guard = Guard(channels)
+        self.guard = guard
         self.refits = 0
         self.jump_deg: float | None = None
         self._offset = offset.astype(np.float64)

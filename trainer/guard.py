@@ -30,7 +30,11 @@ class GuardConfig:
     trail, brief_trail : float
         It is rolled back once its score, or its brief score, is above this share of the champion's.
     apart : float
-        It is also rolled back, without waiting for labels, once the two are this many times as far apart as usual.
+        It is also withdrawn, without waiting for labels, once the two are so many times as far apart as usual.
+    doubt_blocks : int
+        Then so many more blocks have to be scored, for their labels tell which of the two was wrong.
+    false_alarm : float
+        If it was the champion, `apart` grows by this factor.
     """
 
     memory_blocks: float = 20.0
@@ -42,6 +46,8 @@ class GuardConfig:
     trail: float = 1.0
     brief_trail: float = 1.25
     apart: float = 4.0
+    doubt_blocks: int = 8
+    false_alarm: float = 1.5
 
 
 class FadingMean:
@@ -96,6 +102,9 @@ class Guard:
         self._apart = FadingMean(4 * self.config.memory_blocks, (channels,))
         self._scored = np.zeros(channels, np.int64)
         self._needed = np.full(channels, self.config.evidence_blocks)
+        self._wait = np.zeros(channels, np.int64)  # blocks to be scored before anything else
+        self._limit = np.full(channels, self.config.apart)
+        self._doubted = np.zeros(channels, bool)  # withdrawn for being far apart, and not found wrong since
 
     @property
     def champion_deg(self) -> NDArray[np.float64]:
@@ -122,34 +131,45 @@ class Guard:
         self._errors.add(errors)
         self._brief.add(errors)
         self._scored += scored
+        self._wait -= scored
         champion, challenger = self._errors.value
         brief_champion, brief_challenger = self._brief.value
         config = self.config
         leads = (challenger < config.lead * champion) & (challenger < champion - config.lead_deg)
         trails = (challenger > config.trail * champion) | (brief_challenger > config.brief_trail * brief_champion)
         self._roll_back(scored & (trails | broken))
-        self._promote(scored & leads & ~trails & ~broken & (self._scored >= self._needed))
+        self._doubted &= ~(trails | broken)
+        # The clearer the lead, the less evidence it takes.
+        evident = (self._wait <= 0) & (self._scored * config.lead * champion >= self._needed * challenger)
+        self._promote(scored & leads & ~trails & ~broken & evident)
 
     def compare(self, apart_deg: NDArray[np.float64]) -> None:
         """Take how far apart the two were [channels], on average over a quarter of the newest block.
 
         Needs no label, so that a challenger that loses its footing is noticed at once.
         """
-        usual = self._apart.value
-        self._roll_back(apart_deg > self.config.apart * usual)
+        lost = self.serving & (apart_deg > self._limit * self._apart.value)
+        self._doubted |= lost
+        self._wait[lost] = self.config.doubt_blocks
+        self._withdraw(lost)
         self._apart.add(apart_deg)
 
     def _roll_back(self, channels: NDArray[np.bool_]) -> None:
         """Let the champion serve these, and ask for more evidence the next time."""
         channels = channels & self.serving
-        self.serving &= ~channels
         more = np.minimum(2 * self._needed, self.config.most_evidence_blocks)
         self._needed = np.where(channels, more, self._needed)
         self._scored[channels] = 0
+        self._withdraw(channels)
+
+    def _withdraw(self, channels: NDArray[np.bool_]) -> None:
+        self.serving &= ~channels
         self.switches += int(channels.sum())
         self.rollbacks += int(channels.sum())
 
     def _promote(self, channels: NDArray[np.bool_]) -> None:
         channels = channels & ~self.serving
         self.serving |= channels
+        self._limit = np.where(channels & self._doubted, self.config.false_alarm * self._limit, self._limit)
+        self._doubted &= ~channels
         self.switches += int(channels.sum())

@@ -13,6 +13,26 @@ LOUD = (
 QUIET = 0.3  # of the power so far: blocks weaker than that do not weigh as much as the others
 
 
+class Typical:
+    """A running mean of positive numbers, one a channel, that no outlier can lift by much."""
+
+    def __init__(self, channels: int) -> None:
+        self._total, self._mass = np.zeros(channels), np.zeros(channels)
+        self._keep = np.exp(-1.0 / MEMORY_BLOCKS)
+
+    def add(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take a value a channel; return the means, these included."""
+        most = np.where(self._total > 0, LOUD * self._total / np.maximum(self._mass, 1.0), np.inf)
+        self._total = self._keep * self._total + np.minimum(values, most)
+        self._mass = self._keep * self._mass + 1.0
+        means: NDArray[np.float64] = self._total / self._mass
+        return means
+
+    def forget(self, channels: NDArray[np.intp]) -> None:
+        """Start these channels anew."""
+        self._total[channels] = self._mass[channels] = 0.0
+
+
 class Readout:
     """One read-out a channel: features -> (cos, sin), with an intercept.
 
@@ -25,27 +45,28 @@ class Readout:
 
     def __init__(self, channels: int, features: int) -> None:
         self._moments = np.zeros((channels, 1 + features, 3 + features))
-        self._power = np.zeros((2, channels))  # of labels, summed, and how many blocks; both fade
+        self._power, self._spread = Typical(channels), Typical(channels)  # of a block's labels, of its features
         self._keep = np.exp(-1.0 / MEMORY_BLOCKS)
 
     def learn(self, features: NDArray[np.floating], labels: NDArray[np.float64]) -> None:
-        """Take a block: features [samples, channels, features], labels [samples, channels, 2]. All finite."""
-        power = np.square(labels).sum(axis=2).mean(axis=0)
-        scale = np.maximum(power, QUIET * self._typical(power))
-        weights = np.divide(1.0, scale * len(labels), out=np.zeros_like(scale), where=scale > 0)
+        """Take a block: features [samples, channels, features], labels [samples, channels, 2]."""
+        with np.errstate(invalid="ignore"):  # what is not finite shows in the weights
+            weights = self._weights(features, labels)
         ones = np.ones((*labels.shape[:2], 1))
         rows = np.concatenate([ones, features, labels], axis=2).transpose(1, 0, 2)
         regressors = rows[:, :, :-2] * weights[:, None, None]
         self._moments *= self._keep
         self._moments += regressors.transpose(0, 2, 1) @ rows
 
-    def _typical(self, power: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the running mean of a block's power [channels], this one included."""
-        total, mass = self._power
-        largest = np.where(total > 0, LOUD * total / np.maximum(mass, 1), np.inf)
-        self._power = self._keep * self._power + np.stack([np.minimum(power, largest), np.ones_like(power)])
-        typical: NDArray[np.float64] = self._power[0] / self._power[1]
-        return typical
+    def _weights(self, features: NDArray[np.floating], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a block's weight [channels]: less for one that is loud, in its labels or only in its features."""
+        power = np.square(labels).sum(axis=2).mean(axis=0)
+        spread = features.var(axis=0).mean(axis=1)
+        scale = np.maximum(power, QUIET * self._power.add(power)) * len(labels)
+        usual = LOUD * self._spread.add(spread)
+        scale *= np.maximum(1.0, np.divide(spread, usual, out=np.ones_like(spread), where=usual > 0))
+        weights: NDArray[np.float64] = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        return weights
 
     def discount(self, share: float) -> None:
         """Keep so much of what was learnt: after the signal changed its nature."""
@@ -54,7 +75,8 @@ class Readout:
     def forget(self, channels: NDArray[np.intp]) -> None:
         """Start these channels anew."""
         self._moments[channels] = 0
-        self._power[:, channels] = 0
+        self._power.forget(channels)
+        self._spread.forget(channels)
 
     def weights(self) -> NDArray[np.float64]:
         """Return the least-squares weights [channels, 2, 1 + features]; column 0 is the intercept.

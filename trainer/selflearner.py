@@ -1,6 +1,7 @@
 """Learning on the signal itself: where a stream's rhythm is, and a guarded challenger beside the frozen model."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from streamer.messages import FloatArray
 from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
 from trainer.bandwatch import BandWatch
 from trainer.challenger import Challenger, waiting_bytes
+from trainer.guard import Guard
 
 MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
 FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
@@ -50,10 +52,13 @@ class SelfLearner:
     Parameters
     ----------
     config : SelfConfig
+    make_guard : callable
+        Number of channels -> guard.
     """
 
-    def __init__(self, config: SelfConfig) -> None:
+    def __init__(self, config: SelfConfig, make_guard: Callable[[int], Guard] = Guard) -> None:
         self._config = config
+        self._make_guard = make_guard
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._challenger: Challenger | None = None
         self._earlier_refits = 0  # of challengers that are gone
@@ -110,7 +115,7 @@ class SelfLearner:
         if self._band is None:
             return estimates
         if self._challenger is None:
-            self._challenger = Challenger(self._band, inputs[0])
+            self._challenger = Challenger(self._band, inputs[0], self._make_guard(self._channels))
         fields = estimates.shape[2]
         champion = estimates if fields == 2 else np.stack([estimates[..., 0], inputs], axis=-1)
         return self._challenger.answer(inputs, champion)[..., :fields]
