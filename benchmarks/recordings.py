@@ -37,7 +37,7 @@ class NoGuard(Guard):
         super().__init__(channels)
         self.serving[:] = True
 
-    def _roll_back(self, channels: NDArray[np.bool_]) -> None:
+    def _withdraw(self, channels: NDArray[np.bool_], remains: float) -> None:
         """Never."""
 
 

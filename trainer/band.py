@@ -9,11 +9,13 @@ from streamer.errors import UsageError
 
 SEGMENT_SAMPLES = 512  # of a spectrum: 20 cycles of 25 samples, so that neighbouring bins are 5 % apart
 NOMINAL = 1 / 25  # cycles a sample; what the general model is made for reaches an octave to either side
+REACH = 2.4  # either way of the nominal frequency: an octave, and room for a peak at its end
 SMOOTHED = 0.08  # of a frequency to either side: narrower peaks are noise, or the same rhythm
 # A band reaches from centre / WIDTH to centre * WIDTH, as 8.3 to 12 Hz do around 10 Hz. The noise within it is in
 # the labels: of a sine in noise (10 dB), what is learnt is off by 1.9 deg with 1.25 and by 1.7 with 1.15; but a
 # rhythm that wanders needs the room.
 WIDTH = 1.2
+TOWERS = 20.0  # times the highest power in the band; an EEG's slow waves rose to 10 times its alpha rhythm's
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def segment_power(segment: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | None:
-    """Return the frequency of the highest peak of a power spectrum within an octave of the nominal one.
+    """Return the frequency of the highest peak of a power spectrum, within an octave or so of the nominal one.
 
     A peak is higher than its neighbours, so that the slope of 1/f noise is none.
 
@@ -95,7 +97,7 @@ def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | N
         Cycles a sample; None if there is no peak.
     """
     smooth = _smoothed(power)
-    first, last = int(np.ceil(nominal / 2 * SEGMENT_SAMPLES)), int(2 * nominal * SEGMENT_SAMPLES)
+    first, last = int(np.ceil(nominal / REACH * SEGMENT_SAMPLES)), int(nominal * REACH * SEGMENT_SAMPLES)
     last = min(last, len(smooth) - 2)
     inner = smooth[first : last + 1]
     peaks = (inner > smooth[first - 1 : last]) & (inner >= smooth[first + 1 : last + 2])
@@ -105,6 +107,16 @@ def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | N
     reach = max(2, int(SMOOTHED * peak))
     near = np.arange(peak - reach, min(peak + reach + 1, len(smooth)))
     return float(near @ smooth[near] / smooth[near].sum()) / SEGMENT_SAMPLES
+
+
+def is_elsewhere(power: NDArray[np.float64], band: Band, nominal: float = NOMINAL) -> bool:
+    """Return whether a spectrum's peak towers above all that a band holds: its labels mean nothing then."""
+    peak = find_peak(power, nominal)
+    if peak is None or band.low < peak < band.high:
+        return False
+    smooth = _smoothed(power)
+    first, last = int(band.low * SEGMENT_SAMPLES), int(np.ceil(band.high * SEGMENT_SAMPLES))
+    return bool(smooth[round(peak * SEGMENT_SAMPLES)] > TOWERS * smooth[first : last + 1].max())
 
 
 def _smoothed(power: NDArray[np.float64]) -> NDArray[np.float64]:

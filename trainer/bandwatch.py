@@ -3,16 +3,26 @@
 Welch, "The use of fast Fourier transform for the estimation of power spectra", 1967, with old segments fading.
 """
 
+from enum import Enum
+
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
+from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, is_elsewhere, segment_power
 
 # Before a first look, 2048 samples: of an EEG, 1024 found the alpha rhythm in 60 % of cases and 2048 in 74 %.
 ENOUGH_SEGMENTS = 7
 MEMORY_SEGMENTS = 60
 # In a row with the peak outside the band, before the band moves: spectra of noisy rhythms wander.
 OUTSIDE_LOOKS = 7
+
+
+class Sight(Enum):
+    """What a look at the spectrum says."""
+
+    SAME = "nothing new"
+    NEW_BAND = "a band where there was none, or another one"
+    ELSEWHERE = "the rhythm is suddenly elsewhere"
 
 
 class BandWatch:
@@ -52,22 +62,27 @@ class BandWatch:
         self._heard[first : first + len(inputs)] = inputs
         self.room -= len(inputs)
 
-    def look(self) -> bool:
-        """Look at the spectrum; return True if there is a band where there was none, or another one."""
-        keep = np.exp(-1.0 / MEMORY_SEGMENTS)
+    def look(self) -> Sight:
+        """Look at the spectrum once there is no room left."""
         means = self._heard.reshape(SEGMENT_SAMPLES, self._samples, -1).mean(axis=1, dtype=np.float64)
-        self._power = keep * self._power + segment_power(means)
-        self._looks += 1
         half = len(self._heard) // 2
         self._heard[:half] = self._heard[half:]
         self.room = half
+        latest = segment_power(means)
+        if self.band is not None and is_elsewhere(latest, self._of_means(self.band), self._nominal):
+            return Sight.ELSEWHERE
+        self._power = np.exp(-1.0 / MEMORY_SEGMENTS) * self._power + latest
+        self._looks += 1
         peak = find_peak(self._power, self._nominal) if self._looks >= ENOUGH_SEGMENTS else None
-        return peak is not None and self._follow(around(peak / self._samples))
+        return Sight.SAME if peak is None else self._follow(around(peak / self._samples))
 
-    def _follow(self, found: Band) -> bool:
+    def _of_means(self, band: Band) -> Band:
+        return Band(band.low * self._samples, band.high * self._samples)
+
+    def _follow(self, found: Band) -> Sight:
         inside = self.band is not None and self.band.low < found.centre < self.band.high
         self._outside = 0 if inside else self._outside + 1
         if inside or (self.band is not None and self._outside < OUTSIDE_LOOKS):
-            return False
+            return Sight.SAME
         self.band, self._outside = found, 0
-        return True
+        return Sight.NEW_BAND

@@ -13,6 +13,7 @@ from trainer.readout import Readout
 from trainer.selflabels import SelfLabels, reach_samples
 
 PARTS = 4  # of a block, after each of which champion and challenger are compared
+FAINT = 1e-5  # of the features' power: labels so weak are what leaks into the band. An EEG's have 7e-4
 AFTER_DRIFT = 0.1  # of what was learnt is kept when the signal has changed
 
 # A row of numbers that waits for its label; the frozen model's estimates are features too (stacking: Wolpert,
@@ -133,7 +134,10 @@ class Challenger:
         return drifted
 
     def _score(self, rows: Array, labels: Array) -> bool:
-        champion, challenger = (_error_deg(rows[..., who], labels) for who in (CHAMPION, CHALLENGER))
+        faint = np.square(labels).sum(axis=2).mean(axis=0) <= FAINT * rows[..., FEATURES].var(axis=0).mean(axis=1)
+        champion, challenger = (
+            np.where(faint, np.nan, _error_deg(rows[..., who], labels)) for who in (CHAMPION, CHALLENGER)
+        )
         self.guard.score(champion, challenger)
         known = challenger[np.isfinite(challenger)]
         return len(known) > 0 and self._drift.add(float(known.mean()))
@@ -168,9 +172,7 @@ def _complex(pairs: NDArray[np.floating]) -> NDArray[np.complex128]:
 
 
 def _error_deg(estimates: Array, labels: Array) -> Array:
-    """Return a block's mean absolute phase error [channels]; NaN where labels or estimates are not numbers."""
-    truth = _complex(labels)
+    """Return a block's mean absolute phase error [channels]; NaN where estimates are not numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
-        errors = np.abs(np.angle(_complex(estimates) * truth.conj(), deg=True)).mean(axis=0)
-    known: Array = np.where(np.abs(truth).min(axis=0) > 0, errors, np.nan)
-    return known
+        errors: Array = np.abs(np.angle(_complex(estimates) * _complex(labels).conj(), deg=True)).mean(axis=0)
+    return errors

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
-from trainer.bandwatch import BandWatch
+from trainer.bandwatch import BandWatch, Sight
 from trainer.challenger import Challenger, waiting_bytes
 from trainer.guard import Guard
 
@@ -61,7 +61,7 @@ class SelfLearner:
         self._make_guard = make_guard
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._challenger: Challenger | None = None
-        self._earlier_refits = 0  # of challengers that are gone
+        self._earlier = (0, 0, 0)  # refits, switches and rollbacks of challengers that are gone
         self._drifts = 0
         self.restart(0, 0.0, 0)
 
@@ -90,7 +90,7 @@ class SelfLearner:
     @property
     def refits(self) -> int:
         """Times that a read-out was fitted."""
-        return self._earlier_refits + (self._challenger.refits if self._challenger else 0)
+        return self._counts()[0]
 
     @property
     def room(self) -> int:
@@ -126,8 +126,7 @@ class SelfLearner:
             self._learn(self._challenger)
             return True
         if self._watch is not None and not self._watch.room:
-            if self._watch.look():
-                self._begin(self._watch.band)
+            self._look(self._watch)
             return True
         return False
 
@@ -141,22 +140,31 @@ class SelfLearner:
         """Return what docs/protocol.md lists under `learning`."""
         challenger = self._challenger
         guard = challenger.guard if challenger else None
+        refits, switches, rollbacks = self._counts()
         return {
             "method": "self",
-            "updates": self.refits,
+            "updates": refits,
             "trouble": self._trouble,
             "band_hz": list(self._band.in_hz(self._rate_hz)) if self._band and self._rate_hz else None,
             "serving_channels": int(guard.serving.sum()) if guard else 0,
-            "champion_deg": _mean(guard.champion_deg) if guard else None,
-            "challenger_deg": _mean(guard.challenger_deg) if guard else None,
-            "switches": guard.switches if guard else 0,
-            "rollbacks": guard.rollbacks if guard else 0,
+            "champion_deg": _mean(guard.champion_deg.value) if guard else None,
+            "challenger_deg": _mean(guard.challenger_deg.value) if guard else None,
+            "switches": switches,
+            "rollbacks": rollbacks,
             "jump_deg": challenger.jump_deg if challenger else None,
             "drifts": self._drifts,
             "drift_seq": self._drift_seq,
         }
 
     # Within
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Return refits, switches and rollbacks since the start."""
+        refits, switches, rollbacks = self._earlier
+        if self._challenger is None:
+            return self._earlier
+        guard = self._challenger.guard
+        return refits + self._challenger.refits, switches + guard.switches, rollbacks + guard.rollbacks
 
     def _look_for_band(self) -> None:
         nominal_hz = self._config.nominal_hz
@@ -186,8 +194,9 @@ class SelfLearner:
 
     def _begin(self, band: Band | None) -> None:
         """Start anew in a band; None: with nothing to learn."""
-        if self._challenger is not None:
-            self._earlier_refits += self._challenger.refits
+        served = self._challenger is not None and int(self._challenger.guard.serving.sum())
+        refits, switches, rollbacks = self._counts()
+        self._earlier = (refits, switches + served, rollbacks)
         self._challenger = None
         self._band = None
         if band is None:
@@ -207,12 +216,21 @@ class SelfLearner:
         drifted = challenger.learn()
         served = int(guard.serving.sum())
         if served != before:
-            scores = [f"{_mean(score) or 0.0:.1f}" for score in (guard.challenger_deg, guard.champion_deg)]
+            scores = [
+                f"{_mean(score) or 0.0:.1f}" for score in (guard.challenger_deg.value, guard.champion_deg.value)
+            ]
             self._news.append(
                 f"what was learnt serves {served} of {len(guard.serving)} channel(s); "
                 f"phase error {scores[0]} deg, the model's {scores[1]}"
             )
         if drifted:
+            self._drifted()
+
+    def _look(self, watch: BandWatch) -> None:
+        sight = watch.look()
+        if sight is Sight.NEW_BAND:
+            self._begin(watch.band)
+        elif sight is Sight.ELSEWHERE:
             self._drifted()
 
     def _drifted(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from streamer.errors import UsageError
 from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
-from trainer.bandwatch import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandWatch
+from trainer.bandwatch import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandWatch, Sight
 
 
 def rhythm(frequency: float, samples: int, *, noise: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -15,15 +15,17 @@ def rhythm(frequency: float, samples: int, *, noise: float = 0.0, seed: int = 0)
     return (np.sin(2 * np.pi * frequency * np.arange(samples)) + noise * walk).astype(np.float32)[:, None]
 
 
-def looks(watch: BandWatch, signal: np.ndarray) -> list[int]:
-    """Feed a signal; return the samples after which the band changed."""
-    changes, done = [], 0
+def looks(watch: BandWatch, signal: np.ndarray) -> list[tuple[int, Sight]]:
+    """Feed a signal; return what was seen after how many samples."""
+    changes: list[tuple[int, Sight]] = []
+    done = 0
     while done + watch.room <= len(signal):
         count = watch.room
         watch.add(signal[done : done + count])
         done += count
-        if watch.look():
-            changes.append(done)
+        sight = watch.look()
+        if sight is not Sight.SAME:
+            changes.append((done, sight))
     return changes
 
 
@@ -48,18 +50,32 @@ def test_channels_count_alike_whatever_their_amplitude() -> None:
     assert np.isfinite(power).all()
 
 
-def test_the_watch_waits_for_enough_and_moves_only_when_the_rhythm_has_left_for_good() -> None:
+def noisy(samples: int, frequency: float) -> np.ndarray:
+    """A sine as strong as the white noise it stands in."""
+    noise = np.random.default_rng(9).standard_normal((samples, 1)).astype(np.float32)
+    return rhythm(frequency, samples) + 0.7 * noise
+
+
+def test_the_watch_waits_for_enough_and_moves_only_when_a_rhythm_has_left_for_good() -> None:
     half = SEGMENT_SAMPLES // 2
     watch = BandWatch(1)
-    assert looks(watch, rhythm(1 / 30, 60 * half)) == [(ENOUGH_SEGMENTS + 1) * half]
-    first = watch.band
-    assert first is not None
-    assert first.low < 1 / 30 < first.high
-    looks(watch, rhythm(1 / 16, (OUTSIDE_LOOKS - 2) * half))
-    assert watch.band == first
-    looks(watch, rhythm(1 / 16, 400 * half))
+    assert looks(watch, noisy(60 * half, 1 / 30)) == [((ENOUGH_SEGMENTS + 1) * half, Sight.NEW_BAND)]
     assert watch.band is not None
+    assert watch.band.low < 1 / 30 < watch.band.high
+    both = noisy(400 * half, 1 / 30) + 1.5 * rhythm(1 / 16, 400 * half)
+    assert looks(watch, both[: (OUTSIDE_LOOKS - 2) * half]) == []
+    changes = looks(watch, both)
+    assert [sight for _, sight in changes] == [Sight.NEW_BAND]
     assert watch.band.low < 1 / 16 < watch.band.high
+
+
+def test_a_rhythm_that_is_suddenly_elsewhere_is_seen_at_the_next_looks() -> None:
+    half = SEGMENT_SAMPLES // 2
+    watch = BandWatch(1)
+    looks(watch, noisy(60 * half, 1 / 30))
+    seen = looks(watch, noisy(6 * half, 1 / 16))
+    assert seen[0][1] is Sight.ELSEWHERE
+    assert seen[0][0] <= 3 * half  # the first segments are half of the old rhythm still
 
 
 @pytest.mark.parametrize("scale", [0.25, 4, 24])

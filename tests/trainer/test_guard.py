@@ -1,13 +1,11 @@
 """The guard on scripted errors: who serves, from when, until when."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from trainer.guard import Guard, GuardConfig
+from trainer.guard import FadingMean, Guard, GuardConfig
 
-CONFIG = GuardConfig(memory_blocks=10, brief_blocks=2, evidence_blocks=10, most_evidence_blocks=40, doubt_blocks=5)
+CONFIG = GuardConfig()
 
 
 def play(guard: Guard, champion: float, challenger: float, blocks: int) -> list[bool]:
@@ -19,79 +17,88 @@ def play(guard: Guard, champion: float, challenger: float, blocks: int) -> list[
     return served
 
 
-def test_a_better_challenger_serves_once_there_is_evidence() -> None:
-    guard = Guard(1, CONFIG)
-    served = play(guard, 40.0, 35.9, 30)
-    assert served == [False] * 9 + [True] * 21
+def test_a_better_challenger_serves_once_its_lead_has_summed_up_to_the_bar() -> None:
+    guard = Guard(1)
+    verdict = (40.0 - 20.0 - CONFIG.margin_deg) / (40.0 + 20.0)
+    needed = int(np.ceil(CONFIG.bar / verdict))
+    assert play(guard, 40.0, 20.0, 30) == [False] * (needed - 1) + [True] * (31 - needed)
     assert (guard.switches, guard.rollbacks) == (1, 0)
-    assert guard.champion_deg[0] == pytest.approx(40.0)
-    assert guard.challenger_deg[0] == pytest.approx(35.9)
+    assert guard.champion_deg.value[0] == pytest.approx(40.0)
+    assert guard.challenger_deg.value[0] == pytest.approx(20.0)
 
 
-def test_a_clearer_lead_takes_less_evidence() -> None:
-    firsts = [play(Guard(1, CONFIG), 40.0, challenger, 30).index(True) for challenger in (35.0, 18.0, 3.0)]
-    assert firsts == [9, 4, 0]
+def test_a_clearer_lead_takes_less_time_and_a_slight_one_gets_there() -> None:
+    firsts = [play(Guard(1), 40.0, challenger, 500).index(True) for challenger in (38.0, 30.0, 3.0)]
+    assert firsts == sorted(firsts, reverse=True)
+    assert firsts[0] > 200
+    assert firsts[2] < 4
 
 
-@pytest.mark.parametrize(("champion", "challenger"), [(40.0, 37.0), (1.0, 0.2), (40.0, 40.0), (20.0, 40.0)])
+@pytest.mark.parametrize(("champion", "challenger"), [(40.0, 39.5), (1.0, 0.1), (40.0, 40.0), (20.0, 40.0)])
 def test_a_challenger_that_is_hardly_better_never_serves(champion: float, challenger: float) -> None:
-    guard = Guard(1, CONFIG)
-    assert not any(play(guard, champion, challenger, 200))
+    guard = Guard(1)
+    assert not any(play(guard, champion, challenger, 1000))
     assert guard.switches == 0
 
 
-def test_between_lead_and_trail_nothing_changes() -> None:
-    guard = Guard(1, CONFIG)
+def test_a_few_cycles_in_which_labels_are_wrong_do_not_count_for_much() -> None:
+    guard = Guard(1)
+    for _ in range(20):  # what a phase jump does to labels: one block in ten seems bad for the better one
+        play(guard, 0.2, 1.5, 9)
+        play(guard, 60.0, 20.0, 1)
+    assert guard.switches == 0
+
+
+def test_a_worse_challenger_is_rolled_back_and_an_equal_one_is_left_alone() -> None:
+    guard = Guard(1)
     play(guard, 40.0, 20.0, 20)
-    assert all(play(guard, 40.0, 38.0, 100))
-    assert guard.switches == 1
+    assert all(play(guard, 40.0, 40.0, 100))
+    failed = play(guard, 10.0, 90.0, 10)
+    assert failed.index(False) == 2
+    assert (guard.switches, guard.rollbacks) == (2, 1)
+    assert not any(play(guard, 10.0, 90.0, 100))
+    assert any(play(guard, 40.0, 20.0, 30))
 
 
-def test_a_challenger_that_fails_is_rolled_back_and_may_come_back() -> None:
-    guard = Guard(1, CONFIG)
-    play(guard, 40.0, 20.0, 20)
-    served = play(guard, 40.0, 90.0, 10)
-    assert served.index(False) <= 2  # by the brief score: the long one is still 20 then
-    assert guard.rollbacks == 1
-    assert not any(play(guard, 40.0, 90.0, 100))
-    assert any(play(guard, 40.0, 20.0, 100))
+def test_what_served_long_and_well_is_rolled_back_as_fast() -> None:
+    guard = Guard(1)
+    play(guard, 40.0, 1.0, 1000)
+    assert play(guard, 10.0, 90.0, 10).index(False) == 2
 
 
-def test_evidence_doubles_with_each_rollback_up_to_a_limit() -> None:
-    guard = Guard(1, replace(CONFIG, memory_blocks=0.01, brief_blocks=0.01))  # scores are those of the last block
+def test_the_bar_doubles_with_each_rollback_up_to_a_limit() -> None:
+    guard = Guard(1, GuardConfig(bar=3.0, highest_bar=12.0, margin_deg=0.0))
     waits = []
     for _ in range(4):
-        waits.append(play(guard, 40.0, 35.9, 100).index(True) + 1)
-        assert play(guard, 40.0, 90.0, 1) == [False]
-    assert waits == [10, 20, 40, 40]
-    assert guard.rollbacks == 4
-
-
-def test_a_slowly_worsening_challenger_is_rolled_back_by_the_long_score() -> None:
-    guard = Guard(1, CONFIG)
-    play(guard, 40.0, 20.0, 20)
-    assert not play(guard, 40.0, 42.0, 60)[-1]
+        waits.append(play(guard, 30.0, 10.0, 100).index(True) + 1)  # verdicts of 0.5
+        play(guard, 1.0, 179.0, 3)
+    assert waits == [6, 12, 24, 24]
 
 
 def test_a_challenger_that_is_not_a_number_is_rolled_back_at_once() -> None:
-    guard = Guard(1, CONFIG)
+    guard = Guard(1)
     play(guard, 40.0, 20.0, 20)
     assert play(guard, 40.0, float("nan"), 1) == [False]
-    assert np.isfinite(guard.challenger_deg).all()
     assert not any(play(guard, 40.0, float("nan"), 50))
+    assert np.isfinite(guard.challenger_deg.value).all()
 
 
 def test_blocks_without_labels_count_for_nothing() -> None:
-    guard = Guard(1, CONFIG)
-    play(guard, 40.0, 35.0, 9)
-    play(guard, float("nan"), 35.0, 100)
-    assert not guard.serving[0]
-    assert play(guard, 40.0, 35.0, 1) == [True]
+    guard = Guard(1)
+    needed = play(Guard(1), 40.0, 20.0, 30).index(True)
+    play(guard, 40.0, 20.0, needed)
+    assert not any(play(guard, float("nan"), 20.0, 100))
+    assert play(guard, 40.0, 20.0, 1) == [True]
+    assert all(play(guard, float("nan"), float("nan"), 100))
+
+
+def test_perfect_scores_divide_by_nothing() -> None:
+    assert not any(play(Guard(1), 0.0, 0.0, 10))
 
 
 def serving(apart_deg: float = 10.0) -> Guard:
     """A guard whose challenger serves, usually so far from the champion."""
-    guard = Guard(1, CONFIG)
+    guard = Guard(1)
     for _ in range(20):
         guard.compare(np.array([apart_deg]))
     play(guard, 40.0, 20.0, 20)
@@ -111,12 +118,12 @@ def test_two_that_move_apart_are_noticed_without_labels() -> None:
 def test_if_the_champion_was_wrong_the_challenger_soon_serves_again_and_is_doubted_less() -> None:
     guard = serving()
     guard.compare(np.array([60.0]))
-    assert play(guard, 60.0, 20.0, 10).index(True) < CONFIG.doubt_blocks
+    assert play(guard, 60.0, 20.0, 10).index(True) < 6
     guard.compare(np.array([60.0]))
     assert guard.serving[0]
 
 
-def test_if_the_challenger_was_wrong_it_waits_and_is_doubted_as_before() -> None:
+def test_if_the_challenger_was_wrong_it_is_doubted_as_before() -> None:
     guard = serving()
     guard.compare(np.array([60.0]))
     assert not any(play(guard, 40.0, 120.0, 20))
@@ -126,8 +133,19 @@ def test_if_the_challenger_was_wrong_it_waits_and_is_doubted_as_before() -> None
 
 
 def test_channels_are_judged_alone() -> None:
-    guard = Guard(3, CONFIG)
+    guard = Guard(3)
     for _ in range(20):
         guard.score(np.array([40.0, 40.0, np.nan]), np.array([20.0, np.nan, 20.0]))
+        guard.compare(np.array([1.0, 1.0, np.nan]))
     assert guard.serving.tolist() == [True, False, False]
-    assert np.isnan(guard.champion_deg[2])
+    assert np.isnan(guard.champion_deg.value[2])
+
+
+def test_a_fading_mean_is_right_from_the_first_value_on_and_skips_nan() -> None:
+    mean = FadingMean(5.0, (2,))
+    assert np.isnan(mean.value).all()
+    for number in range(40):
+        mean.add(np.array([3.0, np.nan if number % 2 else float(number)]))
+    assert mean.value[0] == pytest.approx(3.0)
+    weights = np.exp(-np.arange(20)[::-1] / 5.0)
+    assert mean.value[1] == pytest.approx(np.average(np.arange(0, 40, 2), weights=weights))
