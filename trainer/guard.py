@@ -25,6 +25,8 @@ class GuardConfig:
         The challenger serves once verdicts for it sum up to the bar, which doubles with every rollback.
     margin_deg : float
         Taken off each verdict on the way there: labels are not exact either.
+    unusual : float
+        Nor does a verdict for it count there if its error is so many times what is usual: the labels may be wrong.
     credit : float
         It is rolled back once verdicts against it sum up to this.
     apart : float
@@ -38,6 +40,7 @@ class GuardConfig:
     bar: float = 3.0
     highest_bar: float = 48.0
     margin_deg: float = 1.0
+    unusual: float = 2.0
     credit: float = 2.0
     apart: float = 4.0
     false_alarm: float = 1.5
@@ -109,10 +112,12 @@ class Guard:
         """
         scored = np.isfinite(champion_deg)
         broken = scored & ~np.isfinite(challenger_deg)
+        unusual = challenger_deg > self.config.unusual * self.challenger_deg.value
         self.champion_deg.add(champion_deg)
         self.challenger_deg.add(np.where(scored, challenger_deg, np.nan))
         lead_deg = champion_deg - challenger_deg - np.where(self.serving, 0.0, self.config.margin_deg)
         verdict = np.clip(lead_deg / np.maximum(champion_deg + challenger_deg, 1e-9), -1.0, 1.0)
+        verdict = np.where(unusual & ~self.serving, np.minimum(verdict, 0.0), verdict)
         verdict = np.where(scored, np.where(broken, -self.config.credit, verdict), 0.0)
         most = np.where(self.serving, self.config.credit, np.inf)
         self._sum = np.clip(self._sum + verdict, 0.0, most)

@@ -49,6 +49,14 @@ def test_a_few_cycles_in_which_labels_are_wrong_do_not_count_for_much() -> None:
     assert guard.switches == 0
 
 
+def test_a_lead_in_unusual_errors_does_not_count_until_they_are_usual() -> None:
+    guard = Guard(1)
+    play(guard, 1.0, 0.6, 50)
+    first = play(guard, 84.0, 36.0, 100).index(True)
+    plain = play(Guard(1), 84.0, 36.0, 100).index(True)
+    assert first > plain + 10
+
+
 def test_a_worse_challenger_is_rolled_back_and_an_equal_one_is_left_alone() -> None:
     guard = Guard(1)
     play(guard, 40.0, 20.0, 20)
