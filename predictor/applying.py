@@ -1,6 +1,6 @@
 """A recording through the daemon's core: chunks in, estimates out, on the recording's own time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ class Application:
                 messages.append(self._chunk(Kind.TARGET, seq + first, targets[piece]))
             yield from self._heed(self._core.receive(messages, self._instant(seq + first + step - 1)))
 
-    def _heed(self, effects: Iterator[Effect]) -> Iterator[FloatArray]:
+    def _heed(self, effects: Iterable[Effect]) -> Iterator[FloatArray]:
         """Yield the estimates among effects; remember what the status says."""
         for effect in effects:
             match effect:

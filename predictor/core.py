@@ -1,6 +1,6 @@
 """The daemon's core: messages and the clock in, effects out. Knows no sockets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from predictor.batch import Batch
@@ -94,15 +94,22 @@ class Predictor:
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
 
-    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
+    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
-        alone = len(messages) == 1
+        if len(messages) == 1:
+            message = messages[0]
+            if isinstance(message, Chunk) and message.kind is Kind.INPUT:  # the usual case, by the shortest way
+                stream = self._stream(message.stream)
+                return () if stream is None else stream.predict(message, now)
+        return self._receive(messages, now)
+
+    def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         for message in messages:
             match message:
                 case Chunk(kind=Kind.INPUT):
-                    yield from self._answer(message, message, now, alone=alone)
+                    yield from self._answer(message, message, now)
                 case Burst(chunk) if chunk.kind is Kind.INPUT:
-                    yield from self._answer(message, chunk, now, alone=alone)
+                    yield from self._answer(message, chunk, now)
                 case Burst(chunk) if chunk.kind is Kind.TARGET:
                     for target in message.chunks():
                         self._hear(target, now)
@@ -112,17 +119,15 @@ class Predictor:
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
-        if self._batch is not None and not alone:
+        if self._batch is not None:
             yield from self._batch.run(now)
 
-    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant, *, alone: bool) -> Iterator[Effect]:
+    def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
         batch, stream = self._batch, self._stream(chunk.stream)
         if stream is None:
             return
         if batch is None:
-            self._learning[stream.name] = stream
-        if batch is None or alone:
             yield from stream.predict(message, now)
             return
         if chunk.stream in batch or batch.full:
@@ -197,8 +202,11 @@ class Predictor:
         return Status("", 0, 0, now.wall_ns, body)
 
     def _stream(self, name: str) -> Stream | None:
+        """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
         stream = self.streams.get(name)
         if stream is not None:
+            if self._batch is None:
+                self._learning[name] = stream
             return stream
         if len(self.streams) >= self._config.max_streams:
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")

@@ -106,15 +106,16 @@ class Stream:
 
     def predict(self, message: Chunk | Burst, now: Instant) -> Iterator[Effect]:
         """Estimate the samples of an input chunk that are new, or of each chunk of a burst."""
-        if isinstance(message, Chunk):
-            yield from self._predict(message, now)
-        elif not self._learns and message.chunk.values.size <= SLICE_VALUES and self.continues(message.chunk):
-            inputs = self.accept(message.chunk)
+        return self._predict(message, now) if isinstance(message, Chunk) else self._predict_burst(message, now)
+
+    def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
+        if not self._learns and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
+            inputs = self.accept(burst.chunk)
             estimates, state = self._stepper.run(inputs, self.state)
-            yield self.answer(message, estimates, state)
-            self.remember(message, inputs, estimates, now)
+            yield self.answer(burst, estimates, state)
+            self.remember(burst, inputs, estimates, now)
         else:
-            for chunk in message.chunks():
+            for chunk in burst.chunks():
                 yield from self._predict(chunk, now)
 
     def _predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:

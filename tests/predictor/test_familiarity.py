@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from simulation import answer, at, chunk, said, status_of
+from simulation import answer, at, chunk, joined, said, status_of
 
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
@@ -155,6 +155,18 @@ def test_a_stream_is_scaled_by_its_own_rate_and_says_so() -> None:
     )
     status = status_of(core)
     assert (status["samples_per_step"], status["familiar"]) == (10.0, True)
+
+
+def test_scaled_streams_that_arrive_together_are_answered_as_if_alone() -> None:
+    signals = {"slow": tones(250, 10)[:60, :1], "slower": tones(500, 10)[:60, :2]}
+    config = PredictorConfig(nominal_hz=0.4)
+    together = Predictor(MODEL, config)
+    for n in range(0, 60, 3):
+        messages = [chunk(n, values[n : n + 3], stream=name) for name, values in signals.items()]
+        estimates = {each.stream: each for each in answer(together, messages)}
+        for name, values in signals.items():
+            alone = joined(answer(Predictor(MODEL, config), [chunk(0, values[: n + 3], stream=name)]))
+            assert estimates[name].values.tobytes() == alone[n:].tobytes()
 
 
 @pytest.mark.parametrize(("rate_hz", "says"), [(0.0, "needs the rate"), (1.0, "at least 4 samples a cycle")])

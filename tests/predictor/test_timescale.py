@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from predictor.averaged import Averaged
 from predictor.engine import Engine
-from predictor.timescale import Averaged, Interpolated, TimeScale, time_scale
+from predictor.interpolated import Interpolated
+from predictor.timescale import TimeScale, time_scale
 from streamer.errors import UsageError
 from trainer.metrics import phase_error_deg
 from trainer.model import ModelConfig, new_model
@@ -122,7 +124,7 @@ def test_between_samples_the_engine_walks_along_a_straight_line() -> None:
     at = np.arange(1, 30 * steps + 1) / steps
     line = np.stack([np.interp(at, np.arange(31), np.append(0, inputs[:, c])) for c in range(2)], axis=1)
     expected, _ = plain.run(line.astype(np.float32), plain.initial_state(2))
-    stage = Interpolated(plain, scale)
+    stage = Interpolated(plain, steps, scale.nominal_turn)
     estimates, _ = stage.run(inputs, stage.initial_state(2))
     cosine = np.exp(2j * np.pi * np.arange(64) / 16)  # the drawn sine's fundamental is that much smaller
     drawn = np.interp(np.arange(64) / 4, np.arange(17), np.cos(2 * np.pi * np.arange(17) / 4))
@@ -135,7 +137,7 @@ def test_each_hidden_state_hears_the_mean_of_the_latest_samples_and_is_turned_to
     plain, scale = engine(DEFAULT), TimeScale(samples=8, nominal_turn=2 * math.pi / 200)
     assert scale.hop_samples == 2
     truth = tone(200, 20)
-    stage = Averaged(plain, scale)
+    stage = Averaged(plain, 8, scale.hop_samples, scale.nominal_turn)
     estimates, _ = stage.run(truth[..., 2], stage.initial_state(4))
     means = np.stack([truth[max(0, n - 7) : n + 1, :, 2].mean(axis=0) for n in range(len(truth))])
     gain = math.sin(math.pi * 8 / 200) / (8 * math.sin(math.pi / 200))
