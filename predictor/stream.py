@@ -11,7 +11,7 @@ from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
-from streamer.sequencer import Place, Sequencer
+from streamer.sequencer import NEXT, Place, Placement, Sequencer
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
@@ -109,15 +109,12 @@ class Stream:
             self.counters.refused += 1
             return
         placement = self._sequencer.place(chunk.run, chunk.seq, samples)
-        if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
+        if placement is not NEXT and placement.place in (Place.DUPLICATE, Place.STALE_RUN):
             self.counters.duplicates += samples
             return
         self._learn_all()
-        if placement.place is Place.NEW_RUN:
-            yield from self._new_run(chunk, channels)
-        elif placement.place is Place.AFTER_GAP:
-            self._gap(placement.missing, resume_seq=chunk.seq)
-        self.counters.duplicates += placement.skip
+        if placement is not NEXT:
+            yield from self._resync(placement, chunk)
         slice_samples = max(1, SLICE_VALUES // channels)
         for first in range(placement.skip, samples, slice_samples):
             inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
@@ -125,6 +122,14 @@ class Stream:
             yield Send(self._advance(chunk, first, estimates, state))
             self._keep(inputs, estimates)
         self._arrived(chunk, now)
+
+    def _resync(self, placement: Placement, chunk: Chunk) -> Iterator[Effect]:
+        """Begin a run, or go on after a gap or with a chunk that has been heard in part."""
+        if placement.place is Place.NEW_RUN:
+            yield from self._new_run(chunk, chunk.values.shape[1])
+        elif placement.place is Place.AFTER_GAP:
+            self._gap(placement.missing, resume_seq=chunk.seq)
+        self.counters.duplicates += placement.skip
 
     # For who steps several streams at once
 
