@@ -14,7 +14,7 @@ from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
-from streamer.sequencer import Place, Sequencer
+from streamer.sequencer import NEXT, Place, Placement, Sequencer
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
@@ -124,15 +124,12 @@ class Stream:
             self.counters.refused += 1
             return
         placement = self._sequencer.place(chunk.run, chunk.seq, samples)
-        if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
+        if placement is not NEXT and placement.place in (Place.DUPLICATE, Place.STALE_RUN):
             self.counters.duplicates += samples
             return
         self._learn_all()
-        if placement.place is Place.NEW_RUN:
-            yield from self._new_run(chunk, channels)
-        elif placement.place is Place.AFTER_GAP:
-            self._gap(placement.missing, resume_seq=chunk.seq)
-        self.counters.duplicates += placement.skip
+        if placement is not NEXT:
+            yield from self._resync(placement, chunk)
         first = placement.skip
         while first < samples:
             self._learn_all()
@@ -144,6 +141,14 @@ class Stream:
             self._keep(inputs, estimates, modelled)
             first = end
         self._arrived(chunk, now)
+
+    def _resync(self, placement: Placement, chunk: Chunk) -> Iterator[Effect]:
+        """Begin a run, or go on after a gap or with a chunk that has been heard in part."""
+        if placement.place is Place.NEW_RUN:
+            yield from self._new_run(chunk, chunk.values.shape[1])
+        elif placement.place is Place.AFTER_GAP:
+            self._gap(placement.missing, resume_seq=chunk.seq)
+        self.counters.duplicates += placement.skip
 
     @property
     def _learns(self) -> bool:
