@@ -84,7 +84,7 @@ class Batch:
         estimates, after = self._engine.run_apart(np.concatenate(inputs, axis=1), states)
         ends = np.cumsum([heard.shape[1] for heard in inputs]).tolist()
         own = [slice(end - heard.shape[1], end) for heard, end in zip(inputs, ends, strict=True)]
-        # Copies of the states, or one stream that falls silent would keep the states of all. Answers right after one
+        # Copies of the states, or one stream that falls silent would keep those of all. Answers right after one
         # another, or each would wake ZeroMQ's thread anew: that halves the messages a second.
         yield from [
             job.stream.answer(job.message, estimates[:, columns], after[:, columns].copy())
