@@ -9,7 +9,10 @@ from streamer.errors import UsageError
 
 SEGMENT_SAMPLES = 512  # of a spectrum: 20 cycles of 25 samples, so that neighbouring bins are 5 % apart
 NOMINAL = 1 / 25  # cycles a sample; what the general model is made for reaches an octave to either side
-REACH = 2.4  # either way of the nominal frequency: an octave, and room for a peak at its end
+OCTAVE, WITH_ITS_ENDS = (
+    2.0,
+    2.4,
+)  # either way of the nominal frequency; the latter leaves room for a peak at the end
 SMOOTHED = 0.08  # of a frequency to either side: narrower peaks are noise, or the same rhythm
 # A band reaches from centre / WIDTH to centre * WIDTH, as 8.3 to 12 Hz do around 10 Hz. The noise within it is in
 # the labels: of a sine in noise (10 dB), what is learnt is off by 1.9 deg with 1.25 and by 1.7 with 1.15; but a
@@ -80,8 +83,8 @@ def segment_power(segment: NDArray[np.floating]) -> NDArray[np.float64]:
     return shares
 
 
-def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | None:
-    """Return the frequency of the highest peak of a power spectrum, within an octave or so of the nominal one.
+def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL, either_way: float = OCTAVE) -> float | None:
+    """Return the frequency of the highest peak of a power spectrum around the nominal one.
 
     A peak is higher than its neighbours, so that the slope of 1/f noise is none.
 
@@ -90,6 +93,8 @@ def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | N
     power : float64 array, shape (SEGMENT_SAMPLES / 2 + 1,)
     nominal : float
         Cycles a sample, up to 1/4.
+    either_way : float
+        Looked at from nominal / either_way to nominal * either_way.
 
     Returns
     -------
@@ -97,7 +102,7 @@ def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | N
         Cycles a sample; None if there is no peak.
     """
     smooth = _smoothed(power)
-    first, last = int(np.ceil(nominal / REACH * SEGMENT_SAMPLES)), int(nominal * REACH * SEGMENT_SAMPLES)
+    first, last = int(np.ceil(nominal / either_way * SEGMENT_SAMPLES)), int(nominal * either_way * SEGMENT_SAMPLES)
     last = min(last, len(smooth) - 2)
     inner = smooth[first : last + 1]
     peaks = (inner > smooth[first - 1 : last]) & (inner >= smooth[first + 1 : last + 2])
@@ -111,7 +116,7 @@ def find_peak(power: NDArray[np.float64], nominal: float = NOMINAL) -> float | N
 
 def is_elsewhere(power: NDArray[np.float64], band: Band, nominal: float = NOMINAL) -> bool:
     """Return whether a spectrum's peak towers above all that a band holds: its labels mean nothing then."""
-    peak = find_peak(power, nominal)
+    peak = find_peak(power, nominal, WITH_ITS_ENDS)
     if peak is None or band.low < peak < band.high:
         return False
     smooth = _smoothed(power)

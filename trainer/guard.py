@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+KNOWN_AFTER = 10  # blocks: before, nothing is usual
+
 Degrees = NDArray[np.float64]
 Channels = NDArray[np.bool_]
 
@@ -98,6 +100,9 @@ class Guard:
         self.rollbacks = 0
         self.champion_deg = FadingMean(self.config.memory_blocks, (channels,))
         self.challenger_deg = FadingMean(self.config.memory_blocks, (channels,))
+        # Slower than a band is found again: what a rhythm that has left its band does must not become usual.
+        self._usual_deg = FadingMean(3 * self.config.memory_blocks, (channels,))
+        self._scored = np.zeros(channels, np.int64)
         self._sum = np.zeros(channels)  # of verdicts: up to the bar, or down from the credit
         self._bar = np.full(channels, self.config.bar)
         self._apart = FadingMean(4 * self.config.memory_blocks, (channels,))
@@ -112,10 +117,12 @@ class Guard:
         """
         scored = np.isfinite(champion_deg)
         broken = scored & ~np.isfinite(challenger_deg)
-        unusual = challenger_deg > self.config.unusual * self.challenger_deg.value
+        unusual = (challenger_deg > self.config.unusual * self._usual_deg.value) & (self._scored >= KNOWN_AFTER)
         self.champion_deg.add(champion_deg)
         self.challenger_deg.add(np.where(scored, challenger_deg, np.nan))
+        self._usual_deg.add(np.where(scored, challenger_deg, np.nan))
         lead_deg = champion_deg - challenger_deg - np.where(self.serving, 0.0, self.config.margin_deg)
+        self._scored += scored
         verdict = np.clip(lead_deg / np.maximum(champion_deg + challenger_deg, 1e-9), -1.0, 1.0)
         verdict = np.where(unusual & ~self.serving, np.minimum(verdict, 0.0), verdict)
         verdict = np.where(scored, np.where(broken, -self.config.credit, verdict), 0.0)

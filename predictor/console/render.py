@@ -148,7 +148,10 @@ def _cells(snapshot: Snapshot, summary: StreamSummary) -> Sequence[Cell]:
 def _learnt(learning: Learning | None) -> Cell:
     if learning is None or learning.champion_deg is None:
         return "loss", words.plain(learning.loss if learning else None)
-    return "learnt, model", f"{words.degrees(learning.challenger_deg)}, {words.degrees(learning.champion_deg)}"
+    return (
+        "learnt/model",
+        f"{words.plain(learning.challenger_deg)}/{words.plain(learning.champion_deg)}\N{DEGREE SIGN}",
+    )
 
 
 def _not_learning(summary: StreamSummary) -> str:
