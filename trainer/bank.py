@@ -13,6 +13,7 @@ Everything is linear, a product or an average, on arrays [rows, channels]; nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,13 +102,13 @@ class Bank:
         centre_cycles = nominal_samples * np.exp(-SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
         self._power_shares = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))[..., None]
         self._course_shares = _shares(centre_cycles, COURSE_CYCLES)
-        self._rows = [2 * self.resonators, 2 * CENTRES, 2 * len(COURSE_CYCLES) * COURSES]
-        self._splits = np.cumsum(self._rows)[:-1]
+        ends = np.cumsum([0, 2 * self.resonators, 2 * CENTRES, 2 * len(COURSE_CYCLES) * COURSES])
+        self._rows = [slice(*pair) for pair in pairwise(ends)]
 
     @property
     def state_rows(self) -> int:
         """Rows of a state [rows, channels]: resonators, averaged powers, the anchors' courses."""
-        return sum(self._rows)
+        return int(self._rows[-1].stop)
 
     def block_samples(self, channels: int) -> int:
         """Return how many samples to listen to at once, so that working arrays stay in the core's cache."""
@@ -134,26 +135,42 @@ class Bank:
         """
         samples, channels = inputs.shape
         inputs = np.clip(inputs, -LARGEST, LARGEST)
-        resonators, powers, courses = np.split(state, self._splits)
+        resonators, powers, courses = (state[rows] for rows in self._rows)
         rung = self._ring(inputs, resonators.reshape(2, -1, channels))
         spectra = self._average_powers(rung, powers.reshape(2, CENTRES, channels))
         picks = spectra[1:, 0].argmax(axis=1)
-        at = slice(None) if wanted is None else np.asarray(wanted, np.intp)
-        read = self._read if wanted is None else self._read[: len(ANCHORS)]
-        found = _gather(rung[1:], read, picks)
+        everything = np.arange(samples)
+        at = everything if wanted is None else np.asarray(wanted, np.intp)
+        found = _gather(rung[1:], self._read if wanted is None else self._read[: len(ANCHORS)], picks, everything)
         turns, levels = _frame(found)
         anchors = _turned(found[:, :, : len(ANCHORS)], turns, levels)
         course = self._follow_courses(anchors, picks, courses.reshape(len(COURSE_CYCLES), -1, channels))
-        after = np.concatenate([last.reshape(-1, channels) for last in (rung[-1], spectra[-1], course[-1])])
+        after = np.empty_like(state)
+        for rows, last in zip(self._rows, (rung, spectra, course), strict=True):
+            after[rows] = last[-1].reshape(-1, channels)
         if wanted is not None:
-            found = _gather(rung[1:][at], self._read, picks[at])
-        parts = np.zeros((len(found), 2, HEARD, channels), np.float32)
+            found = _gather(rung[1:], self._read, picks[at], at)
+        return self._tell(inputs, found, turns, levels, picks, spectra[1:], course[1:], at), after
+
+    def _tell(
+        self,
+        inputs: FloatArray,
+        found: FloatArray,
+        turns: FloatArray,
+        levels: FloatArray,
+        picks: IndexArray,
+        spectra: FloatArray,
+        courses: FloatArray,
+        at: IndexArray,
+    ) -> Heard:
+        """Return what was heard at some samples, given the resonators read at these and all else at all."""
+        parts = np.zeros((len(at), 2, HEARD, inputs.shape[1]), np.float32)
         parts[:, :, :-2] = found
         parts[:, 0, -2] = inputs[at]
         parts = _turned(parts, turns[at], levels[at])
         parts[:, 0, -1] = 1
-        features = _features(parts, picks[at], spectra[1:][at], course[1:][at])
-        return Heard(features, parts, turns[at] * levels[at][:, None]), after
+        features = _features(parts, picks[at], spectra[at], courses[at])
+        return Heard(features, parts, turns[at] * levels[at][:, None])
 
     def _ring(self, inputs: FloatArray, before: FloatArray) -> FloatArray:
         """Return the resonators' states [samples + 1, 2, resonators, channels], the given one first."""
@@ -236,14 +253,20 @@ def _leak(values: FloatArray, shares: FloatArray, before: FloatArray) -> FloatAr
     return averages
 
 
-def _gather(rung: FloatArray, rows: IndexArray, picks: IndexArray) -> FloatArray:
-    """Return the states [samples, 2, rows, channels] of the rows [rows, centres] that belong to each pick."""
-    samples, _, resonators, channels = rung.shape
+def _gather(rung: FloatArray, rows: IndexArray, picks: IndexArray, at: IndexArray) -> FloatArray:
+    """Return the states [samples, 2, rows, channels] of the rows [rows, centres] that belong to each pick.
+
+    `rung` [samples, 2, resonators, channels] is contiguous; `picks` [samples, channels] are of its samples `at`.
+    """
+    _, _, resonators, channels = rung.shape
     size = resonators * channels
-    places = rows[:, picks].transpose(1, 0, 2) * channels + np.arange(channels)
-    places = places[:, None] + np.array([0, size])[:, None, None]
-    places += (np.arange(samples) * (2 * size))[:, None, None, None]
-    return np.ascontiguousarray(rung).reshape(-1).take(places)
+    places = (rows * channels)[:, picks].transpose(1, 0, 2) + np.arange(channels)
+    places += (at * (2 * size))[:, None, None]
+    flat = rung.reshape(-1)
+    found = np.empty((len(at), 2, len(rows), channels), np.float32)
+    flat.take(places, out=found[:, 0], mode="clip")
+    flat[size:].take(places, out=found[:, 1], mode="clip")
+    return found
 
 
 def _frame(found: FloatArray) -> tuple[FloatArray, FloatArray]:

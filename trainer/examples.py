@@ -20,7 +20,7 @@ LONGEST_CYCLE_SAMPLES = 60.0
 RHYTHM_CYCLE_SAMPLES = (12.0, 50.0)
 
 RHYTHM_SHARE = 0.25  # of all signals; the rest are tones
-CHIRP_SHARE, STEP_SHARE, JUMP_SHARE = 0.15, 0.12, 0.11  # of tones; no tone has two of these
+CHIRP_SHARE, STEP_SHARE, JUMP_SHARE = 0.15, 0.12, 0.13  # of tones; no tone has two of these
 MODULATED_SHARE, AMPLITUDE_STEP_SHARE = 0.12, 0.06
 HARMONIC_SHARE, OFFSET_SHARE, NOISY_SHARE = 0.2, 0.25, 0.72
 
@@ -32,6 +32,9 @@ AMPLITUDE_STEP_OCTAVES = 1.7
 LARGEST_SECOND, LARGEST_THIRD = 0.3, 0.15  # harmonics
 LARGEST_OFFSET = 0.4
 NOISE_SNR_DB = (0.0, 40.0)
+# Of tones that change: in more noise a change is found out too late to be followed, and to expect one would cost
+# every steady tone the patience that noise asks for.
+CHANGING_LOWEST_SNR_DB = 12.0
 
 TOGETHER_SHARE = 0.6  # of sudden changes that come near one moment of the batch, where more samples are learnt
 TOGETHER_SAMPLES = 8
@@ -110,14 +113,15 @@ def _draw_tones(generator: np.random.Generator, samples: int, channels: int, cha
     modulated, stepped = _some(generator, MODULATED_SHARE, channels), _some(generator, AMPLITUDE_STEP_SHARE, channels)
     envelope = _envelope(generator, omega[0], modulated, stepped, changed)
     targets = envelope[..., None] * np.stack([np.cos(phase), np.sin(phase)], axis=-1)
-    variance = 0.5 * 10.0 ** (-generator.uniform(*NOISE_SNR_DB, channels) / 10)
+    steady = ~(chirps | steps | jumps | modulated | stepped)
+    lowest_db = np.where(steady, NOISE_SNR_DB[0], CHANGING_LOWEST_SNR_DB)
+    variance = 0.5 * 10.0 ** (-generator.uniform(lowest_db, NOISE_SNR_DB[1]) / 10)
     variance = np.where(_some(generator, NOISY_SHARE, channels), variance, 0.0)
     heard = targets[..., 1] + envelope * _harmonics(generator, phase)
     heard += np.where(
         _some(generator, OFFSET_SHARE, channels), generator.uniform(-LARGEST_OFFSET, LARGEST_OFFSET, channels), 0.0
     )
     heard += np.sqrt(variance) * generator.standard_normal((samples, channels))
-    steady = ~(chirps | steps | jumps | modulated | stepped)
     return Signals(heard.astype(np.float32), targets.astype(np.float32), variance, steady)
 
 

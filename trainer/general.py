@@ -17,17 +17,17 @@ from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
 from trainer import examples
-from trainer.bank import Bank, bank_of
+from trainer.bank import FEATURES, HEARD, Bank, Heard, bank_of
 from trainer.model import Model, ModelConfig, Weights
-from trainer.network import GatedNetwork, by_example, multiply
+from trainer.network import GatedNetwork, multiply
 
 CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 256  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
-TOLD_SAMPLES = 160  # of a batch's samples, the same for all its signals
-EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 8  # of those: while the bank fills, and soon after the batch's change
+TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
+EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change
 EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70
-UPDATES_A_BATCH = 20
+UPDATES_A_BATCH = 32
 
 LEARNING_RATE = 3e-3
 WARM_UP_UPDATES = 100  # Adam's first steps have the full learning rate whatever the gradient
@@ -81,16 +81,18 @@ def draw_examples(seed: int, batch: int, bank: Bank, channels: int = CHANNELS) -
     change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
     signals = examples.draw(generator, samples, channels, change)
     told = _told_samples(generator, samples, change)
-    tiles = [
-        _heard(bank, signals.inputs[:, first : first + TILE_CHANNELS], told)
-        for first in range(0, channels, TILE_CHANNELS)
-    ]
-    features, parts, turns = (
-        torch.from_numpy(by_example(np.concatenate(arrays, axis=-1))) for arrays in zip(*tiles, strict=True)
-    )
+    features = np.empty((len(told), channels, FEATURES), np.float32)
+    parts = np.empty((len(told), channels, 2, HEARD), np.float32)
+    turns = np.empty((len(told), channels, 2), np.float32)
+    for first in range(0, channels, TILE_CHANNELS):
+        tile = slice(first, first + TILE_CHANNELS)
+        for rows, heard in _heard(bank, signals.inputs[:, tile], told):
+            features[rows, tile] = np.moveaxis(heard.features, -1, 1)
+            parts[rows, tile] = np.moveaxis(heard.parts, -1, 1)
+            turns[rows, tile] = np.moveaxis(heard.turns, -1, 1)
     weights = _weights(signals, told).astype(np.float32)
-    targets = torch.from_numpy(signals.targets[told].reshape(-1, 2))
-    return Examples(features, parts, turns, targets, torch.from_numpy(weights.reshape(-1)))
+    by_sample = (features, parts, turns, signals.targets[told], weights)
+    return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))
 
 
 def _told_samples(generator: np.random.Generator, samples: int, change: int) -> NDArray[np.int64]:
@@ -106,19 +108,16 @@ def _told_samples(generator: np.random.Generator, samples: int, change: int) -> 
     )
 
 
-def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.int64]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return features, parts and turns [told samples, ..., channels]."""
+def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.int64]) -> Iterator[tuple[slice, Heard]]:
+    """Yield what was heard at the told samples, and which of them these are."""
+    inputs = np.ascontiguousarray(inputs[: told[-1] + 1])
     state = np.zeros((bank.state_rows, inputs.shape[1]), np.float32)
     longest = bank.block_samples(inputs.shape[1])
-    pieces = []
-    for first in range(0, int(told[-1]) + 1, longest):
-        block = inputs[first : first + longest]
-        wanted = told[(told >= first) & (told < first + len(block))] - first
-        heard, state = bank.listen(block, state, wanted)
-        if len(wanted):
-            pieces.append((heard.features, heard.parts, heard.turns))
-    features, parts, turns = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
-    return features, parts, turns
+    for first in range(0, len(inputs), longest):
+        rows = slice(*np.searchsorted(told, [first, first + longest]))
+        heard, state = bank.listen(inputs[first : first + longest], state, told[rows] - first)
+        if len(heard.turns):
+            yield rows, heard
 
 
 def _weights(signals: examples.Signals, told: NDArray[np.int64]) -> NDArray[np.float64]:
