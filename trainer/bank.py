@@ -68,12 +68,15 @@ class Heard:
     parts : float32 array, shape (samples, 2, HEARD, channels)
         Real and imaginary parts of the resonators read and of the sample, turned and divided; and 1.
     turns : float32 array, shape (samples, 2, channels)
-        What to multiply with, as complex numbers, to undo that.
+        The direction of the reference, a complex number of magnitude 1: what to multiply by to turn back.
+    levels : float32 array, shape (samples, channels)
+        What the parts were divided by.
     """
 
     features: FloatArray
     parts: FloatArray
     turns: FloatArray
+    levels: FloatArray
 
 
 class Bank:
@@ -170,7 +173,7 @@ class Bank:
         parts = _turned(parts, turns[at], levels[at])
         parts[:, 0, -1] = 1
         features = _features(parts, picks[at], spectra[at], courses[at])
-        return Heard(features, parts, turns[at] * levels[at][:, None])
+        return Heard(features, parts, turns[at], levels[at])
 
     def _ring(self, inputs: FloatArray, before: FloatArray) -> FloatArray:
         """Return the resonators' states [samples + 1, 2, resonators, channels], the given one first."""

@@ -89,7 +89,7 @@ def draw_examples(seed: int, batch: int, bank: Bank, channels: int = CHANNELS) -
         for rows, heard in _heard(bank, signals.inputs[:, tile], told):
             features[rows, tile] = np.moveaxis(heard.features, -1, 1)
             parts[rows, tile] = np.moveaxis(heard.parts, -1, 1)
-            turns[rows, tile] = np.moveaxis(heard.turns, -1, 1)
+            turns[rows, tile] = np.moveaxis(heard.turns * heard.levels[:, None], -1, 1)
     weights = _weights(signals, told).astype(np.float32)
     by_sample = (features, parts, turns, signals.targets[told], weights)
     return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))

@@ -159,8 +159,10 @@ def _predict_gated(model: Model, inputs: FloatArray, state: FloatArray) -> tuple
     for first in range(0, samples, longest):
         heard, state = bank.listen(inputs[first : first + longest], state)
         with torch.no_grad():
-            said = network(*(torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns)))
-        estimates[first : first + longest] = said.unflatten(0, (-1, channels))[..., : estimates.shape[-1]]
+            turns = heard.turns * heard.levels[:, None]
+            told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, turns))
+            said = network(*told).numpy()
+        estimates[first : first + longest] = said.reshape(-1, channels, 2)[..., : estimates.shape[-1]]
     return estimates, state
 
 
