@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": "Turn every sample of every stream into its quadrature; --learn to learn online.",
     "console": "Watch input, target, estimate and error live.",
     "listen": "Print what passes as JSON lines.",
+    "keys": "Make and list the keys of who may listen, for talking beyond this machine.",
     "train": "Train a model offline.",
     "demo": "Source, learning predictor and console together in one terminal.",
 }

@@ -4,6 +4,7 @@ ZeroMQ binds port 99999 as 34463, and on `ipc://PATH` deletes whatever lies at P
 or a file.
 """
 
+import ipaddress
 import socket
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def check_address(verb: str, address: str) -> None:
         _check_port(verb, address, rest.rpartition(":")[2])
     elif verb == "bind" and not rest.startswith("@"):  # @ names a socket that is in no file system
         _check_path(address, Path(rest))
+
+
+def check_private(verb: str, address: str) -> None:
+    """Raise AddressError if `address`, already checked, leads beyond this machine."""
+    scheme, _, rest = address.partition("://")
+    host = rest.rpartition(":")[0].strip("[]")
+    if scheme == "tcp" and not _is_loopback(host):
+        raise AddressError(
+            f"cannot {verb} {address!r}: beyond this machine anybody could listen in or pretend to be us; "
+            "give --keys DIR (see `sincos keys`), or --insecure where you trust the whole network"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, or an interface's
 
 
 def _check_port(verb: str, address: str, port: str) -> None:

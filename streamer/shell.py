@@ -1,5 +1,6 @@
 """The IO shell every command runs in: wait, drain, feed the core, perform its effects. Decides nothing."""
 
+import contextlib
 import logging
 import signal
 import socket
@@ -10,16 +11,25 @@ from typing import Self
 
 from streamer.clock import Clock
 from streamer.effects import Core, Effect, Finish, Print, Say, Send
+from streamer.errors import OperatorError
 from streamer.sockets import Transport
 
 log = logging.getLogger("sincos")
 
 
 class StopSignal:
-    """SIGINT and SIGTERM as a flag and a readable file descriptor, while the context is entered."""
+    """SIGINT and SIGTERM as a flag and a readable file descriptor, while the context is entered.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    reloads : bool
+        Take SIGHUP as the wish to read files again, rather than let it end the process.
+    """
+
+    def __init__(self, *, reloads: bool = False) -> None:
         self.requested = False
+        self.reload_requested = False
+        self._reloads = reloads
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -28,12 +38,25 @@ class StopSignal:
         """Readable once a signal has come."""
         return self._reader.fileno()
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self.reload_requested = True
+        else:
+            self.requested = True
+
+    def take_reload(self) -> bool:
+        """Return whether a reload is wanted, once a wish."""
+        if not self.reload_requested:
+            return False
+        self.reload_requested = False
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(64):  # or every wait from now on would end at once
+                pass
+        return True
 
     def __enter__(self) -> Self:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        numbers = signal.SIGINT, signal.SIGTERM
+        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if self._reloads else [])]
         self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
@@ -58,6 +81,9 @@ def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, pre
     """
     if not _perform(core.tick(clock.now()), transport):
         while not stop.requested:
+            if stop.take_reload():
+                _reload(transport)
+                continue
             messages = transport.receive()
             if not messages:
                 slice_of_work = core.work()
@@ -72,6 +98,15 @@ def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, pre
             if deadline_ns is not None and now.mono_ns >= deadline_ns and _perform(core.tick(now), transport):
                 break
     _perform(core.stop(clock.now()), transport)
+
+
+def _reload(transport: Transport) -> None:
+    try:
+        count = transport.reload()
+    except OperatorError as error:
+        log.error("nothing was reloaded: %s", error)
+    else:
+        log.info("keys reloaded: %s may connect", count)
 
 
 def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None:

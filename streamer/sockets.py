@@ -3,14 +3,18 @@
 import errno
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import zmq
 
 from streamer import bursts, wire
-from streamer.addresses import EXAMPLE, check_address, in_use
+from streamer.addresses import EXAMPLE, check_address, check_private, in_use
 from streamer.errors import AddressError
-from streamer.messages import Burst, Incoming, Message, Subscription
+from streamer.keys import Keys
+from streamer.messages import Burst, Incoming, Message, Rejected, Subscription
+
+if TYPE_CHECKING:
+    from streamer.curve import Guard
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
 PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
@@ -22,11 +26,16 @@ HIGH_WATER_MARK = 20_000
 SHORT_HIGH_WATER_MARK = 1_000
 # Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
 MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
+# A subscription is memory here, some 80 bytes for each of its own.
+MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it
+MAX_SUBSCRIBED_BYTES = 2**20  # in all: 10,000 listeners to one stream each, or one to each of 10,000
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
 RECONNECT_MS = 50
+REBIND_TRIES, REBIND_MS = 100, 10
 DRAIN_LIMIT = 1_000
+KEPT_PARTS = 4  # of a message: one too many is enough to refuse it
 
 
 class HasFileno(Protocol):
@@ -54,11 +63,17 @@ class Transport:
         Let `send` wait for slow subscribers rather than drop what they cannot take, until one stalls.
     together : bool
         Let `receive` hand over neighbouring chunks of a stream as a `Burst`.
+    keys : Keys or None
+        Encrypt, prove who this is, and let in only who is authorised.
+    insecure : bool
+        Without keys, talk beyond this machine all the same.
 
     Raises
     ------
     AddressError
-        If an address is malformed or in use.
+        If an address is malformed or in use, or leads beyond this machine without keys.
+    FileError
+        If a peer's key is missing or cannot be read.
     """
 
     def __init__(
@@ -70,42 +85,65 @@ class Transport:
         *,
         back_pressure: bool = False,
         together: bool = False,
+        keys: Keys | None = None,
+        insecure: bool = False,
     ) -> None:
         self._decode = bursts.decode if together else bursts.decode_each
         self._context = zmq.Context()
+        self._exposed = insecure or keys is not None
+        self._back_pressure = back_pressure
+        self._guard: Guard | None = None
+        self._subscribed_bytes = 0
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._pub: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
         self.address = bind
         try:
+            if keys is not None:
+                self._guard = _guard(self._context, keys)
             if bind is not None:
-                self._pub = self._publisher(bind, back_pressure)
+                self._pub = self._publisher(bind)
                 self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
+                if self._guard is not None:
+                    self._guard.prove(self.address)
             if connect:
                 self.connect(connect, topics)
         except BaseException:
-            self._context.destroy(linger=0)
+            self._destroy(linger=0)
             raise
         for item in watch:
             self._poller.register(item.fileno(), zmq.POLLIN)
             self._watched.register(item.fileno(), zmq.POLLIN)
 
-    def _publisher(self, address: str, back_pressure: bool) -> "zmq.Socket[bytes]":
+    def _publisher(self, address: str) -> "zmq.Socket[bytes]":
+        self._check("bind", address)
+        back_pressure = self._back_pressure
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK)
         socket.setsockopt(zmq.LINGER, PATIENT_LINGER_MS if back_pressure else LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, 1024)  # all that comes in here is subscriptions
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)  # nothing else comes in here
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
         socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
         socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
-        check_address("bind", address)
+        if self._guard is not None:
+            self._guard.serve(socket)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
+            socket.close(linger=0)
             raise _address_error("bind", address, error) from None
         self._poller.register(socket, zmq.POLLIN)
         return socket
+
+    def _publisher_again(self, address: str) -> "zmq.Socket[bytes]":
+        """Bind where this process's own socket was closed a moment ago: ZeroMQ closes in the background."""
+        for _ in range(REBIND_TRIES):
+            try:
+                return self._publisher(address)
+            except AddressError:
+                zmq.zmq_poll([], REBIND_MS)
+        return self._publisher(address)
 
     def _subscriber(self, addresses: Sequence[str], topics: Sequence[bytes]) -> "zmq.Socket[bytes]":
         socket = self._context.socket(zmq.SUB)
@@ -117,13 +155,20 @@ class Transport:
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
         for address in addresses:
-            check_address("connect", address)
+            self._check("connect", address)
+            if self._guard is not None:
+                self._guard.join(socket, address)
             try:
                 socket.connect(address)
             except zmq.ZMQError as error:
                 raise _address_error("connect", address, error) from None
         self._poller.register(socket, zmq.POLLIN)
         return socket
+
+    def _check(self, verb: str, address: str) -> None:
+        check_address(verb, address)
+        if not self._exposed:
+            check_private(verb, address)
 
     def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
         """Listen to `addresses` from now on; once, here or at construction."""
@@ -137,7 +182,10 @@ class Transport:
         """Return what is waiting, oldest first, up to a bound that keeps the shell responsive."""
         messages: list[Incoming] = []
         if self._pub is not None:
-            messages += filter(None, map(_subscription, _drain(self._pub)))
+            messages += filter(None, map(self._subscription, _drain(self._pub)))
+            if self._subscribed_bytes > MAX_SUBSCRIBED_BYTES:
+                messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
+                self._rebuild()
         if self._sub is not None:
             messages += self._decode(_drain(self._sub))
         return messages
@@ -163,6 +211,41 @@ class Transport:
         pub.send(header, zmq.SNDMORE)
         pub.send(payload)
 
+    def reload(self) -> int | None:
+        """Read the authorised keys again and turn away who is no longer among them; return how many there are.
+
+        The publishing socket is closed and bound anew, since a connection is only asked for its key when it is
+        made: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
+
+        Raises
+        ------
+        FileError
+            If a key cannot be read; everything stays as it was.
+        """
+        if self._guard is None:
+            return None
+        count = self._guard.reload()
+        self._rebuild()
+        return count
+
+    def _rebuild(self) -> None:
+        """Close the publishing socket, with all connections to it, and bind it anew."""
+        if self._pub is None or self.address is None:
+            return
+        self._poller.unregister(self._pub)
+        self._pub.close()
+        self._pub = None
+        self._subscribed_bytes = 0
+        self._pub = self._publisher_again(self.address)
+
+    def _subscription(self, parts: list[bytes]) -> Subscription | None:
+        frame = parts[0]
+        if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
+            return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
+        active = frame[:1] == b"\1"
+        self._subscribed_bytes += len(frame) if active else -len(frame)
+        return Subscription(frame[1:], active=active)
+
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
 
@@ -171,7 +254,12 @@ class Transport:
         hurried = self._watched.sockets and self._watched.poll(0)
         if hurried and self._pub is not None and not self._pub.closed:
             self._pub.setsockopt(zmq.LINGER, LINGER_MS)
-        self._context.destroy()
+        self._destroy()
+
+    def _destroy(self, linger: int | None = None) -> None:
+        if self._guard is not None:
+            self._guard.close()
+        self._context.destroy(linger)
 
     def __enter__(self) -> Self:
         return self
@@ -193,18 +281,19 @@ def _drain(socket: "zmq.Socket[bytes]") -> list[list[bytes]]:
             parts = [frame.bytes]
             while frame.more:
                 frame = receive(copy=False)
-                parts.append(frame.bytes)
+                if len(parts) < KEPT_PARTS:
+                    parts.append(frame.bytes)
             said.append(parts)
     except zmq.Again:
         pass
     return said
 
 
-def _subscription(parts: list[bytes]) -> Subscription | None:
-    frame = parts[0]
-    if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
-        return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
-    return Subscription(frame[1:], active=frame[:1] == b"\1")
+def _guard(context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys) -> "Guard":
+    # Here and not above: the authenticator brings asyncio, which nobody else needs.
+    from streamer.curve import Guard
+
+    return Guard(context, keys)
 
 
 def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:

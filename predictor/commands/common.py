@@ -1,10 +1,17 @@
 """What the commands share: options, logging, and addresses that find each other on one machine."""
 
+import functools
 import logging
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict
 
 import click
 
+from streamer import keys as keyfiles
+from streamer.errors import UsageError
+from streamer.keys import Keys
 from streamer.sockets import PREDICTOR_ADDRESS, SOURCE_ADDRESS
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
@@ -28,6 +35,40 @@ predictor_addresses = click.option(
     metavar="ADDRESS",
     help="Where a predictor publishes; may be given several times.",
 )
+
+keys_folder = click.option(
+    "--keys",
+    "keys_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="SINCOS_KEYS",
+    metavar="DIR",
+    help="Encrypt, and let in only whose key is in DIR (see `sincos keys`).  [env: SINCOS_KEYS]",
+)
+_insecure = click.option(
+    "--insecure", is_flag=True, help="Without --keys, talk beyond this machine all the same: anybody may join in."
+)
+
+
+class Security(TypedDict):
+    """What a Transport is told of who may talk to it."""
+
+    keys: Keys | None
+    insecure: bool
+
+
+def secured(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --keys and --insecure; it gets them as one parameter, `security`."""
+
+    @keys_folder
+    @_insecure
+    @functools.wraps(command)
+    def with_security(keys_folder: Path | None, insecure: bool, **options: Any) -> None:
+        if insecure and keys_folder is not None:
+            raise UsageError("--insecure, --keys: give one of them, not both")
+        keys = None if keys_folder is None else keyfiles.load(keys_folder)
+        command(security=Security(keys=keys, insecure=insecure), **options)
+
+    return with_security
 
 
 def start_logging(name: str, *, quiet: bool = False) -> None:

@@ -7,15 +7,23 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from predictor.commands.common import predictor_addresses, quiet, source_addresses, start_logging
+from predictor.commands.common import (
+    Security,
+    predictor_addresses,
+    quiet,
+    secured,
+    source_addresses,
+    start_logging,
+)
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import Nowhere, check_writable, display_on, save_svg
 from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
-from predictor.console.watch import listen, watch
+from predictor.console.watch import TOPICS, watch
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.shell import StopSignal
+from streamer.sockets import Transport
 
 FILL_S = 2.0  # how long a single picture goes on filling once estimates come
 
@@ -41,10 +49,11 @@ FILL_S = 2.0  # how long a single picture goes on filling once estimates come
     metavar="FILE",
     help="Save the picture, or at the end the last one, as SVG.",
 )
+@secured
 @quiet
 def command(
     sources: tuple[str, ...], predictors: tuple[str, ...], stream: str | None, channel: int, once: bool,
-    after_s: float, timeout_s: float, svg: Path | None, quiet: bool,
+    after_s: float, timeout_s: float, svg: Path | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Watch input, target, estimate and error live.
 
@@ -58,7 +67,8 @@ def command(
         check_writable(svg)
     clock, console, selection = SystemClock(), Console(), Selection(stream, channel)
     collector = Collector(sources, predictors, clock.now())
-    with StopSignal() as stop, listen(sources, predictors) as transport:
+    transport = Transport(connect=[*predictors, *sources], topics=TOPICS, **security)
+    with StopSignal() as stop, transport:
         if once:
             enough = _enough(after_s, timeout_s)
             snapshot = watch(collector, selection, transport, clock, stop, Nowhere(), enough)

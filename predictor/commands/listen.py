@@ -2,7 +2,14 @@
 
 import click
 
-from predictor.commands.common import predictor_addresses, quiet, source_addresses, start_logging
+from predictor.commands.common import (
+    Security,
+    predictor_addresses,
+    quiet,
+    secured,
+    source_addresses,
+    start_logging,
+)
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -36,10 +43,11 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
 )
 @source_addresses
 @predictor_addresses
+@secured
 @quiet
 def command(
     words: tuple[str, ...], joined: bool, stream: str | None, count: int | None, timeout_s: float | None,
-    sources: tuple[str, ...], predictors: tuple[str, ...], quiet: bool,
+    sources: tuple[str, ...], predictors: tuple[str, ...], security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Print what passes as JSON lines on standard output, one line a sample.
 
@@ -52,7 +60,10 @@ def command(
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
     config = ListenerConfig(kinds, stream, count, joined, timeout_s)
     addresses = _addresses(config, sources, predictors)
-    with StopSignal() as stop, Transport(connect=addresses, topics=config.topics, watch=[stop]) as transport:
+    with (
+        StopSignal() as stop,
+        Transport(connect=addresses, topics=config.topics, watch=[stop], **security) as transport,
+    ):
         log.info("listening to %s", ", ".join(addresses))
         run(Listener(config), transport, SystemClock(), stop)
 

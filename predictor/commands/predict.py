@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from predictor.commands.common import quiet, source_addresses, start_logging
+from predictor.commands.common import Security, quiet, secured, source_addresses, start_logging
 from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MakeLearner
 from streamer import wire
@@ -75,18 +75,22 @@ NEW_LEVEL_SAMPLES = 20.0  # one cycle at the default source's 5 Hz and 100 sampl
     metavar="[LISTENERS]",
     help="Wait for a listener, or so many, before listening to any source.",
 )
+@secured
 @quiet
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: bool, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, wait_for: int, quiet: bool,
+    learning_rate: float | None, on_gap: str, wait_for: int, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
     core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
-    with StopSignal() as stop, Transport(bind=bind, watch=[stop], together=True) as transport:
+    with (
+        StopSignal(reloads=security["keys"] is not None) as stop,
+        Transport(bind=bind, watch=[stop], together=True, **security) as transport,
+    ):
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
             model.config.hidden, "learning" if learn else "not learning", ", ".join(sources), transport.address,

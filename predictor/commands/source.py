@@ -4,7 +4,7 @@ import secrets
 
 import click
 
-from predictor.commands.common import quiet, start_logging
+from predictor.commands.common import Security, quiet, secured, start_logging
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -89,12 +89,13 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="[LISTENERS]",
     help="Wait for a listener, or so many, before the first sample.",
 )
+@secured
 @quiet
 def command(
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
     phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
     count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
-    bind: str, wait_for: int, quiet: bool,
+    bind: str, wait_for: int, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature."""
     start_logging("source", quiet=quiet)
@@ -110,7 +111,11 @@ def command(
         count = round(duration_s * signal.rate_hz)
     config = SourceConfig(stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for)
     core = Publisher(config, signal, run=secrets.randbits(64))
-    with StopSignal() as stop, Transport(bind=bind, watch=[stop], back_pressure=not config.paced) as transport:
+    patient = not config.paced
+    with (
+        StopSignal(reloads=security["keys"] is not None) as stop,
+        Transport(bind=bind, watch=[stop], back_pressure=patient, **security) as transport,
+    ):
         log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
         if wait_for:
             log.info("waiting for %d listener(s)", wait_for)

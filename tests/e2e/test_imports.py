@@ -18,7 +18,7 @@ PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not
             "Predictor(p.load_model('tutorial')); p._make_learner(True, None, None, None)(p._model('new', {}, 1))",
             {"torch", "rich", "plotext", "matplotlib"},
         ),
-        ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib"}),
+        ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib", "asyncio"}),
         ("import predictor.commands.console", {"torch", "matplotlib"}),
         ("import predictor.commands.train", {"torch", "matplotlib"}),
     ],

@@ -13,7 +13,7 @@ import pytest
 from streamer import shell
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Print, Say, Send
-from streamer.errors import NothingHeard
+from streamer.errors import FileError, NothingHeard
 from streamer.messages import Incoming, Message, Rejected, Status
 
 MS_NS = 1_000_000
@@ -40,6 +40,8 @@ class FakeTransport:
         self.batches = list(batches)
         self.sent: list[Message] = []
         self.waits_ms: list[int | None] = []
+        self.reloads = 0
+        self.during_reload: Callable[[], None] = lambda: None
 
     def receive(self) -> list[Incoming]:
         if self.batches and self.batches[0][0] <= self.clock.mono_ns:
@@ -57,6 +59,11 @@ class FakeTransport:
 
     def send(self, message: Message) -> None:
         self.sent.append(message)
+
+    def reload(self) -> int | None:
+        self.reloads += 1
+        self.during_reload()
+        return 1
 
 
 class FakeCore:
@@ -301,3 +308,35 @@ def test_many_signals_do_no_harm() -> None:
         for _ in range(2000):
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
+
+
+def damage() -> None:
+    raise FileError("x.key: damaged")
+
+
+@pytest.mark.parametrize(
+    ("during_reload", "said"),
+    [(lambda: None, "keys reloaded: 1 may connect"), (damage, "nothing was reloaded: x.key: damaged")],
+)
+def test_a_hang_up_reloads_the_keys_once_and_a_failure_is_said(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, during_reload: Callable[[], None], said: str
+) -> None:
+    transport = FakeTransport(clock, [(MS_NS, [Rejected("x")])])
+    transport.during_reload = during_reload
+    core = FakeCore(receive=lambda *_: [Finish()])
+    with shell.StopSignal(reloads=True) as stop, caplog.at_level(logging.INFO):
+        os.kill(os.getpid(), signal.SIGHUP)
+        drive(core, transport, stop)
+        assert not select.select([stop], [], [], 0)[0], "the wish is taken: nothing wakes up for it again"
+    assert transport.reloads == 1
+    assert core.names == ["tick", "receive", "stop"]
+    assert caplog.messages == [said]
+
+
+def test_a_stop_that_comes_during_a_reload_is_heeded(clock: FakeClock) -> None:
+    transport, core = FakeTransport(clock), FakeCore()
+    transport.during_reload = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with shell.StopSignal(reloads=True) as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        drive(core, transport, stop)
+    assert core.names == ["tick", "stop"]

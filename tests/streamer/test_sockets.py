@@ -116,13 +116,13 @@ def test_odd_frames_from_a_subscriber_are_passed_over(
     with Transport(bind=address) as publisher, context.socket(zmq.XSUB) as raw:
         raw.setsockopt(zmq.LINGER, 0)
         raw.connect(address)
-        for frame in (b"", b"\x02odd", b"hello", b"\x01", b"\x01" + b"\xff" * 900):
+        for frame in (b"", b"\x02odd", b"hello", b"\x01", b"\x01" + b"\xff" * 100):
             raw.send(frame)
         raw.send_multipart([b"hello", b"more"])
         raw.send(b"\x01input/")
         assert heard(publisher, lambda messages: Subscription(b"input/", active=True) in messages) == [
             Subscription(b"", active=True),
-            Subscription(b"\xff" * 900, active=True),
+            Subscription(b"\xff" * 100, active=True),
             Subscription(b"input/", active=True),
         ]
 
@@ -250,6 +250,31 @@ def test_a_socket_left_behind_is_taken_over(address: str) -> None:
         dead.bind(address.removeprefix("ipc://"))
     with Transport(bind=address) as publisher, Transport(connect=[address], topics=[b"input/"]):
         heard(publisher, count(1))
+
+
+def test_a_flood_of_subscriptions_costs_everybody_their_connection_and_nobody_memory(
+    context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "MAX_SUBSCRIBED_BYTES", 10_000)
+    local = "tcp://127.0.0.1:*"
+    with Transport(bind=local) as publisher, context.socket(zmq.XSUB) as hostile:
+        hostile.setsockopt(zmq.LINGER, 0)
+        hostile.setsockopt(zmq.RECONNECT_IVL, -1)
+        assert publisher.address is not None
+        hostile.connect(publisher.address)
+        with Transport(connect=[publisher.address], topics=[b"input/"]) as honest:
+            assert heard(publisher, count(1)) == [Subscription(b"input/", active=True)]
+            for k in range(200):
+                hostile.send(b"\1" + b"x" * 100 + bytes([k]))
+            messages = heard(publisher, lambda messages: isinstance(messages[-1:] and messages[-1], Rejected))
+            assert len(messages) <= 201
+            for _ in range(BOUND_MS // 20):
+                honest.wait(20)  # it comes back while it waits
+                if publisher.wait(0):
+                    break
+            assert Subscription(b"input/", active=True) in publisher.receive()
+            publisher.send(chunk(7))
+            assert [getattr(message, "seq", None) for message in heard(honest, count(1))] == [7]
 
 
 def test_a_transport_that_binds_nothing_cannot_send() -> None:

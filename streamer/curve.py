@@ -1,0 +1,116 @@
+"""CurveZMQ: who may connect is decided before a byte of theirs is looked at.
+
+ZeroMQ lets any key in where nobody answers its authentication protocol (ZAP), and asks nobody where the domain is
+empty or not enforced. So the authenticator runs before anything is bound, the domain is set and enforced, and
+before the first message a random key has to be turned away.
+"""
+
+import logging
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils.monitor import recv_monitor_message
+
+from streamer.errors import AddressError
+from streamer.keys import Keys
+
+DOMAIN = b"sincos"
+HANDSHAKE_MS = 5_000  # for a peer to prove itself
+SELF_TEST_MS = 2_000
+
+_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_LET_IN = zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+AnySocket = zmq.Socket[bytes]
+
+
+class Guard:
+    """Sets a context's sockets up for CURVE, and answers who may connect to them.
+
+    Parameters
+    ----------
+    context : zmq.Context
+    keys : Keys
+
+    Raises
+    ------
+    FileError
+        If an authorised key cannot be read.
+    """
+
+    def __init__(self, context: "zmq.Context[AnySocket]", keys: Keys) -> None:
+        self._keys = keys
+        self._authorised = keys.authorised()
+        quiet = logging.getLogger(__name__)
+        quiet.setLevel(logging.CRITICAL)  # a stranger must not be able to fill the log
+        self._authenticator = ThreadAuthenticator(context, log=quiet)
+        self._authenticator.configure_curve_callback(DOMAIN.decode(), self)
+        self._authenticator.start()
+
+    def callback(self, domain: str, key: bytes) -> bool:  # noqa: ARG002 - as the authenticator calls it
+        """Return whether a public key, in Z85, may connect."""
+        return key in self._authorised
+
+    def reload(self) -> int:
+        """Read the authorised keys again; return how many there are. Old ones stay where that fails.
+
+        Connections that exist are not asked again: rebuild the socket to be rid of who was removed.
+        """
+        self._authorised = self._keys.authorised()
+        return len(self._authorised)
+
+    def serve(self, socket: AnySocket) -> None:
+        """Make a socket, before it binds, demand authorised keys."""
+        socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+
+    def join(self, socket: AnySocket, address: str) -> None:
+        """Make a socket, before it connects to `address`, prove itself and demand proof.
+
+        Raises
+        ------
+        FileError
+            If the key of who has bound `address` is not known.
+        """
+        socket.setsockopt(zmq.CURVE_SERVERKEY, self._keys.server_key(address))
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
+
+    def prove(self, endpoint: str) -> None:
+        """Knock at what was bound with a key that nobody knows.
+
+        Raises
+        ------
+        AddressError
+            If it is not turned away in time.
+        """
+        if _knock(endpoint, self._keys.public) != _REFUSED:
+            raise AddressError(f"cannot guard {endpoint}: a random key was not turned away; nothing was published")
+
+    def close(self) -> None:
+        """Stop answering: nobody gets in any more."""
+        self._authenticator.stop()
+
+
+def _knock(endpoint: str, server_key: bytes) -> int | None:
+    """Try to connect as a stranger; return the event that ends the attempt, or None if nothing does in time."""
+    public, secret = zmq.curve_keypair()
+    with zmq.Context() as stranger, stranger.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        monitor = socket.get_monitor_socket(_REFUSED | _LET_IN)
+        socket.connect(_reachable(endpoint))
+        event = int(recv_monitor_message(monitor)["event"]) if monitor.poll(SELF_TEST_MS) else None
+        socket.disable_monitor()
+        monitor.close(linger=0)
+    return event
+
+
+def _reachable(endpoint: str) -> str:
+    """Return where an endpoint bound to all interfaces is reached from here."""
+    return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
