@@ -54,8 +54,13 @@ FEATURES = 3 * (HEARD - 1) + 1 + 2 * len(SPECTRUM_DISTANCES) + 2 * len(COURSE_CY
 
 LARGEST = np.float32(1e15)  # its square, and that of what is 1e-30 of it, are normal float32
 SILENCE = np.float32(1e-18)
-MOST_SAMPLES = 16
+MOST_SAMPLES = 64
+MOST_ROOMS = 8
 BLOCK_VALUES = 65_536  # of the resonators' states, over as many samples as that allows
+
+
+NEAR: IndexArray = np.clip(np.array(SPECTRUM_DISTANCES)[:, None] + np.arange(CENTRES), 0, CENTRES - 1)
+"""The centre [distances, centres] at each distance from each pick, the outermost standing for those beyond."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +103,14 @@ class Bank:
         omegas = np.concatenate([2 * np.pi / cycles, np.zeros(len(offset_memories))])
         self.resonators = len(decays)
         self._gains = _column(1 - decays)
-        self._reals = _column(decays * np.cos(omegas))
-        imaginaries = _column(decays * np.sin(omegas))
-        self._crosses = np.stack([-imaginaries, imaginaries])
+        self._reals = np.stack([_column(decays * np.cos(omegas))] * 2)  # for real and imaginary parts
+        self._imaginaries = _column(decays * np.sin(omegas))
+        self._negated = -self._imaginaries
         self._read = _read_rows(places, self.resonators)
         centre_cycles = nominal_samples * np.exp(-SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
         self._power_shares = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))[..., None]
         self._course_shares = _shares(centre_cycles, COURSE_CYCLES)
+        self._rooms: dict[int, tuple[FloatArray, ...]] = {}
         ends = np.cumsum([0, 2 * self.resonators, 2 * CENTRES, 2 * len(COURSE_CYCLES) * COURSES])
         self._rows = [slice(*pair) for pair in pairwise(ends)]
 
@@ -137,13 +143,12 @@ class Bank:
         state : float32 array, shape (rows, channels)
         """
         samples, channels = inputs.shape
-        inputs = np.clip(inputs, -LARGEST, LARGEST)
+        inputs = np.minimum(np.maximum(inputs, -LARGEST), LARGEST)
         resonators, powers, courses = (state[rows] for rows in self._rows)
         rung = self._ring(inputs, resonators.reshape(2, -1, channels))
         spectra = self._average_powers(rung, powers.reshape(2, CENTRES, channels))
         picks = spectra[1:, 0].argmax(axis=1)
         everything = np.arange(samples)
-        at = everything if wanted is None else np.asarray(wanted, np.intp)
         found = _gather(rung[1:], self._read if wanted is None else self._read[: len(ANCHORS)], picks, everything)
         turns, levels = _frame(found)
         anchors = _turned(found[:, :, : len(ANCHORS)], turns, levels)
@@ -151,42 +156,50 @@ class Bank:
         after = np.empty_like(state)
         for rows, last in zip(self._rows, (rung, spectra, course), strict=True):
             after[rows] = last[-1].reshape(-1, channels)
+        spectra, course = spectra[1:], course[1:]
         if wanted is not None:
-            found = _gather(rung[1:], self._read, picks[at], at)
-        return self._tell(inputs, found, turns, levels, picks, spectra[1:], course[1:], at), after
-
-    def _tell(
-        self,
-        inputs: FloatArray,
-        found: FloatArray,
-        turns: FloatArray,
-        levels: FloatArray,
-        picks: IndexArray,
-        spectra: FloatArray,
-        courses: FloatArray,
-        at: IndexArray,
-    ) -> Heard:
-        """Return what was heard at some samples, given the resonators read at these and all else at all."""
-        parts = np.zeros((len(at), 2, HEARD, inputs.shape[1]), np.float32)
-        parts[:, :, :-2] = found
-        parts[:, 0, -2] = inputs[at]
-        parts = _turned(parts, turns[at], levels[at])
-        parts[:, 0, -1] = 1
-        features = _features(parts, picks[at], spectra[at], courses[at])
-        return Heard(features, parts, turns[at], levels[at])
+            at = np.asarray(wanted, np.intp)
+            inputs, turns, levels, picks, course = inputs[at], turns[at], levels[at], picks[at], course[at]
+            found, near = _gather(rung[1:], self._read, picks, at), _gather(spectra, NEAR, picks, at)
+            spectra = spectra[at]
+        else:
+            near = _gather(spectra, NEAR, picks, everything)
+        parts = _parts(inputs, found, turns, levels)
+        return Heard(_features(parts, picks, near, spectra, course), parts, turns, levels), after
 
     def _ring(self, inputs: FloatArray, before: FloatArray) -> FloatArray:
         """Return the resonators' states [samples + 1, 2, resonators, channels], the given one first."""
-        rung = np.empty((len(inputs) + 1, *before.shape), np.float32)
+        rung, drives, crossed = self._room(len(inputs), before.shape[-1])
         rung[0] = before
-        drives = self._gains * inputs[:, None]
-        crossed = np.empty_like(before)
-        for before, after, drive in zip(rung[:-1], rung[1:], drives, strict=True):
-            np.multiply(before, self._reals, after)
-            np.multiply(before[::-1], self._crosses, crossed)
+        np.multiply(self._gains, inputs[:, None], drives)
+        reals, imaginaries, negated = self._reals, self._imaginaries, self._negated
+        states = rung
+        if before.shape[-1] == 1:  # NumPy is quickest with one axis
+            states, drives = rung.reshape(len(rung), -1), drives[..., 0]
+            reals, imaginaries, negated = reals.reshape(-1), imaginaries[:, 0], negated[:, 0]
+        crossed_real, crossed_imaginary = (part.reshape(drives.shape[1:]) for part in crossed)
+        crossed = crossed.reshape(states.shape[1:])
+        real_parts, imaginary_parts = (rung[:, part].reshape(-1, *drives.shape[1:]) for part in (0, 1))
+        steps = zip(states[:-1], real_parts, imaginary_parts, states[1:], real_parts[1:], drives, strict=False)
+        for state, real, imaginary, after, after_real, drive in steps:
+            np.multiply(state, reals, after)
+            np.multiply(imaginary, negated, crossed_real)
+            np.multiply(real, imaginaries, crossed_imaginary)
             np.add(after, crossed, after)
-            np.add(after[0], drive, after[0])
+            np.add(after_real, drive, after_real)
         return rung
+
+    def _room(self, samples: int, channels: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return working arrays, the same ones again: to the system, new memory of this size is dear."""
+        room = self._rooms.get(channels)
+        if room is None or len(room[1]) < samples:
+            if len(self._rooms) == MOST_ROOMS:
+                self._rooms.clear()
+            shape = (2, self.resonators, channels)
+            sizes = (samples + 1, *shape), (samples, *shape[1:]), shape
+            room = self._rooms[channels] = tuple(np.empty(size, np.float32) for size in sizes)
+        rung, drives, crossed = room
+        return rung[: samples + 1], drives[:samples], crossed
 
     def _average_powers(self, rung: FloatArray, before: FloatArray) -> FloatArray:
         """Return quick and slow averages [samples + 1, 2, centres, channels] of the centres' powers."""
@@ -248,11 +261,16 @@ def _leak(values: FloatArray, shares: FloatArray, before: FloatArray) -> FloatAr
     """Return leaky averages [samples + 1, ...] of values [samples, ...], the given one first."""
     averages = np.empty((len(values) + 1, *before.shape), np.float32)
     averages[0] = before
-    all_shares = shares if shares.ndim == averages.ndim else [shares] * len(values)
-    for value, share, before, after in zip(values, all_shares, averages[:-1], averages[1:], strict=True):
-        np.subtract(value, before, after)
+    shares = np.broadcast_to(shares, (len(values), *shares.shape[-before.ndim :]))
+    steps = averages
+    if before.shape[-1] == 1:  # NumPy is quickest with one axis
+        shape = averages[1:].shape
+        values, shares = (np.broadcast_to(array, shape).reshape(len(values), -1) for array in (values, shares))
+        steps = averages.reshape(len(averages), -1)
+    for value, share, last, after in zip(values, shares, steps[:-1], steps[1:], strict=True):
+        np.subtract(value, last, after)
         np.multiply(after, share, after)
-        np.add(after, before, after)
+        np.add(after, last, after)
     return averages
 
 
@@ -277,20 +295,44 @@ def _frame(found: FloatArray) -> tuple[FloatArray, FloatArray]:
     squares = np.square(found[:, :, : len(ANCHORS)])
     powers = squares[:, 0] + squares[:, 1]
     reference = np.maximum(np.sqrt(powers[:, 0]), SILENCE)
-    # Halves added to halves: the same bits whatever the number of channels.
-    while powers.shape[1] > 1:
-        half = powers.shape[1] // 2
-        powers = powers[:, :half] + powers[:, half:]
-    levels = np.maximum(np.sqrt(powers[:, 0] * np.float32(4 / len(ANCHORS))), SILENCE)
+    levels = np.maximum(np.sqrt(summed(powers, axis=1) * np.float32(4 / len(ANCHORS))), SILENCE)
     return found[:, :, 0] / reference[:, None], levels
+
+
+def summed(terms: FloatArray, axis: int) -> FloatArray:
+    """Return the sum along an axis after the first, halves added to halves.
+
+    So the bits do not depend on how many channels stand beside each other, as those of NumPy's own sums do.
+    """
+    before = (slice(None),) * axis
+    while (count := terms.shape[axis]) > 1:
+        half = count // 2
+        halves = terms[(*before, slice(half))] + terms[(*before, slice(half, 2 * half))]
+        if count % 2:
+            halves[(*before, 0)] += terms[(*before, -1)]
+        terms = halves
+    total: FloatArray = terms[(*before, 0)]
+    return total
 
 
 def _turned(found: FloatArray, turns: FloatArray, levels: FloatArray) -> FloatArray:
     """Return complex numbers [samples, 2, rows, channels] times the turns' conjugate, over the levels."""
-    scaled = turns / levels[:, None]
-    crosses = np.stack([scaled[:, 1], -scaled[:, 1]], axis=1)[:, :, None]
-    turned: FloatArray = found * scaled[:, 0][:, None, None] + found[:, ::-1] * crosses
+    scaled = (turns / levels[:, None])[:, :, None, None]
+    turned: FloatArray = found * scaled[:, 0]
+    crossed = found * scaled[:, 1]
+    np.add(turned[:, 0], crossed[:, 1], turned[:, 0])
+    np.subtract(turned[:, 1], crossed[:, 0], turned[:, 1])
     return turned
+
+
+def _parts(inputs: FloatArray, found: FloatArray, turns: FloatArray, levels: FloatArray) -> FloatArray:
+    """Return the resonators read, the sample and a constant [samples, 2, HEARD, channels], turned and divided."""
+    parts = np.zeros((len(inputs), 2, HEARD, inputs.shape[1]), np.float32)
+    parts[:, :, :-2] = found
+    parts[:, 0, -2] = inputs
+    parts = _turned(parts, turns, levels)
+    parts[:, 0, -1] = 1
+    return parts
 
 
 def _logarithms(parts: FloatArray) -> FloatArray:
@@ -304,39 +346,40 @@ def _pick_feature(picks: IndexArray) -> FloatArray:
     return picks.astype(np.float32) * np.float32(2 / CENTRES) - np.float32(1)
 
 
-def _features(parts: FloatArray, picks: IndexArray, spectra: FloatArray, courses: FloatArray) -> FloatArray:
-    """Return [samples, FEATURES, channels]."""
+def _features(
+    parts: FloatArray, picks: IndexArray, near: FloatArray, spectra: FloatArray, courses: FloatArray
+) -> FloatArray:
+    """Return [samples, FEATURES, channels]: see `FEATURES`."""
     samples, channels = picks.shape
     features = np.empty((samples, FEATURES, channels), np.float32)
-    start = 0
     heard = parts[:, :, :-1]  # the constant tells nothing
-    for group in (
-        heard.reshape(samples, 2 * (HEARD - 1), channels),
-        _logarithms(heard),
-        _pick_feature(picks)[:, None],
-        _spectrum_features(spectra, picks),
-        _course_features(courses),
-    ):
-        features[:, start : start + group.shape[1]] = group
-        start += group.shape[1]
+    count = HEARD - 1
+    features[:, :count], features[:, count : 2 * count] = heard[:, 0], heard[:, 1]
+    features[:, 2 * count : 3 * count] = _logarithms(heard)
+    features[:, 3 * count] = _pick_feature(picks)
+    start, end = 3 * count + 1, 3 * count + 1 + 2 * len(SPECTRUM_DISTANCES)
+    features[:, start:end] = _spectrum_features(near, spectra).reshape(samples, end - start, channels)
+    _write_course_features(courses, features[:, end:])
     return features
 
 
-def _spectrum_features(spectra: FloatArray, picks: IndexArray) -> FloatArray:
-    """Return the averaged powers around the pick, as logarithms below the strongest."""
-    samples, channels = picks.shape
-    distances = np.array(SPECTRUM_DISTANCES)[:, None]
-    near = np.clip(picks[:, None] + distances, 0, CENTRES - 1)[:, None]
+def _spectrum_features(near: FloatArray, spectra: FloatArray) -> FloatArray:
+    """Return averaged powers around the pick, as logarithms below the strongest."""
     highest = np.maximum(spectra.max(axis=2, keepdims=True), np.float32(1e-36))
-    powers = np.take_along_axis(spectra, near, axis=2) / highest
-    logarithms = np.log(powers + np.float32(1e-5)) * np.float32(0.15) + np.float32(0.3)
-    return logarithms.reshape(samples, 2 * len(SPECTRUM_DISTANCES), channels)
+    logarithms: FloatArray = np.log(near / highest + np.float32(1e-5))
+    logarithms *= np.float32(0.15)
+    logarithms += np.float32(0.3)
+    return logarithms
 
 
-def _course_features(courses: FloatArray) -> FloatArray:
-    """Return means, and logarithms of standard deviations."""
-    samples, _, _, channels = courses.shape
+def _write_course_features(courses: FloatArray, into: FloatArray) -> None:
+    """Write means and logarithms of standard deviations, one time constant after another."""
     means, squares = courses[:, :, :COURSES], courses[:, :, COURSES:]
     variances = np.maximum(squares - np.square(means), np.float32(0))
-    spreads = np.log(np.sqrt(variances) + np.float32(3e-3)) * np.float32(0.3) + np.float32(0.5)
-    return np.concatenate([means, spreads], axis=2).reshape(samples, 2 * len(COURSE_CYCLES) * COURSES, channels)
+    spreads = np.log(np.sqrt(variances) + np.float32(3e-3))
+    spreads *= np.float32(0.3)
+    spreads += np.float32(0.5)
+    for number in range(len(COURSE_CYCLES)):
+        start = 2 * number * COURSES
+        into[:, start : start + COURSES] = means[:, number]
+        into[:, start + COURSES : start + 2 * COURSES] = spreads[:, number]
