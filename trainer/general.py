@@ -5,6 +5,7 @@ samples are told of, shuffled, and learnt in small lots. A batch is drawn from t
 training that goes on from a checkpoint makes the same updates as one that was never interrupted.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Examples:
         return Examples(*(each[rows] for each in (self.features, self.parts, self.turns, self.targets, self.weights)))
 
 
-def draw_examples(seed: int, batch: int, bank: Bank, channels: int = CHANNELS) -> Examples:
+def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
     """Return the examples of a batch of random signals."""
     generator = np.random.default_rng([seed, batch])
     samples = int(generator.integers(SHORTEST_SAMPLES, LONGEST_SAMPLES + 1))
@@ -199,8 +200,7 @@ class GeneralPupil:
         self._parameters = dict(self._network.named_parameters())
         with torch.no_grad():
             self._network.head.weight.mul_(0.3)  # gains near nothing, so that the first losses are small
-        self._average = GatedNetwork(config)
-        self._average.load_weights(self._network.weights())
+        self._average = copy.deepcopy(self._network)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=LEARNING_RATE, foreach=False)
         self.updates = 0
         self._best, self.best_loss = self._average.weights(), math.inf
@@ -208,7 +208,7 @@ class GeneralPupil:
 
     def learn(self, batch: int) -> float | None:
         """Make the updates of a batch, and return its mean loss before them, or None if one is not finite."""
-        heard = draw_examples(self._seed, batch, self._bank)
+        heard = draw_examples(self._seed, batch, self._bank, CHANNELS)
         order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(heard)))
         losses = []
         for rows in order.chunk(UPDATES_A_BATCH):
@@ -280,6 +280,16 @@ class GeneralPupil:
             }
 
 
-def batches(updates_made: int, updates: int) -> Iterator[int]:
-    """Yield the numbers of the batches that are still to be learnt."""
-    yield from range(updates_made // UPDATES_A_BATCH, math.ceil(updates / UPDATES_A_BATCH))
+def batches(updates_made: int, updates: int) -> range:
+    """Return the numbers of the batches that are still to be learnt."""
+    return range(math.ceil(updates_made / UPDATES_A_BATCH), math.ceil(updates / UPDATES_A_BATCH))
+
+
+def validation_is_due(batch: int, updates_made: int, updates: int) -> bool:
+    """Return whether to score held-out signals after a batch: after the first, so that there is a best, too."""
+    return batch == 0 or (batch + 1) % VALIDATE_EVERY_BATCHES == 0 or updates_made == updates
+
+
+def held_out_signals(samples: int, channels: int) -> examples.Signals:
+    """Return random signals that no training learns from."""
+    return examples.draw(np.random.default_rng([0, VALIDATION_BATCH]), samples, channels, samples // 2)

@@ -11,7 +11,7 @@ PINK_LEVEL = (0.5, 1.4)  # standard deviation of 1/f^a noise, the rhythm's being
 PINK_EXPONENT = (0.8, 1.2)
 WHITE_LEVEL = (0.05, 0.2)
 PINK_FROM_CYCLES_A_SAMPLE = 1 / 1_500  # 1/f noise has no finite variance down to 0
-PERIOD_SAMPLES = 4_096  # of the random spectra; of them, a random half at most is used
+PERIOD_SAMPLES = 4_096  # of the random spectra: at most half is used, so that its ends do not meet
 
 
 def draw_rhythms(
