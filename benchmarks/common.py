@@ -53,17 +53,21 @@ def arguments(description: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def report(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print rows, with the machine and the versions they were measured with."""
-    machine = {
+def machine() -> dict[str, str]:
+    """Return what figures were measured with: the machine and the versions."""
+    return {
         "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
         **{name: version(name) for name in ("numpy", "torch", "pyzmq")},
     }
+
+
+def report(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print rows, with the machine and the versions they were measured with."""
     if as_json:
-        json.dump({"title": title, "rows": list(rows), **machine}, sys.stdout)
+        json.dump({"title": title, "rows": list(rows), **machine()}, sys.stdout)
         print()
         return
-    table = Table(title=title, caption=", ".join(f"{key} {value}" for key, value in machine.items()))
+    table = Table(title=title, caption=", ".join(f"{key} {value}" for key, value in machine().items()))
     for column in rows[0]:
         table.add_column(column, justify="right")
     for row in rows:

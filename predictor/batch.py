@@ -9,7 +9,7 @@ import numpy as np
 from predictor.engine import FEW_CHANNELS, TILE, Engine
 from predictor.stream import SLICE_VALUES, Stream
 from streamer.clock import Instant
-from streamer.effects import Effect, Send
+from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Info
 
 
@@ -51,7 +51,8 @@ class Batch:
     def takes(self, stream: Stream, chunk: Chunk) -> bool:
         """Return whether `chunk` can be stepped beside others."""
         samples, channels, _ = chunk.values.shape
-        return channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES and stream.continues(chunk)
+        small = channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES
+        return small and not stream.scaled and stream.continues(chunk)
 
     def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:
         """Collect `chunk`, the samples of `message`."""
@@ -86,7 +87,8 @@ class Batch:
             own = slice(first, first + heard.shape[1])
             first = own.stop
             # A copy, or one stream that falls silent would keep the states of all.
-            yield Send(job.stream.answer(job.message, heard, estimates[:, own], after[:, own].copy(), now))
+            yield job.stream.answer(job.message, estimates[:, own], after[:, own].copy())
+            job.stream.remember(job.message, heard, estimates[:, own], now)
 
 
 def _samples(job: _Job) -> int:

@@ -26,11 +26,14 @@ class Cell(Protocol):
         After each sample.
     hiddens_and_one : float32 array, shape (samples, hidden + 1, channels)
         The same, for products with a bias.
+    top : float32 array
+        The first of these, as the product takes it.
     """
 
     inputs: FloatArray
     hiddens: FloatArray
     hiddens_and_one: FloatArray
+    top: FloatArray
 
     def __init__(self, inputs: int, hidden: int, workspace: Workspace) -> None: ...
 
@@ -66,9 +69,9 @@ class _Cell:
         self.gates = workspace.empty(1, self.gate_rows * hidden)[0]
         self._product = workspace.operand(self.gates)
         # As lists, for indexing an array costs as much as a tenth of a step.
-        self._columns = [workspace.operand(column) for column in columns[:-1]]
-        self._before = list(self._all_hiddens[:-1])
-        self._after = list(self._all_hiddens[1:])
+        operands = [workspace.operand(column) for column in columns]
+        self._steps = list(zip(operands[:-1], self._all_hiddens[:-1], self._all_hiddens[1:], strict=True))
+        self.top = workspace.operand(self.hiddens_and_one[0])
         self._multiply = workspace.multiply
 
     def load_state(self, state: FloatArray) -> None:
@@ -87,7 +90,7 @@ class Rnn(_Cell):
 
     def run(self, fused: FloatArray, samples: int) -> None:
         multiply, tanh, product, gates = self._multiply, np.tanh, self._product, self.gates
-        for column, after in zip(self._columns[:samples], self._after[:samples], strict=True):
+        for column, _, after in self._steps[:samples]:
             multiply(fused, column, product)
             tanh(gates, after)
 
@@ -125,8 +128,7 @@ class Gru(_Cell):
     def run(self, fused: FloatArray, samples: int) -> None:
         sigmoids, reset, update = self._sigmoids, self._reset, self._update
         candidate, from_hidden = self._candidate, self._from_hidden
-        steps = zip(self._columns[:samples], self._before[:samples], self._after[:samples], strict=True)
-        for column, before, after in steps:
+        for column, before, after in self._steps[:samples]:
             self._multiply(fused, column, self._product)
             np.tanh(sigmoids, sigmoids)
             _finish_sigmoids(sigmoids)
@@ -168,7 +170,7 @@ class Lstm(_Cell):
     def run(self, fused: FloatArray, samples: int) -> None:
         gates, sigmoids, candidate = self.gates, self._sigmoids, self._candidate
         into, forget, out, memory = self._into, self._forget, self._out, self._memory
-        for column, after in zip(self._columns[:samples], self._after[:samples], strict=True):
+        for column, _, after in self._steps[:samples]:
             self._multiply(fused, column, self._product)
             np.tanh(gates, gates)
             _finish_sigmoids(sigmoids)

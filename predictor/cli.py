@@ -12,6 +12,7 @@ from streamer.errors import OperatorError
 COMMANDS = {
     "source": "Publish a signal, sample by sample.",
     "predict": "Turn every sample of every stream into its quadrature; --learn to learn online.",
+    "apply": "Run a recording through a model, as `predict` would have answered it live.",
     "console": "Watch input, target, estimate and error live.",
     "listen": "Print what passes as JSON lines.",
     "keys": "Make and list the keys of who may listen, for talking beyond this machine.",

@@ -1,6 +1,6 @@
 """The daemon's core: messages and the clock in, effects out. Knows no sockets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from predictor.batch import Batch
@@ -9,7 +9,9 @@ from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
+from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.waveforms import check_range
 from trainer.model import Model
 
 STATUS_EVERY_NS = 1_000_000_000
@@ -28,10 +30,22 @@ class PredictorConfig:
         After a gap, start from the initial hidden state rather than go on with the present one.
     max_streams : int
         Further streams are refused.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency, by each stream's own rate.
+
+    Raises
+    ------
+    UsageError
+        If the frequency is out of range.
     """
 
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
+    nominal_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nominal_hz is not None:
+            check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
 
 
 class Predictor:
@@ -43,6 +57,11 @@ class Predictor:
     config : PredictorConfig
     make_learner : callable or None
         Makes a stream's learner; None to not learn.
+
+    Raises
+    ------
+    UsageError
+        If the model's time is to be scaled and it learns, or says cos alone.
     """
 
     def __init__(
@@ -50,6 +69,8 @@ class Predictor:
     ) -> None:
         self.streams: dict[str, Stream] = {}
         self.rejected = 0
+        if config is not None and config.nominal_hz is not None:
+            _check_scalable(model, learns=make_learner is not None)
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
@@ -64,8 +85,16 @@ class Predictor:
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
 
-    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
+    def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
+        if len(messages) == 1:
+            message = messages[0]
+            if isinstance(message, Chunk) and message.kind is Kind.INPUT:  # the usual case, by the shortest way
+                stream = self._stream(message.stream)
+                return () if stream is None else stream.predict(message, now)
+        return self._receive(messages, now)
+
+    def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         for message in messages:
             match message:
                 case Chunk(kind=Kind.INPUT):
@@ -90,7 +119,6 @@ class Predictor:
         if stream is None:
             return
         if batch is None:
-            self._learning[stream.name] = stream
             yield from stream.predict(message, now)
             return
         if chunk.stream in batch or batch.full:
@@ -165,18 +193,35 @@ class Predictor:
         return Status("", 0, 0, now.wall_ns, body)
 
     def _stream(self, name: str) -> Stream | None:
+        """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
         stream = self.streams.get(name)
         if stream is not None:
+            if self._batch is None:
+                self._learning[name] = stream
             return stream
         if len(self.streams) >= self._config.max_streams:
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
             return None
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        stream = Stream(name, self._model, engine, self._make_learner, reset_on_gap=self._config.reset_on_gap)
+        stream = Stream(
+            name,
+            self._model,
+            engine,
+            self._make_learner,
+            reset_on_gap=self._config.reset_on_gap,
+            nominal_hz=self._config.nominal_hz,
+        )
         self.streams[name] = stream
         return stream
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _check_scalable(model: Model, *, learns: bool) -> None:
+    if learns:
+        raise UsageError("--nominal-hz: a model whose time is scaled cannot learn: leave out --learn")
+    if len(model.config.fields) < 2:
+        raise UsageError(f"--nominal-hz: needs a model that says cos and sin; {model.name} says cos alone")

@@ -51,6 +51,10 @@ class Engine:
         self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
         self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
 
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        return np.zeros((self.config.state_rows, channels), np.float32)
+
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.
 
@@ -109,12 +113,15 @@ class Engine:
 
     def _pipeline(self, columns: int, apart: bool) -> "_Pipeline | GatedPipeline":
         """Return the working arrays for so many columns, their number rounded up to a power of two."""
+        known = self._pipelines.get((columns, apart))
+        if known is not None:
+            return known
         width = max(1 if apart else LEAST_TILE, 1 << (columns - 1).bit_length())
-        pipeline = self._pipelines.get((width, apart))
-        if pipeline is None:
+        if (width, apart) not in self._pipelines:
             make = GatedPipeline if self.config.cell == GATED else _Pipeline
-            pipeline = self._pipelines[width, apart] = make(self.config, width, apart)
-        return pipeline
+            self._pipelines[width, apart] = make(self.config, width, apart)
+        self._pipelines[columns, apart] = self._pipelines[width, apart]
+        return self._pipelines[columns, apart]
 
 
 class _Pipeline:
@@ -131,7 +138,8 @@ class _Pipeline:
             CELLS[config.cell](config.hidden if layer else 1, config.hidden, self._workspace)
             for layer in range(config.layers)
         ]
-        self._rows_per_layer = config.state_rows_per_layer
+        each = config.state_rows_per_layer
+        self._rows = [slice(number * each, (number + 1) * each) for number in range(config.layers)]
 
     def run(
         self,
@@ -144,10 +152,38 @@ class _Pipeline:
     ) -> None:
         """Write `estimates` and `after`, both without the level."""
         longest = self._workspace.samples
+        if len(inputs) == 1:
+            self._run_one(fused, head, inputs, state, after, estimates)
+            return
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
             self._run_block(fused, head, inputs[block], state, after, estimates[block])
             state = after
+
+    def _run_one(
+        self,
+        fused: list[FloatArray],
+        head: FloatArray,
+        inputs: FloatArray,
+        state: FloatArray,
+        after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        """As `_run_block`, for one sample, where indexing arrays would take longer than the step itself."""
+        columns = inputs.shape[1]
+        below = inputs
+        for layer, rows, matrix in zip(self._layers, self._rows, fused, strict=True):
+            layer.inputs[0, :, :columns] = below
+            layer.load_state(state[rows])
+            layer.run(matrix, 1)
+            layer.save_state(1, after[rows])
+            below = layer.hiddens[0, :, :columns]
+        top = self._layers[-1].top
+        if self._workspace.width == 1:
+            head.dot(top, estimates[0, 0])
+        else:
+            outputs = self._workspace.multiply_all(head, self._layers[-1].hiddens_and_one[:1])
+            estimates[...] = outputs[..., :columns].transpose(0, 2, 1)
 
     def _run_block(
         self,
@@ -159,13 +195,11 @@ class _Pipeline:
         estimates: FloatArray,
     ) -> None:
         samples, columns = inputs.shape
-        each = self._rows_per_layer
         below = inputs[:, None]
-        for number, layer in enumerate(self._layers):
-            rows = slice(number * each, (number + 1) * each)
+        for layer, rows, matrix in zip(self._layers, self._rows, fused, strict=True):
             layer.inputs[:samples, :, :columns] = below
             layer.load_state(state[rows])
-            layer.run(fused[number], samples)
+            layer.run(matrix, samples)
             layer.save_state(samples, after[rows])
             below = layer.hiddens[:samples, :, :columns]
         outputs = self._workspace.multiply_all(head, self._layers[-1].hiddens_and_one[:samples])

@@ -52,7 +52,12 @@ class GatedPipeline:
         after[...] = state
 
     def _run_block(
-        self, fused: list[FloatArray], head: FloatArray, inputs: FloatArray, state: FloatArray, estimates: FloatArray
+        self,
+        fused: list[FloatArray],
+        head: FloatArray,
+        inputs: FloatArray,
+        state: FloatArray,
+        estimates: FloatArray,
     ) -> FloatArray:
         samples, channels = inputs.shape
         heard, state = self._bank.listen(inputs, state)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.engine import Engine
+from predictor.familiarity import Familiarity
 from predictor.health import Health, Pulse
+from predictor.timescale import Stepper, TimeScale, time_scale
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
+from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
 from streamer.sequencer import Place, Sequencer
@@ -57,6 +60,8 @@ class Stream:
         Makes the learner; None to not learn.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency. Not for streams that learn.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Stream:
         make_learner: MakeLearner | None,
         *,
         reset_on_gap: bool,
+        nominal_hz: float | None = None,
     ) -> None:
         self.name = name
         self.counters = Counters()
@@ -76,6 +82,9 @@ class Stream:
         self._engine = engine
         self._learner = make_learner(model) if make_learner else None
         self._reset_on_gap = reset_on_gap
+        self._nominal_hz = nominal_hz
+        self._scale = TimeScale()
+        self._stepper: Stepper = engine
         self._sequencer = Sequencer()
         self._begin(channels=0)
         self._since_reset = 0
@@ -91,14 +100,16 @@ class Stream:
 
     def predict(self, message: Chunk | Burst, now: Instant) -> Iterator[Effect]:
         """Estimate the samples of an input chunk that are new, or of each chunk of a burst."""
-        if isinstance(message, Chunk):
-            yield from self._predict(message, now)
-        elif self._learner is None and message.chunk.values.size <= SLICE_VALUES and self.continues(message.chunk):
-            inputs = self.accept(message.chunk)
-            estimates, state = self._engine.run(inputs, self.state)
-            yield Send(self.answer(message, inputs, estimates, state, now))
+        return self._predict(message, now) if isinstance(message, Chunk) else self._predict_burst(message, now)
+
+    def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
+        if self._learner is None and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
+            inputs = self.accept(burst.chunk)
+            estimates, state = self._stepper.run(inputs, self.state)
+            yield self.answer(burst, estimates, state)
+            self.remember(burst, inputs, estimates, now)
         else:
-            for chunk in message.chunks():
+            for chunk in burst.chunks():
                 yield from self._predict(chunk, now)
 
     def _predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
@@ -119,11 +130,17 @@ class Stream:
         slice_samples = max(1, SLICE_VALUES // channels)
         for first in range(placement.skip, samples, slice_samples):
             inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
-            estimates, state = self._engine.run(inputs, self.state)
-            yield Send(self._conclude(chunk, first, inputs, estimates, state))
+            estimates, state = self._stepper.run(inputs, self.state)
+            yield Send(self._advance(chunk, first, estimates, state))
+            self._keep(inputs, estimates)
         self._arrived(chunk, now)
 
     # For who steps several streams at once
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it keeps a time of its own, so that nothing can be stepped beside it."""
+        return self._stepper is not self._engine
 
     def continues(self, chunk: Chunk) -> bool:
         """Return whether a chunk is simply what comes next."""
@@ -135,18 +152,23 @@ class Stream:
         self._sequencer.place(chunk.run, chunk.seq, len(chunk.values))
         return self._usable(chunk.values[:, :, 0])
 
-    def answer(
-        self, message: Chunk | Burst, inputs: FloatArray, estimates: FloatArray, state: FloatArray, now: Instant
-    ) -> Chunk | Burst:
+    def answer(self, message: Chunk | Burst, estimates: FloatArray, state: FloatArray) -> Send:
         """Take what the engine returned for the accepted inputs; return the answer to `message`."""
         if isinstance(message, Chunk):
+            return Send(self._advance(message, 0, estimates, state))
+        return Send(Burst(self._advance(message.chunk, 0, estimates, state), message.times_ns))
+
+    def remember(self, message: Chunk | Burst, inputs: FloatArray, estimates: FloatArray, now: Instant) -> None:
+        """Keep what has been answered until its targets come, and note how late it came."""
+        self._keep(inputs, estimates)
+        if isinstance(message, Chunk):
             self._arrived(message, now)
-            return self._conclude(message, 0, inputs, estimates, state)
-        times_ns, chunk = message.times_ns, message.chunk
-        each_s = len(inputs) // len(times_ns) / chunk.rate_hz if chunk.rate_hz else 0.0
-        self._pulse.sample(now.mono_ns, each_s)
-        self.lag_s.extend((now.wall_ns - times_ns) / 1e9 - each_s)
-        return Burst(self._conclude(chunk, 0, inputs, estimates, state), times_ns)
+            return
+        rate_hz = message.chunk.rate_hz
+        each_samples = len(inputs) // len(message.times_ns)
+        self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
+        last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
+        self.lag_s.extend((now.wall_ns - message.times_ns) / 1e9 - last_s)
 
     def hear(self, message: Chunk | Info, now: Instant) -> None:
         """Learn from a target chunk, or note what the source says of its stream."""
@@ -204,6 +226,9 @@ class Stream:
             )
             self._health = health
         yield from self._report()
+        verdict = self._familiarity.judge()
+        if verdict is not None:
+            yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
         self._measure_rate(now.mono_ns)
         yield Send(self.status(now))
 
@@ -238,6 +263,9 @@ class Stream:
             "prequential_rmse": self.rmse.value,
             "scored": self.rmse.count,
             "learning": self._learning_status(),
+            "samples_per_step": self._scale.samples_per_step,
+            "cycle_samples": self._familiarity.cycle_samples,
+            "familiar": self._familiarity.familiar,
         }
         return Status(self.name, self._sequencer.run or 0, self._sequencer.next_seq, now.wall_ns, body)
 
@@ -264,25 +292,38 @@ class Stream:
         capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
         if self._learner is not None:
             capacity = max(capacity, self._learner.config.window_samples)
-        self.state = self._model.initial_state(channels)
+        self.state = self._stepper.initial_state(channels)
         self._last_input = np.zeros(channels, np.float32)
         self._labels = LabelBuffer(channels, fields, capacity)
+        self._familiarity = Familiarity(self._model, self._scale, channels)
 
     def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
         self.counters.runs += 1
         self._learnt_to_seq = None
+        yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
         self._resume(chunk.seq, since_reset=0)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
+    def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
+        if self._nominal_hz is None:
+            return
+        try:
+            self._scale = time_scale(rate_hz, self._nominal_hz)
+            yield Say(f"stream {self.name}: {self._scale}")
+        except UsageError as error:
+            self._scale = TimeScale()
+            yield Say(f"stream {self.name}: {error}; the model takes each sample as it is", WARNING)
+        self._stepper = self._scale.stage(self._engine)
+
     def _gap(self, missing: int, resume_seq: int) -> None:
         self.counters.gaps += 1
         self.counters.gap_samples += missing
         self._last_gap = (resume_seq - missing, resume_seq)
         if self._reset_on_gap:
-            self.state = self._model.initial_state(self.state.shape[1])
+            self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
         self._resume(resume_seq, since_reset=self._since_reset)
 
@@ -297,20 +338,23 @@ class Stream:
         while self.learn():
             pass
 
-    def _conclude(
-        self, chunk: Chunk, first: int, inputs: FloatArray, estimates: FloatArray, state: FloatArray
-    ) -> Chunk:
-        """Note what the engine returned for the samples of `chunk` from `first` on; return them as estimates."""
+    def _advance(self, chunk: Chunk, first: int, estimates: FloatArray, state: FloatArray) -> Chunk:
+        """Move on past the samples of `chunk` from `first` on; return their estimates."""
         self.state = state
-        self._labels.add(inputs, estimates)
-        self.counters.samples += len(inputs)
-        self._since_reset += len(inputs)
-        if self._learner is None:
-            self._labels.drop_matured()
+        self.counters.samples += len(estimates)
+        self._since_reset += len(estimates)
         return Chunk(
             Kind.ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
             estimates, self.counters.updates,
         )  # fmt: skip
+
+    # What follows an answer waits until the answer is out: it is most of the work, and none of it changes a bit.
+
+    def _keep(self, inputs: FloatArray, estimates: FloatArray) -> None:
+        self._labels.add(inputs, estimates)
+        self._familiarity.add(inputs, estimates)
+        if self._learner is None:
+            self._labels.drop_matured()
 
     def _arrived(self, chunk: Chunk, now: Instant) -> None:
         samples = len(chunk.values)
@@ -319,6 +363,9 @@ class Stream:
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
         """Replace what is not a usable number by the channel's last value that was."""
+        if inputs.size == 1 and abs(inputs.item()) <= LARGEST_INPUT:  # as below, at a tenth of the time
+            self._last_input = inputs[0]
+            return inputs
         usable = np.abs(inputs) <= LARGEST_INPUT  # false for NaN
         if not usable.all():
             self.counters.unusable += int(np.count_nonzero(~usable))

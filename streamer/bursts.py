@@ -22,6 +22,8 @@ Parts = Sequence[bytes]
 
 def decode(said: Sequence[Parts]) -> list[Incoming]:
     """Return messages, each given as its parts, in order; neighbouring chunks of a stream as bursts."""
+    if len(said) < LEAST_CHUNKS:
+        return decode_each(said)
     messages: list[Incoming] = []
     for _, group in groupby(said, key=_first_part):
         neighbours = list(group)

@@ -70,7 +70,7 @@ class Chunk:
 
     def sample_time_ns(self, offset: int) -> int:
         """Source time of the sample `offset` places into the chunk."""
-        return self.time_ns + (round(offset * 1e9 / self.rate_hz) if self.rate_hz else 0)
+        return self.time_ns + (round(offset * 1e9 / self.rate_hz) if offset and self.rate_hz else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,9 @@ class Placement:
     missing: int = 0
 
 
+NEXT = Placement(Place.NEXT)
+
+
 class Sequencer:
     """Follows one stream through its runs.
 
@@ -53,9 +56,12 @@ class Sequencer:
 
     def place(self, run: int, seq: int, count: int) -> Placement:
         """Say where samples `seq` to `seq + count` of `run` belong, and move on past them."""
+        end = seq + count
+        if run == self.run and seq == self.next_seq:
+            self.next_seq = end
+            return NEXT
         if run != self.run:
             return self._new_run(run, seq, count)
-        end = seq + count
         if end <= self.next_seq:
             return Placement(Place.DUPLICATE)
         missing = max(0, seq - self.next_seq)

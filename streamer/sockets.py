@@ -98,6 +98,7 @@ class Transport:
         self._watched = zmq.Poller()
         self._pub: zmq.Socket[bytes] | None = None
         self._sub: zmq.Socket[bytes] | None = None
+        self._heard_something = False
         self.address = bind
         try:
             if keys is not None:
@@ -176,10 +177,19 @@ class Transport:
 
     def wait(self, timeout_ms: int | None) -> bool:
         """Wait until something is ready; return whether anything is. None waits without limit."""
-        return bool(self._poller.poll(timeout_ms))
+        ready = self._poller.poll(timeout_ms)
+        self._heard_something = any(socket is self._sub for socket, _ in ready)
+        return bool(ready)
 
     def receive(self) -> list[Incoming]:
-        """Return what is waiting, oldest first, up to a bound that keeps the shell responsive."""
+        """Return what is waiting, oldest first, up to a bound that keeps the shell responsive.
+
+        The message that ended a wait comes alone, and at once: to ask for more costs two calls of the system when
+        there is none, and is not put off for long.
+        """
+        if self._heard_something and self._sub is not None:
+            self._heard_something = False
+            return self._decode(_drain(self._sub, at_most=1))
         messages: list[Incoming] = []
         if self._pub is not None:
             messages += filter(None, map(self._subscription, _drain(self._pub)))
@@ -270,13 +280,13 @@ class Transport:
         self.close()
 
 
-def _drain(socket: "zmq.Socket[bytes]") -> list[list[bytes]]:
+def _drain(socket: "zmq.Socket[bytes]", at_most: int = DRAIN_LIMIT) -> list[list[bytes]]:
     """Return what is waiting, each message as its parts."""
     said: list[list[bytes]] = []
     # Frames and not recv_multipart, which asks the socket after each part whether there is more: half of the time.
     receive = socket.recv
     try:
-        while len(said) < DRAIN_LIMIT:
+        while len(said) < at_most:
             frame = receive(zmq.NOBLOCK, copy=False)
             parts = [frame.bytes]
             while frame.more:

@@ -1,11 +1,11 @@
 """A fixed bank of resonators: the linear recurrent units a gated model hears through.
 
-Each resonator is one complex pole (a linear recurrent unit: Orvieto et al., "Resurrecting recurrent neural networks
-for long sequences", 2023), r[n] = p r[n-1] + (1 - |p|) x[n], p = exp(-1/memory + i omega). Five memories, from a
-quarter of a cycle to ten cycles, stand at centre frequencies with one ratio from each to the next. At every sample the strongest
-centre is picked, from powers averaged over a few cycles, and the resonators at fixed distances from it are read: a
-network so sees the same picture whatever the frequency. All is turned to the phase of one of them and divided by
-their magnitude, so that neither phase nor amplitude matters.
+Each resonator is one complex pole, a linear recurrent unit (Orvieto et al., "Resurrecting recurrent neural
+networks for long sequences", 2023): r[n] = p r[n-1] + (1 - |p|) x[n], p = exp(-1/memory + i omega). Five memories,
+from a quarter of a cycle to ten cycles, stand at centre frequencies with one ratio from each to the next. At every
+sample the strongest centre is picked, from powers averaged over a few cycles, and the resonators at fixed steps
+from it are read: so a network sees the same picture whatever the frequency. All is turned to the phase of one of
+them and divided by their magnitude, so that neither phase nor amplitude matters.
 
 Everything is linear, a product or an average, on arrays [rows, channels]; nothing here is learnt.
 """
@@ -44,7 +44,7 @@ HEARD = RESONATORS_READ + 2  # and the sample itself, and a constant
 GAINS = HEARD
 """Complex numbers that a network answers with: an estimate is the sum of the parts, each times its gain."""
 
-PICK_WEIGHTS = ((MIDDLE, np.float32(0.5)), (SHORT, np.float32(1.0)))
+PICK_WEIGHTS = ((MIDDLE, 0.5), (SHORT, 1.0))
 QUICK_CYCLES, SLOW_CYCLES = 3.0, 20.0  # that powers are averaged over, for the pick and for the picture
 SPECTRUM_DISTANCES = (-14, -11, -8, -6, -4, -2, 0, 2, 4, 6, 8, 11, 14)
 COURSE_CYCLES = (5.0, 20.0)  # that means and spreads of the anchors are taken over
@@ -110,6 +110,7 @@ class Bank:
         centre_cycles = nominal_samples * np.exp(-SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
         self._power_shares = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))[..., None]
         self._course_shares = _shares(centre_cycles, COURSE_CYCLES)
+        self._pick_weights = np.array([weight for _, weight in PICK_WEIGHTS], np.float32)[:, None, None]
         self._rooms: dict[int, tuple[FloatArray, ...]] = {}
         ends = np.cumsum([0, 2 * self.resonators, 2 * CENTRES, 2 * len(COURSE_CYCLES) * COURSES])
         self._rows = [slice(*pair) for pair in pairwise(ends)]
@@ -124,7 +125,7 @@ class Bank:
         return max(1, min(MOST_SAMPLES, BLOCK_VALUES // (2 * self.resonators * channels)))
 
     def listen(
-        self, inputs: FloatArray, state: FloatArray, wanted: Sequence[int] | None = None
+        self, inputs: FloatArray, state: FloatArray, wanted: Sequence[int] | IndexArray | None = None
     ) -> tuple[Heard, FloatArray]:
         """Hear consecutive samples.
 
@@ -205,8 +206,8 @@ class Bank:
         """Return quick and slow averages [samples + 1, 2, centres, channels] of the centres' powers."""
         squares = np.square(rung[1:, :, : len(PICK_WEIGHTS) * CENTRES])
         powers = squares[:, 0] + squares[:, 1]
-        powers = PICK_WEIGHTS[0][1] * powers[:, :CENTRES] + PICK_WEIGHTS[1][1] * powers[:, CENTRES:]
-        return _leak(powers[:, None], self._power_shares, before)
+        weighed = powers.reshape(len(powers), len(PICK_WEIGHTS), CENTRES, -1) * self._pick_weights
+        return _leak(weighed[:, :1] + weighed[:, 1:], self._power_shares, before)
 
     def _follow_courses(self, anchors: FloatArray, picks: IndexArray, before: FloatArray) -> FloatArray:
         """Return averages [samples + 1, time constants, 2 * COURSES, channels]: values, then their squares."""
@@ -233,9 +234,7 @@ def _places() -> list[tuple[float, int]]:
     """
     centres = range(-CENTRES_EACH_SIDE, CENTRES_EACH_SIDE + 1)
     places = [(memory, centre) for memory, _ in PICK_WEIGHTS for centre in centres]
-    reached = {
-        (memory, centre + distance): None for memory, distance in (*ANCHORS, *OTHERS) for centre in centres
-    }
+    reached = {(memory, centre + distance): None for memory, distance in (*ANCHORS, *OTHERS) for centre in centres}
     return [*places, *(place for place in reached if place not in set(places))]
 
 
@@ -304,14 +303,14 @@ def summed(terms: FloatArray, axis: int) -> FloatArray:
 
     So the bits do not depend on how many channels stand beside each other, as those of NumPy's own sums do.
     """
-    before = (slice(None),) * axis
-    while (count := terms.shape[axis]) > 1:
+    terms = terms.swapaxes(1, axis)
+    while (count := terms.shape[1]) > 1:
         half = count // 2
-        halves = terms[(*before, slice(half))] + terms[(*before, slice(half, 2 * half))]
+        halves = terms[:, :half] + terms[:, half : 2 * half]
         if count % 2:
-            halves[(*before, 0)] += terms[(*before, -1)]
+            halves[:, 0] += terms[:, -1]
         terms = halves
-    total: FloatArray = terms[(*before, 0)]
+    total: FloatArray = terms[:, 0]
     return total
 
 

@@ -1,5 +1,6 @@
 """Training signals: the lesson's one sine, and random ones of many kinds, seeded."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -110,7 +111,10 @@ def _draw_tones(generator: np.random.Generator, samples: int, channels: int, cha
     omega = _frequency(generator, chirps, steps, changed)
     phase = np.cumsum(omega, axis=0) + generator.uniform(0, 2 * np.pi, channels)
     phase += np.where(jumps & changed, generator.uniform(-np.pi, np.pi, channels), 0.0)
-    modulated, stepped = _some(generator, MODULATED_SHARE, channels), _some(generator, AMPLITUDE_STEP_SHARE, channels)
+    modulated, stepped = (
+        _some(generator, MODULATED_SHARE, channels),
+        _some(generator, AMPLITUDE_STEP_SHARE, channels),
+    )
     envelope = _envelope(generator, omega[0], modulated, stepped, changed)
     targets = envelope[..., None] * np.stack([np.cos(phase), np.sin(phase)], axis=-1)
     steady = ~(chirps | steps | jumps | modulated | stepped)
@@ -130,12 +134,11 @@ def _some(generator: np.random.Generator, share: float, channels: int) -> NDArra
 
 
 def _log_uniform(generator: np.random.Generator, ends: tuple[float, float], channels: int) -> Float64Array:
-    return np.exp(generator.uniform(*np.log(ends), channels))
+    logarithms: Float64Array = generator.uniform(math.log(ends[0]), math.log(ends[1]), channels)
+    return np.exp(logarithms)
 
 
-def _changed(
-    generator: np.random.Generator, samples: int, channels: int, change_sample: int
-) -> NDArray[np.bool_]:
+def _changed(generator: np.random.Generator, samples: int, channels: int, change_sample: int) -> NDArray[np.bool_]:
     """Return [samples, channels]: false before each signal's sudden change, true from it on."""
     anywhere = generator.integers(FIRST_CHANGE_SAMPLES, samples, channels)
     near = change_sample + generator.integers(-TOGETHER_SAMPLES, TOGETHER_SAMPLES + 1, channels)
@@ -179,7 +182,7 @@ def _envelope(
 
 
 def _harmonics(generator: np.random.Generator, phase: Float64Array) -> Float64Array:
-    """Return second and third harmonics [samples, channels] of random phases, over the amplitude, where some are."""
+    """Return second and third harmonics [samples, channels] of random phases, over the amplitude, of some."""
     channels = phase.shape[1]
     some = _some(generator, HARMONIC_SHARE, channels)
     second = np.where(some, generator.uniform(0, LARGEST_SECOND, channels), 0.0)

@@ -1,7 +1,7 @@
 """The general recipe: a gated model learns from random signals of many kinds, batch after batch.
 
 The bank of resonators is fixed, so its pictures are plain examples: a batch of signals is heard once, some of its
-samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone, so a
+samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone: a
 training that goes on from a checkpoint makes the same updates as one that was never interrupted.
 """
 
@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 from streamer.messages import FloatArray
 from trainer import examples
 from trainer.bank import FEATURES, HEARD, Bank, Heard, bank_of
-from trainer.model import Model, ModelConfig, Weights
+from trainer.model import ModelConfig, Weights
 from trainer.network import GatedNetwork, multiply
 
 CHANNELS = 512  # signals a batch
@@ -72,7 +72,9 @@ class Examples:
 
     def take(self, rows: Tensor) -> "Examples":
         """Return some of the examples."""
-        return Examples(*(each[rows] for each in (self.features, self.parts, self.turns, self.targets, self.weights)))
+        return Examples(
+            *(each[rows] for each in (self.features, self.parts, self.turns, self.targets, self.weights))
+        )
 
 
 def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
@@ -96,7 +98,7 @@ def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
     return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))
 
 
-def _told_samples(generator: np.random.Generator, samples: int, change: int) -> NDArray[np.int64]:
+def _told_samples(generator: np.random.Generator, samples: int, change: int) -> NDArray[np.intp]:
     early, late = round(EARLY_SHARE * TOLD_SAMPLES), round(CHANGE_SHARE * TOLD_SAMPLES)
     return np.unique(
         np.concatenate(
@@ -109,7 +111,7 @@ def _told_samples(generator: np.random.Generator, samples: int, change: int) -> 
     )
 
 
-def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.int64]) -> Iterator[tuple[slice, Heard]]:
+def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.intp]) -> Iterator[tuple[slice, Heard]]:
     """Yield what was heard at the told samples, and which of them these are."""
     inputs = np.ascontiguousarray(inputs[: told[-1] + 1])
     state = np.zeros((bank.state_rows, inputs.shape[1]), np.float32)
@@ -121,11 +123,11 @@ def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.int64]) -> Iterator[
             yield rows, heard
 
 
-def _weights(signals: examples.Signals, told: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weights(signals: examples.Signals, told: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return weights [told samples, channels]: the less, the larger an error is to be expected.
 
     Of a steady tone's phase, from n samples at A^2 / (2 sigma^2) = eta, the variance is at least 4 / (eta n) (the
-    Cramer-Rao bound at its newest sample, the frequency unknown too); a mean magnitude is 0.8 of a standard deviation.
+    Cramer-Rao bound at the newest sample, the frequency unknown too); a mean magnitude is 0.8 of its root.
     """
     eta = 0.5 / np.maximum(signals.noise_variance, 1e-9)
     memory = np.where(signals.steady, STEADY_SAMPLES, CHANGING_SAMPLES)
@@ -147,7 +149,8 @@ def loss_of(network: GatedNetwork, batch: Examples) -> Tensor:
     one = batch.targets.new_tensor([1.0, 0.0])
     chord = ((relative / length - one).square().sum(dim=1) + 1e-6).sqrt()
     error = (relative - one).norm(dim=1).clamp(max=3.0)
-    return (batch.weights * (chord + AMPLITUDE_SHARE * error)).mean()
+    loss: Tensor = (batch.weights * (chord + AMPLITUDE_SHARE * error)).mean()
+    return loss
 
 
 def learning_rate(update: int, updates: int) -> float:
@@ -258,7 +261,13 @@ class GeneralPupil:
             for key in ("exp_avg", "exp_avg_sq")
         )
         return TrainingState(
-            self.updates, self._network.weights(), self._average.weights(), first, second, self._best, self.best_loss
+            self.updates,
+            self._network.weights(),
+            self._average.weights(),
+            first,
+            second,
+            self._best,
+            self.best_loss,
         )
 
     def restore(self, state: TrainingState) -> None:

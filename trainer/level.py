@@ -44,7 +44,7 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
         before = average
     levels: FloatArray = np.divide(magnitudes, averages[:, 1])
     np.maximum(levels, FLOOR, out=levels)
-    return levels, before.copy()
+    return levels, before
 
 
 @cache

@@ -32,7 +32,7 @@ class Mixing:
         self._layers = [f"body.{layer}" for layer in range(config.layers)]
 
     def forward(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return outputs [samples, channels, fields] and the levels [samples, channels] they are to be multiplied by.
+        """Return outputs [samples, channels, fields], and the levels [samples, channels] to multiply them by.
 
         Parameters
         ----------

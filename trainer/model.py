@@ -82,7 +82,7 @@ class ModelConfig:
 
     @property
     def state_rows(self) -> int:
-        """Rows of a state [rows, channels]: the level's, then each layer's h (and, for lstm, its c); or the bank's."""
+        """Rows of a state [rows, channels]: the level's and each layer's h (and lstm's c); or the bank's."""
         if self.cell == GATED:
             return bank_of(self.nominal_samples).state_rows
         return self.level_rows + self.layers * self.state_rows_per_layer

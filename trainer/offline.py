@@ -207,9 +207,7 @@ class _Pupil:
             torch.manual_seed(seed)
             self._network = Network(config)
         # foreach=False: for a handful of small tensors the plain loop is the faster one.
-        self._optimizer = torch.optim.Adam(
-            self._network.parameters(), lr=LESSON_LEARNING_RATE, foreach=False
-        )
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=LESSON_LEARNING_RATE, foreach=False)
         self._hidden: HiddenState = None
 
     def weights(self) -> Weights:
@@ -230,7 +228,9 @@ class _Pupil:
         loss = functional.mse_loss(estimates, torch.from_numpy(window.targets).transpose(0, 1))
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        finite = all(bool(torch.isfinite(each.grad).all()) for each in self._network.parameters() if each.grad is not None)
+        finite = all(
+            bool(torch.isfinite(each.grad).all()) for each in self._network.parameters() if each.grad is not None
+        )
         if finite:
             self._optimizer.step()
         return estimates.detach().transpose(0, 1).numpy(), loss.item() if finite else None

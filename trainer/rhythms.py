@@ -1,5 +1,7 @@
 """Gaussian rhythms in coloured noise: what brains and seas make, where phase and amplitude wander for ever."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,7 +43,8 @@ def draw_rhythms(
 
 
 def _log_uniform(generator: np.random.Generator, ends: tuple[float, float], count: int) -> Float64Array:
-    return np.exp(generator.uniform(*np.log(ends), count))
+    logarithms: Float64Array = generator.uniform(math.log(ends[0]), math.log(ends[1]), count)
+    return np.exp(logarithms)
 
 
 def _frequencies() -> Float64Array:

@@ -71,6 +71,14 @@ def secured(command: Callable[..., None]) -> Callable[..., None]:
     return with_security
 
 
+nominal_hz = click.option(
+    "--nominal-hz",
+    type=float,
+    metavar="HZ",
+    help="Scale the model's time to signals of about this frequency, an octave around it; not with --learn.",
+)
+
+
 def start_logging(name: str, *, quiet: bool = False) -> None:
     """Send the program's log to standard error, each line with the time and the command's name."""
     logging.basicConfig(

@@ -9,7 +9,8 @@ from functools import partial
 
 import click
 
-from predictor.commands.common import Security, quiet, secured, source_addresses, start_logging
+from predictor.commands.common import Security, nominal_hz, quiet, secured, source_addresses, start_logging
+from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MakeLearner
 from streamer import wire
@@ -19,18 +20,17 @@ from streamer.messages import Kind
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
-from trainer.model import GATES, Model, ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model import GATES
 from trainer.online import OnlineConfig, OnlineLearner
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
 TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
-NEW_LEVEL_SAMPLES = 20.0  # one cycle at the default source's 5 Hz and 100 samples/s
 
 
 @click.command()
 @source_addresses
 @click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS")
+@nominal_hz
 @click.option(
     "--model",
     "model_name",
@@ -80,13 +80,14 @@ NEW_LEVEL_SAMPLES = 20.0  # one cycle at the default source's 5 Hz and 100 sampl
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: bool, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, wait_for: int, security: Security, quiet: bool,
+    learning_rate: float | None, on_gap: str, wait_for: int, nominal_hz: float | None,
+    security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
-    model = _model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
+    model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
-    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset"), make_learner)
+    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz), make_learner)
     with (
         StopSignal(reloads=security["keys"] is not None) as stop,
         Transport(bind=bind, watch=[stop], together=True, **security) as transport,
@@ -101,15 +102,6 @@ def command(
         if not stop.requested:
             transport.connect(sources, TOPICS)
             run(core, transport, SystemClock(), stop)
-
-
-def _model(name: str, shape: dict[str, str | int | None], seed: int | None) -> Model:
-    chosen = {key: value for key, value in shape.items() if value is not None}
-    if name == "new":
-        return new_model(ModelConfig(level_samples=NEW_LEVEL_SAMPLES, **chosen), seed or 0)  # type: ignore[arg-type]
-    if chosen or seed is not None:
-        raise UsageError(f"--cell, --hidden, --layers, --seed: these shape --model new; {name!r} is as it is")
-    return load_model(name)
 
 
 def _make_learner(

@@ -20,8 +20,8 @@ from streamer.shell import StopSignal, log
 
 if TYPE_CHECKING:
     from trainer.figure import Panel
-    from trainer.model import Model
     from trainer.general import TrainingState
+    from trainer.model import Model
     from trainer.offline import Progress, TrainConfig
 
     Observer = Callable[[Progress], None]
@@ -84,7 +84,10 @@ def _resumed(config: "TrainConfig", out: Path | None) -> "TrainingState":
 
     if out is None or config.recipe != "general":
         raise UsageError("--resume: needs --recipe general and the --out of the training that was interrupted")
-    return load_checkpoint(config, checkpoint_path(out))
+    state = load_checkpoint(config, checkpoint_path(out))
+    if state.updates >= config.updates:
+        raise UsageError(f"--resume: all {config.updates} updates are made, and the model is in {out}")
+    return state
 
 
 def _fit(

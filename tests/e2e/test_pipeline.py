@@ -55,6 +55,22 @@ def test_every_sample_comes_back_as_the_core_would_answer_it(start: Starter, add
     np.testing.assert_array_equal(np.float32([line["sin"] for line in heard]), expected[..., 1])
 
 
+def test_a_recording_of_the_stream_gets_the_estimates_that_were_published(
+    start: Starter, addresses: tuple[str, str], tmp_path: Path
+) -> None:
+    source_at, predict_at = addresses
+    start("source", "--bind", source_at, "--rate", "max", "--count", 300, "--noise", 0.1, "--seed", 3, "--wait")
+    start("predict", "--source", source_at, "--bind", predict_at, "--wait")
+    published = lines(start("listen", "--predictor", predict_at, "--count", 300).ends())
+    np.save(tmp_path / "in.npy", Signal(noise=0.1, seed=3).samples(0, 300)[0][..., 0])
+    apply = start("apply", tmp_path / "in.npy", tmp_path / "out.npy")
+    apply.ends()
+    assert apply.process.returncode == 0
+    estimates = np.load(tmp_path / "out.npy")
+    np.testing.assert_array_equal(estimates[..., 0], np.float32([line["estimate"] for line in published]))
+    np.testing.assert_array_equal(estimates[..., 1], np.float32([line["sin"] for line in published]))
+
+
 def test_learning_brings_the_error_down(start: Starter, addresses: tuple[str, str]) -> None:
     source_at, predict_at = addresses
     listen = start("listen", "--source", source_at, "--predictor", predict_at, "--joined", "--count", 2000)
@@ -122,6 +138,9 @@ def test_a_signal_ends_each_command_at_once_with_everything_said(
         (("predict", "--learn", "--window", "0"), 2, "--window"),
         (("predict", "--model", "default", "--cell", "gru"), 2, "--model new"),
         (("predict", "--model", "nowhere.safetensors"), 3, "nowhere.safetensors"),
+        (("predict", "--model", "tutorial", "--nominal-hz", "1"), 2, "cos alone"),
+        (("apply", "nowhere.npy", "out.npy"), 3, "nowhere.npy"),
+        (("apply", "nowhere.npy"), 2, "OUTPUT"),
         (("predict", "--model", "new", "--bind", "nonsense"), 4, "nonsense"),
         (("predict", "--model", "new", "--bind", "IN_USE"), 4, "in use"),
         (("source", "--bind", "IN_USE"), 4, "in use"),

@@ -1,6 +1,8 @@
 """The daemon's core on a fake clock: one estimate for every sample, whatever comes."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,8 +13,8 @@ from simulation import answer, at, chunk, joined, published, said, sent, status_
 
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
-from streamer import wire
-from streamer.messages import Chunk, Info, Kind, Rejected, Status, Subscription
+from streamer import bursts, wire
+from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.signals import Signal
 from streamer.waveforms import Oscillation
 from trainer.model import Model, ModelConfig, Weights, new_model
@@ -21,7 +23,8 @@ from trainer.online import OnlineConfig, OnlineLearner
 
 
 def model(cell: str = "gru", **config: object) -> Model:
-    return new_model(ModelConfig(cell, 8, level_samples=20.0, **config), seed=2)  # type: ignore[arg-type]
+    level_samples = 0.0 if cell == "gated" else 20.0  # it has levels of its own
+    return new_model(ModelConfig(cell, 8, level_samples=level_samples, **config), seed=2)  # type: ignore[arg-type]
 
 
 def learning(a_model: Model, window: int = 10, stride: int = 10) -> Predictor:
@@ -75,6 +78,109 @@ def test_streams_are_kept_apart() -> None:
     for name in signals:
         alone = answer(Predictor(model()), spoken[name])
         assert joined([c for c in mixed if c.stream == name]).tobytes() == joined(alone).tobytes()
+
+
+def outgoing(
+    core: Predictor, messages: Sequence[Incoming], cuts: Sequence[int] = ()
+) -> dict[str, list[list[bytes]]]:
+    """What each stream's readers get when `messages` come in the batches that `cuts` make of them."""
+    told: dict[str, list[list[bytes]]] = {}
+    bounds = [0, *sorted(cuts), len(messages)]
+    for first, end in itertools.pairwise(bounds):
+        together = bursts.decode([wire.encode(m) for m in messages[first:end]])  # type: ignore[arg-type]
+        for message in sent(core.receive(together, at(0))):
+            parts = [*bursts.encode(message)] if isinstance(message, Burst) else [wire.encode(message)]
+            for topic, header, payload in parts:
+                told.setdefault(topic.decode(), []).append([header, payload])
+    return told
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_who_came_with_whom_changes_no_bit(data: st.DataObject) -> None:
+    """Streams of any size, chunks of any length, duplicates, gaps, restarts and targets, in any batches."""
+    reset = data.draw(st.booleans())
+    spoken: dict[str, list[Chunk]] = {}
+    for name in "abcde"[: data.draw(st.integers(2, 5))]:
+        channels, length = data.draw(st.sampled_from([1, 1, 1, 2, 9])), data.draw(st.sampled_from([1, 1, 2]))
+        wave = np.sin(0.3 * np.arange(40)[:, None] + np.arange(channels) + ord(name))
+        spoken[name] = [chunk(seq, wave[seq : seq + length], stream=name) for seq in range(0, 20, length)] + [
+            chunk(seq, wave[seq : seq + length], stream=name, run=2) for seq in range(4)
+        ]
+        for _ in range(data.draw(st.integers(0, 3))):
+            place = data.draw(st.integers(0, len(spoken[name]) - 1))
+            odd = data.draw(st.sampled_from(["lost", "twice", "target"]))
+            message = spoken[name][place]
+            if odd == "lost":
+                del spoken[name][place]
+            elif odd == "twice":
+                spoken[name].insert(place, message)
+            else:
+                spoken[name].insert(place + 1, replace(message, kind=Kind.TARGET))
+    left = {name: list(messages) for name, messages in spoken.items()}
+    mixed: list[Chunk] = []
+    while any(left.values()):
+        name = data.draw(st.sampled_from([name for name, messages in left.items() if messages]))
+        take = data.draw(st.integers(1, 6))
+        mixed += left[name][:take]
+        del left[name][:take]
+    cuts = data.draw(st.lists(st.integers(1, len(mixed) - 1), max_size=6))
+    together = outgoing(Predictor(model(), PredictorConfig(reset_on_gap=reset)), mixed, cuts)
+    for name, messages in spoken.items():
+        alone = Predictor(model(), PredictorConfig(reset_on_gap=reset))
+        expected = outgoing(alone, messages, range(1, len(messages)))
+        assert together.get(f"estimate/{name}/") == expected.get(f"estimate/{name}/")
+
+
+def test_many_small_streams_share_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = Predictor(model())
+    widths: list[int] = []
+    run_apart = Engine.run_apart
+
+    def noting(self: Engine, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        widths.append(inputs.shape[1])
+        return run_apart(self, inputs, state)
+
+    monkeypatch.setattr(Engine, "run_apart", noting)
+    names = [f"s{k}" for k in range(600)]
+    answer(core, [chunk(0, [0.1], stream=name) for name in names])  # a first chunk is each stream's own
+    assert widths == []
+    assert len(answer(core, [chunk(1, [0.2], stream=name) for name in names])) == 600
+    assert widths == [256, 256, 88]
+
+
+def test_targets_and_infos_of_a_shared_step_count_after_it() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.1], stream=name) for name in "ab"])
+    messages = [chunk(1, [0.2], stream="a"), chunk(1, [0.9], stream="a", kind=Kind.TARGET)]
+    messages += [chunk(1, [0.2], stream="b"), Info("b", 1, 5, 0, 100.0, ("0",))]
+    assert len(answer(core, messages)) == 2
+    assert status_of(core, "a")["scored"] == 1
+    assert status_of(core, "b")["gap_samples"] == 3
+
+
+def test_a_stream_that_falls_silent_keeps_no_more_than_its_own_state() -> None:
+    core = Predictor(model())
+    for seq in range(2):
+        answer(core, [chunk(seq, [0.1], stream=f"s{k}") for k in range(50)])
+    for stream in core.streams.values():
+        held = stream.state if stream.state.base is None else stream.state.base
+        assert held.size == stream.state.size
+
+
+def test_statuses_of_many_streams_come_in_turn_and_once_a_round() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.1], stream=f"s{k}") for k in range(50)])
+    told: list[list[str]] = []
+    now_ns = 0
+    while now_ns < 1_000_000_000:
+        now = at(now_ns / 1e9)
+        told.append([m.stream for m in sent(core.tick(now)) if isinstance(m, Status)])
+        now_ns = core.next_deadline_ns()
+    assert [len(names) for names in told] == [21, 20, 10]
+    assert told[0][0] == ""
+    assert sorted(itertools.chain(*told)) == sorted(["", *core.streams])
+    assert len(sent(core.stop(at(1)))) == 51
 
 
 # Order, gaps and runs
@@ -263,7 +369,7 @@ def test_learning_brings_the_prequential_error_down() -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 35])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "gated"])
 def test_when_messages_arrive_does_not_matter_only_their_order(cell: str, delay: int) -> None:
     signal = Signal(channels=2, noise=0.1)
     messages = published(signal, 200, target_delay_samples=delay)
@@ -340,13 +446,14 @@ def test_a_sample_is_scored_with_the_estimate_made_before_it_was_learnt_from() -
     assert status_of(core)["prequential_rmse"] == pytest.approx(np.sqrt(np.mean(served**2)), rel=1e-5)
 
 
-def test_serving_and_learning_carry_the_same_hidden_state() -> None:
+@pytest.mark.parametrize("cell", ["lstm", "gated"])
+def test_serving_and_learning_carry_the_same_hidden_state(cell: str) -> None:
     """The carried state equals the served one while updates change nothing (learning rate near 0)."""
     config = OnlineConfig(window_samples=10, stride_samples=5, learning_rate=1e-12)
-    core = Predictor(model("lstm"), make_learner=partial(OnlineLearner, config=config))
+    core = Predictor(model(cell), make_learner=partial(OnlineLearner, config=config))
     signal = Signal()
     learnt = joined(answer(core, published(signal, 200)))
-    plain = joined(answer(Predictor(model("lstm")), published(signal, 200)))
+    plain = joined(answer(Predictor(model(cell)), published(signal, 200)))
     np.testing.assert_allclose(learnt, plain, atol=1e-6)
 
 

@@ -146,4 +146,6 @@ def test_a_bank_for_slower_signals_hears_them_as_this_one_hears_its_own(nominal_
 def test_sums_are_sums() -> None:
     terms = np.random.default_rng(0).standard_normal((3, 2, 36, 4)).astype(np.float32)
     for count in (1, 2, 5, 8, 9, 36):
-        np.testing.assert_allclose(bank.summed(terms[:, :, :count], axis=2), terms[:, :, :count].sum(axis=2), atol=1e-5)
+        np.testing.assert_allclose(
+            bank.summed(terms[:, :, :count], axis=2), terms[:, :, :count].sum(axis=2), atol=1e-5
+        )

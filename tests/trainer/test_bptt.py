@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from trainer.adam import Adam
-from trainer.bptt import Bptt, Parameters
 from trainer.bank import bank_of
+from trainer.bptt import Bptt, Parameters
 from trainer.mixing import Mixing
 from trainer.model import ModelConfig, new_model
 from trainer.network import GatedNetwork, by_example, hidden_of, network_of, state_of
@@ -49,7 +49,9 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
     generator = np.random.default_rng(samples)
     model = new_model(ModelConfig("gated", 16, layers, fields), seed=7)
     bank = bank_of(model.config.nominal_samples)
-    _, state = bank.listen(generator.standard_normal((50, channels)).astype(np.float32), model.initial_state(channels))
+    _, state = bank.listen(
+        generator.standard_normal((50, channels)).astype(np.float32), model.initial_state(channels)
+    )
     inputs = generator.standard_normal((samples, channels)).astype(np.float32)
     d_outputs = generator.standard_normal((samples, channels, len(fields))).astype(np.float32) / samples
 

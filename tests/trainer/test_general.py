@@ -92,7 +92,9 @@ class TestExamples:
     def test_errors_that_cannot_be_helped_weigh_less(self) -> None:
         steady = np.array([True, True, False, True, False])
         variance = np.array([0.0, 0.05, 0.05, 0.5, np.nan])
-        signals = examples.Signals(np.zeros((300, 5), np.float32), np.zeros((300, 5, 2), np.float32), variance, steady)
+        signals = examples.Signals(
+            np.zeros((300, 5), np.float32), np.zeros((300, 5, 2), np.float32), variance, steady
+        )
         weights = general._weights(signals, np.array([5, 299]))
         assert weights.mean() == pytest.approx(1)
         assert (weights[0] < weights[1]).all()
@@ -205,7 +207,9 @@ def _scores(scores: Iterator[float]) -> object:
     """Return a loss that is the real one to learn from, and the next of these to score."""
 
     def loss(network: GatedNetwork, batch: general.Examples) -> torch.Tensor:
-        return loss_of(network, batch) if torch.is_grad_enabled() else torch.tensor(next(scores), dtype=torch.float64)
+        return (
+            loss_of(network, batch) if torch.is_grad_enabled() else torch.tensor(next(scores), dtype=torch.float64)
+        )
 
     return loss
 

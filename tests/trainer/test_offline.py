@@ -1,7 +1,6 @@
 """Offline training: the lesson to the last digit, the general recipe, the shipped models, the command."""
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -155,12 +154,20 @@ class TestDefaultModel:
     @pytest.mark.parametrize("amplitude", [0.01, 1.0, 100.0])
     def test_it_gives_cos_and_sin_of_any_sine(self, amplitude: float) -> None:
         errors = self.errors(self.CYCLES_SAMPLES, np.full(13, amplitude), 1000)
-        assert np.sqrt(np.square(errors[:, 250:]).mean(axis=1)).max() < 0.02
-        assert np.sqrt(np.square(errors[:, 100:, self.CYCLES_SAMPLES == 20]).mean(axis=1)).max() < 0.02
+        assert np.sqrt(np.square(errors[:, 250:]).mean(axis=1)).max() < 0.04
+        assert np.sqrt(np.square(errors[:, 100:, self.CYCLES_SAMPLES == 20]).mean(axis=1)).max() < 0.04
+
+    def test_its_phase_is_right(self) -> None:
+        """Closer than its amplitude: 0.3 deg is what may be lost on clean tones."""
+        angle = 2 * np.pi * (np.arange(1_500)[:, None] / self.CYCLES_SAMPLES + np.arange(13) / 7)
+        estimates, _ = predict(load_model("default"), np.sin(angle).astype(np.float32))
+        analytic = estimates[250:, :, 0] + 1j * estimates[250:, :, 1]
+        error = np.degrees(np.abs(np.angle(analytic * np.exp(-1j * angle[250:]))))
+        assert error.mean(axis=0).max() < 0.3
 
     def test_it_does_not_drift(self) -> None:
         errors = self.errors(np.array([12.0, 20.3, 50.0]), np.array([0.01, 1.0, 100.0]), 20_000)
-        assert np.sqrt(np.square(errors[:, -1000:]).mean(axis=1)).max() < 0.02
+        assert np.sqrt(np.square(errors[:, -1000:]).mean(axis=1)).max() < 0.04
 
     def test_the_recipes_own_configuration_made_it(self) -> None:
         model, config = load_model("default"), configure("general")

@@ -1,0 +1,170 @@
+"""`sincos apply`: a recording through the daemon's core, without sockets."""
+
+import os
+
+# Before NumPy, as in `sincos predict`: one thread keeps products exact.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from predictor.applying import Application, Block
+from predictor.commands.common import nominal_hz, quiet, start_logging
+from predictor.commands.models import choose_model
+from predictor.commands.predict import _make_learner
+from predictor.core import Predictor, PredictorConfig
+from predictor.results import open_results
+from predictor.stream import MakeLearner
+from predictor.timescale import time_scale
+from streamer import wire
+from streamer.clock import SystemClock
+from streamer.errors import UsageError
+from streamer.recordings import Recording, read_recording
+from streamer.shell import StopSignal, log
+from streamer.waveforms import check_range
+from trainer.model import Model
+
+FILE = click.Path(path_type=Path)
+
+
+# fmt: off
+@click.command()
+@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("output_path", metavar="OUTPUT", type=FILE)
+@click.option("--rate", "rate_hz", type=float, metavar="HZ",
+              help="Samples a second of a .npy or .csv file; a .wav file says its own.")
+@click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE",
+              help="default, tutorial, new (random weights), or a file from sincos train.")
+@click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
+@nominal_hz
+@click.option("--learn", is_flag=False, flag_value="target", type=click.Choice(["target"]), metavar="[target]",
+              help="Learn from --targets on the way. Give it after the files.")
+@click.option("--targets", "targets_path", type=FILE, metavar="FILE",
+              help="The true cos, or cos and sin, of each channel: learnt from with --learn, else scored.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line that sums up on standard output.")
+@quiet
+def command(
+    input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
+    nominal_hz: float | None, learn: str | None, targets_path: Path | None, as_json: bool, quiet: bool,
+) -> None:
+    # fmt: on
+    """Run the recording INPUT (.npy, .csv or .wav) through a model, sample by sample, into OUTPUT (.npy or .csv).
+
+    Output n depends on samples 0 to n alone, and is what `sincos predict` would have published live.
+    """
+    start_logging("apply", quiet=quiet)
+    _check_distinct(input_path, targets_path, output_path)
+    model = choose_model(model_name, {}, seed)
+    recording = read_recording(input_path)
+    targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
+    rate_hz = _rate_hz(recording, rate_hz)
+    core = Predictor(model, PredictorConfig(nominal_hz=nominal_hz), _learner(learn, targets))
+    if nominal_hz is not None:
+        log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
+    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn is not None)
+    if recording.columns > recording.samples:
+        log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
+    clock = SystemClock()
+    started_ns = clock.now().mono_ns
+    if not _run(application, recording, model, output_path, quiet=quiet):
+        return
+    elapsed_s = (clock.now().mono_ns - started_ns) / 1e9
+    _warn(application)
+    summary = {
+        "input": str(input_path),
+        "output": str(output_path),
+        "model": model.name,
+        "fields": list(model.config.fields),
+        "samples": recording.samples,
+        "channels": recording.columns,
+        "rate_hz": rate_hz,
+        "elapsed_s": elapsed_s,
+        "samples_per_s": recording.samples / elapsed_s,
+        "unusable": application.last_status["unusable"],
+        "updates": application.last_status["model_version"],
+        "rmse": application.rmse,
+        "familiar_share": _share(application.verdicts),
+        "cycle_samples": application.last_status["cycle_samples"],
+    }
+    log.info(
+        "%s: %d samples of %d channel(s), %s; %.1f s, %.0f samples/s%s", output_path, recording.samples,
+        recording.columns, " and ".join(model.config.fields), elapsed_s, recording.samples / elapsed_s,
+        "" if application.rmse is None else f"; RMSE of cos {application.rmse:.4g}",
+    )  # fmt: skip
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+
+
+def _run(application: Application, recording: Recording, model: Model, path: Path, *, quiet: bool) -> bool:
+    """Write every estimate; return False, with nothing written, if a signal came first."""
+    channels, fields = recording.columns, len(model.config.fields)
+    with (
+        StopSignal() as stop,
+        open_results(path, recording.samples, channels, fields) as results,
+        _bar(recording.samples, hidden=quiet) as show,
+    ):
+        for block in application.blocks():
+            results.write(block.seq, block.inputs, block.estimates)
+            show(block)
+            if stop.requested:
+                done = block.seq + len(block.inputs)
+                log.warning("stopped at sample %d of %d: %s is not written", done, recording.samples, path)
+                return False
+        results.finish()
+    return True
+
+
+def _warn(application: Application) -> None:
+    unusable, share = application.last_status["unusable"], _share(application.verdicts)
+    if unusable:
+        log.warning("%d sample(s) not finite or beyond 1e30 replaced by the channel's last value", unusable)
+    if share is not None and share < 1:
+        strange = 100 * (1 - share)
+        log.warning("outside what the model knows in %.0f %% of the looks; --nominal-hz may help", strange)
+
+
+def _share(verdicts: list[bool]) -> float | None:
+    return sum(verdicts) / len(verdicts) if verdicts else None
+
+
+def _check_distinct(input_path: Path, targets_path: Path | None, output_path: Path) -> None:
+    for name, path in (("INPUT", input_path), ("--targets", targets_path)):
+        if path is None or not path.exists():
+            continue
+        if output_path.exists() and output_path.samefile(path):
+            raise UsageError(f"OUTPUT: must be another file than {name}, got {output_path} for both")
+
+
+def _rate_hz(recording: Recording, chosen: float | None) -> float | None:
+    """Return the recording's rate; None where nobody says it."""
+    if chosen is None:
+        return recording.rate_hz
+    check_range("--rate", chosen, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+    if recording.rate_hz not in (None, chosen):
+        raise UsageError(
+            f"--rate: {recording.path} says itself that it has {recording.rate_hz:g} samples a second, "
+            f"got {chosen:g}; leave it out"
+        )
+    return chosen
+
+
+def _learner(learn: str | None, targets: Recording | None) -> MakeLearner | None:
+    if learn == "target" and targets is None:
+        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
+    return _make_learner(learn is not None, None, None, None)
+
+
+@contextmanager
+def _bar(samples: int, *, hidden: bool) -> Iterator[Callable[[Block], None]]:
+    """Draw a progress bar on standard error; what is yielded moves it on past a block."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=hidden) as bar:
+        task = bar.add_task("apply", total=samples)
+        yield lambda block: bar.update(task, advance=len(block.inputs))

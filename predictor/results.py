@@ -1,0 +1,135 @@
+"""Estimates as a .npy or .csv file, written block by block and there only once it is complete."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from streamer.errors import FileError
+from streamer.messages import FIELDS, FloatArray
+
+Encode = Callable[[int, FloatArray, FloatArray], bytes]
+
+
+class Format(NamedTuple):
+    """What a file begins with, and how a block becomes bytes: its first seq, its inputs, its estimates."""
+
+    head: bytes
+    encode: Encode
+
+
+class Results:
+    """A file being written under another name.
+
+    Parameters
+    ----------
+    path : Path
+    file : binary file
+    encode : callable
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, encode: Encode) -> None:
+        self.complete = False
+        self._path = path
+        self._file = file
+        self._encode = encode
+
+    def write(self, seq: int, inputs: FloatArray, estimates: FloatArray) -> None:
+        """Append a block.
+
+        Parameters
+        ----------
+        seq : int
+            Index of its first sample.
+        inputs : float32 array, shape (samples, channels)
+        estimates : float32 array, shape (samples, channels, fields)
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        with _writing(self._path):
+            self._file.write(self._encode(seq, inputs, estimates))
+
+    def finish(self) -> None:
+        """Let the file take its name once the context is left."""
+        self.complete = True
+
+
+@contextmanager
+def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterator[Results]:
+    """Open a file for the estimates of so many samples; unless `Results.finish` is called, it is as it was before.
+
+    Raises
+    ------
+    FileError
+        If the ending is unknown, or the file cannot be written.
+    """
+    make_format = _FORMATS.get(path.suffix.lower())
+    if make_format is None:
+        raise FileError(f"{path}: its ending must be .npy or .csv: it says what to write")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: must be a regular file, to be replaced in one piece")
+    head, encode = make_format(samples, channels, fields)
+    partial = path.with_name(path.name + ".partial")
+    with _writing(path):
+        file = partial.open("wb")
+    try:
+        with _writing(path):
+            file.write(head)
+        results = Results(path, file, encode)
+        yield results
+        with _writing(path):
+            file.close()
+            if results.complete:
+                partial.replace(path)
+    finally:
+        with suppress(OSError):  # a full disk has been said already
+            file.close()
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _npy(samples: int, channels: int, fields: int) -> Format:
+    """Header, then blocks: not a map of the whole file, where a disk that fills up would kill the process."""
+    head = io.BytesIO()
+    shape = samples, channels, fields
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return Format(head.getvalue(), lambda _seq, _inputs, estimates: estimates.astype("<f4").tobytes())
+
+
+def _csv(_samples: int, channels: int, fields: int) -> Format:
+    names = ["seq", *(["channel"] if channels > 1 else []), "input", *FIELDS[:fields]]
+    if fields > 1:
+        names += ["phase_deg", "amplitude"]
+    numbers = len(names) - names.index("input")
+    # Nine significant digits read back as the same float32.
+    row = ",".join(["%d"] * (len(names) - numbers) + ["%.9g"] * numbers) + "\n"
+
+    def encode(seq: int, inputs: FloatArray, estimates: FloatArray) -> bytes:
+        columns = [inputs, *np.moveaxis(estimates, 2, 0)]
+        if fields > 1:
+            cos, sin = columns[1:3]
+            columns += [np.degrees(np.arctan2(sin, cos)), np.hypot(cos, sin)]
+        values = np.stack(columns, axis=-1).reshape(-1, numbers).tolist()
+        if channels == 1:
+            return "".join(row % (seq + n, *cells) for n, cells in enumerate(values)).encode()
+        return "".join(
+            row % (seq + n // channels, n % channels, *cells) for n, cells in enumerate(values)
+        ).encode()
+
+    return Format((",".join(names) + "\n").encode(), encode)
+
+
+_FORMATS: dict[str, Callable[[int, int, int], Format]] = {".npy": _npy, ".csv": _csv}

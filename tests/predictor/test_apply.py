@@ -1,0 +1,284 @@
+"""`sincos apply`: what the daemon would have said live, causally, and all of it or nothing."""
+
+import csv
+import json
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from simulation import answer, joined, published
+
+from predictor import cli, results
+from predictor.commands.models import choose_model
+from predictor.commands.predict import _make_learner
+from predictor.core import Predictor, PredictorConfig
+from streamer.errors import FileError, OperatorError, UsageError
+from streamer.messages import Chunk, Kind
+from streamer.signals import Signal
+from streamer.waveforms import Oscillation
+
+SIGNAL = Signal(Oscillation("chirp", frequency_hz=4.0, amplitude=3.0), channels=2, noise=0.1)
+MODEL = ["--model", "new", "--seed", "5"]
+
+
+def spoken(count: int, kind: Kind, signal: Signal = SIGNAL) -> np.ndarray:
+    """What a source says of one kind, [samples, channels, fields]."""
+    messages = published(signal, count)
+    return joined([m for m in messages if isinstance(m, Chunk) and m.kind is kind])
+
+
+def live(count: int, *, learn: bool = False, signal: Signal = SIGNAL) -> np.ndarray:
+    """What the daemon answers a source that says `count` samples one by one."""
+    model = choose_model("new", {}, 5)
+    core = Predictor(model, make_learner=_make_learner(learn, None, None, None))
+    return joined(answer(core, published(signal, count)))
+
+
+def apply(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.cli, ["apply", *map(str, arguments)], catch_exceptions=False)
+
+
+def applied(folder: Path, inputs: np.ndarray, *arguments: object) -> np.ndarray:
+    """Estimates that `sincos apply` writes of inputs."""
+    source, result = folder / "in.npy", folder / "out.npy"
+    np.save(source, inputs)
+    apply(source, result, "-q", *arguments)
+    estimates: np.ndarray = np.load(result)
+    return estimates
+
+
+# What is said
+
+
+def test_estimates_are_bitwise_what_the_daemon_would_have_published(tmp_path: Path) -> None:
+    estimates = applied(tmp_path, spoken(5000, Kind.INPUT)[..., 0], *MODEL)
+    assert estimates.shape == (5000, 2, 2)
+    assert estimates.dtype == np.float32
+    assert estimates.tobytes() == live(5000).tobytes()
+
+
+def test_learning_is_bitwise_what_the_daemon_would_have_done(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.npy"
+    np.save(truth, spoken(400, Kind.TARGET))
+    inputs = spoken(400, Kind.INPUT)[..., 0]
+    estimates = applied(tmp_path, inputs, *MODEL, "--learn", "--targets", truth)
+    assert estimates.tobytes() == live(400, learn=True).tobytes()
+    assert estimates.tobytes() != live(400).tobytes()
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_an_estimate_depends_on_its_sample_and_earlier_ones_alone(tmp_path: Path, learn: bool) -> None:
+    inputs, targets = spoken(120, Kind.INPUT)[..., 0], spoken(120, Kind.TARGET)
+    truth = tmp_path / "truth.npy"
+
+    def run(count: int, future: float) -> np.ndarray:
+        np.save(truth, np.concatenate([targets[: count - 1], np.full((121 - count, 2, 2), future, np.float32)]))
+        heard = np.concatenate([inputs[:count], np.full((120 - count, 2), future, np.float32)])
+        return applied(tmp_path, heard, *MODEL, *(["--learn", "--targets", truth] if learn else []))
+
+    whole = run(120, 0.0)
+    for count in (1, 10, 11, 57, 119):
+        for future in (0.0, np.nan, 7.0):
+            assert run(count, future)[:count].tobytes() == whole[:count].tobytes()
+
+
+def test_a_block_boundary_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = spoken(300, Kind.INPUT)[..., 0]
+    whole = applied(tmp_path, inputs, *MODEL)
+    monkeypatch.setattr("predictor.applying.BLOCK_VALUES", 26)
+    assert applied(tmp_path, inputs, *MODEL).tobytes() == whole.tobytes()
+
+
+def test_a_model_without_the_in_phase_field_writes_what_it_has(tmp_path: Path) -> None:
+    assert applied(tmp_path, np.sin(np.arange(9.0)), "--model", "tutorial").shape == (9, 1, 1)
+    apply(tmp_path / "in.npy", tmp_path / "out.csv", "--model", "tutorial", "-q")
+    assert (tmp_path / "out.csv").read_text().splitlines()[0] == "seq,input,cos"
+
+
+def test_text_has_a_row_a_sample_and_channel_that_reads_back_exactly(tmp_path: Path) -> None:
+    inputs = spoken(50, Kind.INPUT)[..., 0]
+    inputs[7, 1] = np.nan
+    estimates = applied(tmp_path, inputs, *MODEL)
+    apply(tmp_path / "in.npy", tmp_path / "out.csv", *MODEL, "-q")
+    with (tmp_path / "out.csv").open() as file:
+        names, *rows = csv.reader(file)
+    assert names == ["seq", "channel", "input", "cos", "sin", "phase_deg", "amplitude"]
+    assert [row[:2] for row in rows] == [[str(n), str(c)] for n in range(50) for c in range(2)]
+    table = np.float32([row[2:] for row in rows]).reshape(50, 2, 5)
+    np.testing.assert_array_equal(table[..., 0], inputs)
+    np.testing.assert_array_equal(table[..., 1:3], estimates)
+    z = estimates[..., 0] + 1j * estimates[..., 1]
+    np.testing.assert_allclose(table[..., 3], np.angle(z, deg=True), atol=1e-3)
+    np.testing.assert_allclose(table[..., 4], np.abs(z), rtol=1e-6)
+
+
+def test_text_of_one_channel_in_and_out(tmp_path: Path) -> None:
+    inputs = np.float32(np.sin(np.arange(20.0)))
+    expected = applied(tmp_path, inputs, *MODEL)
+    (tmp_path / "in.csv").write_text("x\n" + "\n".join(f"{value:.9g}" for value in inputs))
+    apply(tmp_path / "in.csv", tmp_path / "out.csv", *MODEL, "-q")
+    names, *rows = csv.reader((tmp_path / "out.csv").read_text().splitlines())
+    assert names == ["seq", "input", "cos", "sin", "phase_deg", "amplitude"]
+    assert [row[0] for row in rows] == [str(n) for n in range(20)]
+    np.testing.assert_array_equal(np.float32([row[2:4] for row in rows]), expected[:, 0])
+
+
+def test_a_summary_for_programs(tmp_path: Path) -> None:
+    truth, inputs = tmp_path / "truth.npy", spoken(60, Kind.INPUT)[..., 0]
+    targets = spoken(60, Kind.TARGET)[..., 0]
+    inputs[3, 0] = inputs[4, 1] = np.nan
+    targets[5] = np.nan
+    np.save(truth, targets)
+    estimates = applied(tmp_path, inputs, *MODEL)
+    said = apply(tmp_path / "in.npy", tmp_path / "out.npy", *MODEL, "--targets", truth, "--json", "--rate", 100)
+    summary = json.loads(said.stdout)
+    error = (estimates[..., 0] - targets)[np.isfinite(targets)]
+    assert summary["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
+    assert summary["elapsed_s"] > 0
+    del summary["rmse"], summary["elapsed_s"], summary["samples_per_s"]
+    assert summary == {
+        "input": str(tmp_path / "in.npy"), "output": str(tmp_path / "out.npy"), "model": "new",
+        "fields": ["cos", "sin"], "samples": 60, "channels": 2, "rate_hz": 100.0, "unusable": 2, "updates": 0,
+        "familiar_share": None, "cycle_samples": None,
+    }  # fmt: skip
+    assert "2 sample(s) not finite or beyond 1e30 replaced by the channel's last value" in said.stderr
+
+
+def test_targets_are_cos_or_cos_and_sin_of_each_channel(tmp_path: Path) -> None:
+    inputs, targets = spoken(30, Kind.INPUT)[..., 0], spoken(30, Kind.TARGET)
+    truth = tmp_path / "truth.npy"
+    scores = []
+    for shaped in (targets, targets.reshape(30, 4), targets[..., 0], targets[..., :1]):
+        np.save(truth, shaped)
+        np.save(tmp_path / "in.npy", inputs)
+        said = apply(tmp_path / "in.npy", tmp_path / "out.npy", *MODEL, "--targets", truth, "--json", "-q")
+        scores.append(json.loads(said.stdout)["rmse"])
+    assert len(set(scores)) == 1
+
+
+def test_a_nominal_frequency_scales_the_models_time_as_the_daemon_would(tmp_path: Path) -> None:
+    slow = Signal(Oscillation(frequency_hz=0.5), rate_hz=100.0, noise=0.3)
+    inputs = spoken(9000, Kind.INPUT, slow)[..., 0]
+    core = Predictor(choose_model("default", {}, None), PredictorConfig(nominal_hz=0.5))
+    estimates = applied(tmp_path, inputs, "--nominal-hz", 0.5, "--rate", 100)
+    assert estimates.tobytes() == joined(answer(core, published(slow, 9000))).tobytes()
+    assert estimates.tobytes() != applied(tmp_path, inputs).tobytes()
+
+
+def test_the_share_of_familiar_looks_is_said(tmp_path: Path) -> None:
+    cycles = np.concatenate([np.arange(10_000) / 20, np.arange(10_000) / 300])
+    np.save(tmp_path / "in.npy", np.sin(2 * np.pi * cycles))
+    said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
+    summary = json.loads(said.stdout)
+    assert summary["familiar_share"] == pytest.approx(
+        2 / 3
+    )  # of the looks, one a block of 8192 and one at the end
+    assert summary["cycle_samples"] == pytest.approx(300, rel=0.1)
+    assert "outside what the model knows in 33 % of the looks" in said.stderr
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [((29, 2), "got 29 samples of 2"), ((30, 3), "got 30 samples of 3"), ((30, 2, 3), "got 30 samples of 6")],
+)
+def test_targets_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...], says: str) -> None:
+    np.save(tmp_path / "truth.npy", np.zeros(shape))
+    with pytest.raises(FileError, match=f"^--targets .*truth.npy: must have 30 samples.* 2 channel.*{says}"):
+        applied(tmp_path, np.zeros((30, 2)), "--targets", tmp_path / "truth.npy")
+
+
+def test_more_channels_than_a_stream_may_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"1 to 65536 channels, got 65537 with 2 sample.* transpose"):
+        applied(tmp_path, np.zeros((2, 65537), np.int8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "says"),
+    [
+        (["in.npy", "in.npy"], UsageError, "OUTPUT: must be another file than INPUT"),
+        (["in.npy", "link.npy"], UsageError, "OUTPUT: must be another file than INPUT"),
+        (["in.npy", "truth.npy", "--targets", "truth.npy"], UsageError, "another file than --targets"),
+        (["in.npy", "out.npy", "--learn"], UsageError, "--learn target: needs --targets"),
+        (["in.npy", "out.npy", "--rate", "0"], UsageError, "--rate: must be 1e-06 to 1e.09, got 0"),
+        (["in.npy", "out.npy", "--rate", "nan"], UsageError, "--rate: .* got nan"),
+        (["in.npy", "out.npy", "--nominal-hz", "0"], UsageError, "--nominal-hz: must be 1e-06"),
+        (["in.npy", "out.npy", "--nominal-hz", "5"], UsageError, "--nominal-hz: needs the rate of the samples"),
+        (
+            ["in.npy", "out.npy", "--nominal-hz", "5", "--rate", "19"],
+            UsageError,
+            "at 19 samples/s must be .* to 4.75",
+        ),
+        (["in.npy", "out.npy", "--nominal-hz", "5", "--model", "tutorial"], UsageError, "tutorial says cos alone"),
+        (
+            ["in.npy", "out.npy", "--nominal-hz", "5", "--learn", "--targets", "truth.npy"],
+            UsageError,
+            "--nominal-hz: a model whose time is scaled cannot learn",
+        ),
+        (["in.npy", "out.npy", "--seed", "3"], UsageError, "--seed: these shape --model new"),
+        (["in.npy", "out.txt"], FileError, r"out.txt: its ending must be .npy or .csv"),
+        (["in.npy", "nowhere/out.npy"], FileError, "nowhere/out.npy: cannot be written: No such file"),
+        (["in.npy", "folder.npy"], FileError, "folder.npy: must be a regular file"),
+        (["nowhere.npy", "out.npy"], FileError, "nowhere.npy: no such file"),
+        (["in.npy", "out.npy", "--model", "nowhere"], FileError, "no model 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], kind: type[OperatorError], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", np.zeros(5))
+    np.save("truth.npy", np.zeros(5))
+    Path("folder.npy").mkdir()
+    Path("link.npy").symlink_to("in.npy")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(kind, match=says) as error:
+        apply(*arguments)
+    assert "\n" not in str(error.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_wav_file_says_its_own_rate(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "in.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(20))
+    said = apply(tmp_path / "in.wav", tmp_path / "out.npy", "--json", "-q")
+    assert json.loads(said.stdout)["rate_hz"] == 8000.0
+    with pytest.raises(UsageError, match=r"--rate: .* says itself that it has 8000 samples a second, got 100"):
+        apply(tmp_path / "in.wav", tmp_path / "out.npy", "--rate", 100)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+@pytest.mark.parametrize("samples", [5, 50_000])
+def test_a_full_disk_leaves_the_old_output_alone(tmp_path: Path, samples: int) -> None:
+    np.save(tmp_path / "in.npy", np.zeros(samples, np.float32))
+    (tmp_path / "out.csv").write_text("before")
+    (tmp_path / "out.csv.partial").symlink_to("/dev/full")
+    with pytest.raises(FileError, match=r"out\.csv: cannot be written: No space left"):
+        apply(tmp_path / "in.npy", tmp_path / "out.csv", "-q", "--model", "tutorial")
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.npy", "out.csv"]
+
+
+def test_a_signal_leaves_the_old_output_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = applied(tmp_path, np.ones(5))
+    monkeypatch.setattr("predictor.applying.BLOCK_VALUES", 2)
+    true_write = results.Results.write
+
+    def write_and_interrupt(self: results.Results, *block: object) -> None:
+        true_write(self, *block)  # type: ignore[arg-type]
+        os.kill(os.getpid(), 2)
+
+    monkeypatch.setattr(results.Results, "write", write_and_interrupt)
+    said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
+    assert (said.exit_code, said.stdout) == (0, "")
+    assert "stopped at sample 2 of 5" in said.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.npy", "out.npy"]

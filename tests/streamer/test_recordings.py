@@ -1,0 +1,222 @@
+"""Recordings: what each kind of file holds, and every way in which one can be wrong."""
+
+import contextlib
+import io
+import struct
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.errors import FileError
+from streamer.recordings import Recording, read_recording
+
+
+def whole(recording: Recording) -> np.ndarray:
+    return recording.block(0, recording.samples)
+
+
+def text(folder: Path, content: str) -> Path:
+    path = folder / "signal.csv"
+    path.write_text(content, newline="")
+    return path
+
+
+def npy(folder: Path, array: np.ndarray) -> Path:
+    path = folder / "signal.npy"
+    np.save(path, array)
+    return path
+
+
+# .npy
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", "f8", "i1", "<i4", ">i8", "u2", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_of_any_real_type_is_read_as_float32(tmp_path: Path, dtype: str, order: str) -> None:
+    array = np.asarray(np.arange(12).reshape(6, 2), dtype, order=order)  # type: ignore[call-overload]
+    recording = read_recording(npy(tmp_path, array))
+    assert (recording.samples, recording.columns, recording.rate_hz) == (6, 2, None)
+    assert recording.block(1, 4).dtype == np.float32
+    np.testing.assert_array_equal(recording.block(1, 4), array[1:4])
+
+
+def test_one_dimension_is_one_channel_and_a_third_lies_side_by_side(tmp_path: Path) -> None:
+    assert whole(read_recording(npy(tmp_path, np.arange(3.0)))).tolist() == [[0], [1], [2]]
+    cube = read_recording(npy(tmp_path, np.arange(12.0).reshape(2, 3, 2)), dims=(1, 2, 3))
+    assert whole(cube).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
+def test_what_is_too_large_for_float32_is_infinite(tmp_path: Path) -> None:
+    assert np.isinf(whole(read_recording(npy(tmp_path, np.array([1e300, -1e300]))))).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros(3, complex), "real numbers, got complex128"),
+        (np.array(["a"]), "real numbers, got <U1"),
+        (np.zeros(3, [("a", "f4")]), "real numbers"),
+        (np.array([1, None]), "Python objects"),
+        (np.zeros((2, 2, 2)), r"1 or 2 dimensions.* got shape \[2, 2, 2\]"),
+        (np.array(1.0), r"got shape \[\]"),
+        (np.zeros(0), r"no samples: its shape is \[0\]"),
+        (np.zeros((0, 3)), "no samples"),
+        (np.zeros((3, 0)), "no samples"),
+    ],
+)
+def test_an_array_of_anything_else_is_refused(tmp_path: Path, array: np.ndarray, says: str) -> None:
+    path = npy(tmp_path, array)
+    with pytest.raises(FileError, match=f"^{path}: .*{says}"):
+        read_recording(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(place=st.integers(0, 159), byte=st.integers(0, 255), cut=st.integers(0, 160))
+def test_a_damaged_array_is_read_or_refused_and_never_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, cut: int
+) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.arange(8, dtype=np.float32))
+    content = bytearray(buffer.getvalue())
+    content[place] = byte
+    path = tmp_path_factory.mktemp("damaged") / "signal.npy"
+    path.write_bytes(content[: len(content) - cut])
+    with contextlib.suppress(FileError):
+        whole(read_recording(path))
+
+
+# .csv
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        ("1\n2\n", [[1], [2]]),
+        ("1\n2", [[1], [2]]),
+        ("\ufeffx\r\n1\r\n2\r\n\r\n", [[1], [2]]),
+        ("left,right\n1,-2e3\n .5 ,inf\n", [[1, -2000], [0.5, np.inf]]),
+        ("1,\n,nan\n", [[1, np.nan], [np.nan, np.nan]]),
+        (",\n1,2\n", [[np.nan, np.nan], [1, 2]]),
+        ('"1","2"\n', [[1, 2]]),
+    ],
+)
+def test_text_is_read_with_or_without_names(tmp_path: Path, content: str, values: list[list[float]]) -> None:
+    np.testing.assert_array_equal(whole(read_recording(text(tmp_path, content))), np.float32(values))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "no samples"),
+        ("only,names\n", "no samples"),
+        ("1,2\n3\n", r", line 2: every row must have 2 cell\(s\), got 1"),
+        ("x,y\n1,2\n3,4,5\n", r", line 3: every row must have 2 cell\(s\), got 3"),
+        ("1\n\n2\n", r", line 2: every row must have 1 cell\(s\), got 0"),
+        ("1\n2\noops\n", ", line 3: a cell must be a number, nan or empty.* got 'oops'"),
+        ("x,2\n1,2\n", ", line 1: a cell must be a number.* got 'x'"),
+        ("1,2\n,2;5\n", ", line 2: a cell must be a number, .*commas between cells, got '2;5'"),
+        ('1\n"2\n' + "3\n" * 100_000, "field larger than"),
+    ],
+)
+def test_text_of_anything_else_is_refused_with_its_line(tmp_path: Path, content: str, says: str) -> None:
+    path = text(tmp_path, content)
+    with pytest.raises(FileError, match=f"^{path}.*{says}"):
+        read_recording(path)
+
+
+def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "signal.csv"
+    path.write_bytes(b"1\n\xff\xfe\n")
+    with pytest.raises(FileError, match="UTF-8"):
+        read_recording(path)
+
+
+# .wav
+
+STEPS = np.array([[-1, 0], [0.5, 0.25], [-0.5, 1 - 2.0**-7]])  # exact in 8 bits
+
+
+def riff(layout: bytes, data: bytes) -> bytes:
+    chunks = [b"LIST", struct.pack("<I", 3), b"odd\0", b"fmt ", struct.pack("<I", len(layout)), layout]
+    chunks += [b"data", struct.pack("<I", len(data)), data, b"tail"]
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def layout(kind: int, bits: int, channels: int = 2) -> bytes:
+    frame = channels * bits // 8
+    return struct.pack("<HHIIHH", kind, channels, 8000, 8000 * frame, frame, bits)
+
+
+def extensible(kind: int, bits: int) -> bytes:
+    guid = struct.pack("<H", kind) + bytes.fromhex("000000001000800000aa00389b71")
+    return layout(0xFFFE, bits) + struct.pack("<HHI", 22, bits, 3) + guid
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 32])
+def test_integers_are_scaled_so_that_full_scale_is_one(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "signal.wav"
+    integers = (STEPS * 2.0 ** (bits - 1)).astype("<i8") + (128 if bits == 8 else 0)
+    frames = integers.reshape(-1, 1).view("u1")[:, : bits // 8].tobytes()
+    with wave.open(str(path), "wb") as file:  # the standard library's writer is the oracle
+        file.setnchannels(2)
+        file.setsampwidth(bits // 8)
+        file.setframerate(44_100)
+        file.writeframes(frames)
+    recording = read_recording(path)
+    assert (recording.samples, recording.columns, recording.rate_hz) == (3, 2, 44_100.0)
+    assert recording.block(0, 1).dtype == np.float32
+    np.testing.assert_array_equal(whole(recording), STEPS)
+    np.testing.assert_array_equal(recording.block(1, 2), STEPS[1:2])
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(3, "<f4"), (3, "<f8"), (1, "<i2")])
+@pytest.mark.parametrize("long", [False, True])
+def test_floats_and_the_extensible_header_are_read(tmp_path: Path, kind: int, dtype: str, long: bool) -> None:
+    path = tmp_path / "signal.wav"
+    bits = 8 * np.dtype(dtype).itemsize
+    values = STEPS * (32768 if kind == 1 else 1)
+    path.write_bytes(riff(extensible(kind, bits) if long else layout(kind, bits), values.astype(dtype).tobytes()))
+    np.testing.assert_array_equal(whole(read_recording(path)), STEPS)
+
+
+GOOD = riff(layout(1, 16), bytes(12))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "must begin as a RIFF WAVE file"),
+        (b"RF64" + GOOD[4:], "must begin as a RIFF WAVE file"),
+        (GOOD[:12], "no data chunk"),
+        (GOOD[:-8], "promises 12 bytes of samples, 8 are there"),
+        (riff(layout(1, 16), b""), "no samples"),
+        (riff(b"shorty", bytes(12)), "no format"),
+        (riff(layout(2, 4), bytes(12)), "format 0x2 with 4 bits"),
+        (riff(layout(1, 16, channels=0), bytes(12)), "format 0x1"),
+        (riff(layout(0xFFFE, 16), bytes(12)), "format 0xfffe"),
+    ],
+)
+def test_a_wav_of_anything_else_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "signal.wav"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=f"^{path}: .*{says}"):
+        read_recording(path)
+
+
+# Any
+
+
+def test_a_file_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"nowhere\.npy: no such file"):
+        read_recording(tmp_path / "nowhere.npy")
+    with pytest.raises(FileError, match=r"ending must be one of \.npy, \.csv, \.wav"):
+        read_recording(tmp_path / "signal.mat")
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    with pytest.raises(FileError, match="no such file"):
+        read_recording(folder)
