@@ -10,11 +10,13 @@ from typing import Self
 
 import numpy as np
 
+from predictor import gated
 from predictor.cells import CELLS
+from predictor.gated import GatedPipeline
 from predictor.products import Workspace
 from streamer.messages import FloatArray
 from trainer.level import divide_out
-from trainer.model import ModelConfig, Weights, new_model
+from trainer.model import GATED, ModelConfig, Weights, new_model
 
 FEW_CHANNELS = 8  # each in a product of its own; from here on one product for all is quicker
 TILE = 256  # columns; more, and a step's arrays leave the core's own cache
@@ -34,7 +36,7 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
-        self._pipelines: dict[tuple[int, bool], _Pipeline] = {}
+        self._pipelines: dict[tuple[int, bool], _Pipeline | GatedPipeline] = {}
         self.load(weights)
 
     def fork(self) -> Self:
@@ -45,7 +47,7 @@ class Engine:
 
     def load(self, weights: Weights) -> None:
         """Take other weights from the next step on."""
-        fuse = CELLS[self.config.cell].fuse
+        fuse = gated.fuse if self.config.cell == GATED else CELLS[self.config.cell].fuse
         self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
         self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
 
@@ -109,14 +111,15 @@ class Engine:
             tile = slice(first, first + TILE)
             self._run_tiles(inputs[:, tile], state[:, tile], after[:, tile], estimates[:, tile], apart)
 
-    def _pipeline(self, columns: int, apart: bool) -> "_Pipeline":
+    def _pipeline(self, columns: int, apart: bool) -> "_Pipeline | GatedPipeline":
         """Return the working arrays for so many columns, their number rounded up to a power of two."""
         known = self._pipelines.get((columns, apart))
         if known is not None:
             return known
         width = max(1 if apart else LEAST_TILE, 1 << (columns - 1).bit_length())
         if (width, apart) not in self._pipelines:
-            self._pipelines[width, apart] = _Pipeline(self.config, width, apart)
+            make = GatedPipeline if self.config.cell == GATED else _Pipeline
+            self._pipelines[width, apart] = make(self.config, width, apart)
         self._pipelines[columns, apart] = self._pipelines[width, apart]
         return self._pipelines[columns, apart]
 

@@ -1,11 +1,15 @@
-"""Training signals: the lesson's one sine, and random ones, seeded."""
+"""Training signals: the lesson's one sine, and random ones of many kinds, seeded."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.messages import FloatArray
 from trainer.labels import Window
+from trainer.rhythms import draw_rhythms
 
 Float64Array = NDArray[np.float64]
 
@@ -14,18 +18,28 @@ LESSON_POINTS = 10  # a half-cycle of the lesson
 # A margin around the 12 to 50 samples a cycle that the default model answers for.
 SHORTEST_CYCLE_SAMPLES = 10.0
 LONGEST_CYCLE_SAMPLES = 60.0
+RHYTHM_CYCLE_SAMPLES = (12.0, 50.0)
 
-# Most signals are clean and steady, because that is where the error has to be smallest.
-BENDING_SHARE = 0.15  # of signals, each: chirps, frequency steps, amplitude modulation, amplitude steps
-NOISY_SHARE = 0.4
-OFFSET_SHARE = 0.2
+RHYTHM_SHARE = 0.25  # of all signals; the rest are tones
+CHIRP_SHARE, STEP_SHARE, JUMP_SHARE = 0.15, 0.12, 0.13  # of tones; no tone has two of these
+MODULATED_SHARE, AMPLITUDE_STEP_SHARE = 0.12, 0.06
+HARMONIC_SHARE, OFFSET_SHARE, NOISY_SHARE = 0.2, 0.25, 0.72
 
-MOST_BEND_OCTAVES = 0.7
-MODULATION_DEPTH = 0.5
-MODULATION_CYCLES = (4.0, 20.0)  # of the signal in one of the envelope: slow enough for Bedrosian's theorem
-AMPLITUDE_STEP_OCTAVES = 1.5
-NOISE_SNR_DB = (10.0, 40.0)
-LARGEST_OFFSET = 0.1
+CHIRP_OCTAVES = 1.3  # over CHIRP_SAMPLES
+CHIRP_SAMPLES = (1_000.0, 2_000.0)
+MODULATION_DEPTH = (0.2, 0.6)
+MODULATION_CYCLES = (5.0, 20.0)  # of the tone in one of the envelope: slow enough for Bedrosian's theorem
+AMPLITUDE_STEP_OCTAVES = 1.7
+LARGEST_SECOND, LARGEST_THIRD = 0.3, 0.15  # harmonics
+LARGEST_OFFSET = 0.4
+NOISE_SNR_DB = (0.0, 40.0)
+# Of tones that change: in more noise a change is found out too late to be followed, and to expect one would cost
+# every steady tone the patience that noise asks for.
+CHANGING_LOWEST_SNR_DB = 12.0
+
+TOGETHER_SHARE = 0.6  # of sudden changes that come near one moment of the batch, where more samples are learnt
+TOGETHER_SAMPLES = 8
+FIRST_CHANGE_SAMPLES = 60
 
 
 def lesson() -> Iterator[Window]:
@@ -41,75 +55,138 @@ def lesson() -> Iterator[Window]:
         half_cycle += 1
 
 
-def episodes(seed: int, channels: int, window_samples: int, windows: int) -> Iterator[Window]:
-    """Yield windows of random signals for ever; every `windows` windows new signals begin, at seq 0."""
-    generator = np.random.default_rng(seed)
-    while True:
-        whole = draw(generator, window_samples * windows, channels)
-        for seq in range(0, window_samples * windows, window_samples):
-            part = slice(seq, seq + window_samples)
-            yield Window(seq, whole.inputs[part], whole.targets[part])
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Random signals, one a channel.
 
-
-def draw(generator: np.random.Generator, samples: int, channels: int) -> Window:
-    """Return independent random signals of nominal amplitude 1, one a channel.
-
-    Frequencies are log-uniform, phases uniform. Some signals bend (chirps, frequency steps, amplitude
-    modulation, amplitude steps), some carry white noise or an offset.
-
-    Returns
-    -------
-    window : Window
-        Inputs [samples, channels] as heard; targets [samples, channels, 2] are the clean (cos, sin).
+    Parameters
+    ----------
+    inputs : float32 array, shape (samples, channels)
+        As heard.
+    targets : float32 array, shape (samples, channels, 2)
+        (cos, sin) of the tone or rhythm alone.
+    noise_variance : float64 array, shape (channels,)
+        Of white noise on a tone of amplitude 1; NaN for rhythms.
+    steady : bool array, shape (channels,)
+        Whether frequency, phase and amplitude stay as they are.
     """
-    octaves = _frequency_octaves(generator, samples, channels)
-    cycles = np.cumsum(2.0**octaves, axis=0) + generator.uniform(size=channels)
-    envelope = _envelope(generator, samples, 2.0 ** octaves[0])
-    angle = 2 * np.pi * cycles
-    targets = envelope[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    heard = targets[..., 1] + _disturbance(generator, samples, channels)
-    return Window(0, heard.astype(np.float32), targets.astype(np.float32))
+
+    inputs: FloatArray
+    targets: FloatArray
+    noise_variance: Float64Array
+    steady: NDArray[np.bool_]
 
 
-def _share(generator: np.random.Generator, share: float, channels: int) -> Float64Array:
-    """Return 1 for a random share of the channels, 0 for the others."""
-    return (generator.uniform(size=channels) < share).astype(np.float64)
+def draw(generator: np.random.Generator, samples: int, channels: int, change_sample: int) -> Signals:
+    """Return independent random signals of nominal amplitude 1: first the tones, then the rhythms.
+
+    Parameters
+    ----------
+    generator : numpy Generator
+    samples : int
+    channels : int
+    change_sample : int
+        Where many of the sudden changes are.
+    """
+    rhythms = round(RHYTHM_SHARE * channels)
+    tones = _draw_tones(generator, samples, channels - rhythms, change_sample)
+    cycles = _log_uniform(generator, RHYTHM_CYCLE_SAMPLES, rhythms)
+    heard, analytic = draw_rhythms(generator, samples, cycles)
+    targets = np.stack([analytic.real, analytic.imag], axis=-1).astype(np.float32)
+    return Signals(
+        np.concatenate([tones.inputs, heard.astype(np.float32)], axis=1),
+        np.concatenate([tones.targets, targets], axis=1),
+        np.concatenate([tones.noise_variance, np.full(rhythms, np.nan)]),
+        np.concatenate([tones.steady, np.zeros(rhythms, bool)]),
+    )
 
 
-def _after_random_time(generator: np.random.Generator, samples: int, channels: int) -> Float64Array:
-    """Return steps [samples, channels] from 0 to 1, each at a time of its own."""
-    return (np.arange(samples)[:, None] >= generator.integers(0, samples, channels)).astype(np.float64)
+def _draw_tones(generator: np.random.Generator, samples: int, channels: int, change_sample: int) -> Signals:
+    """Return tones: frequencies log-uniform, phases uniform, some bent, distorted or in white noise."""
+    kind = generator.uniform(size=channels)
+    chirps = kind < CHIRP_SHARE
+    steps = ~chirps & (kind < CHIRP_SHARE + STEP_SHARE)
+    jumps = ~chirps & ~steps & (kind < CHIRP_SHARE + STEP_SHARE + JUMP_SHARE)
+    changed = _changed(generator, samples, channels, change_sample)
+    omega = _frequency(generator, chirps, steps, changed)
+    phase = np.cumsum(omega, axis=0) + generator.uniform(0, 2 * np.pi, channels)
+    phase += np.where(jumps & changed, generator.uniform(-np.pi, np.pi, channels), 0.0)
+    modulated, stepped = (
+        _some(generator, MODULATED_SHARE, channels),
+        _some(generator, AMPLITUDE_STEP_SHARE, channels),
+    )
+    envelope = _envelope(generator, omega[0], modulated, stepped, changed)
+    targets = envelope[..., None] * np.stack([np.cos(phase), np.sin(phase)], axis=-1)
+    steady = ~(chirps | steps | jumps | modulated | stepped)
+    lowest_db = np.where(steady, NOISE_SNR_DB[0], CHANGING_LOWEST_SNR_DB)
+    variance = 0.5 * 10.0 ** (-generator.uniform(lowest_db, NOISE_SNR_DB[1]) / 10)
+    variance = np.where(_some(generator, NOISY_SHARE, channels), variance, 0.0)
+    heard = targets[..., 1] + envelope * _harmonics(generator, phase)
+    heard += np.where(
+        _some(generator, OFFSET_SHARE, channels), generator.uniform(-LARGEST_OFFSET, LARGEST_OFFSET, channels), 0.0
+    )
+    heard += np.sqrt(variance) * generator.standard_normal((samples, channels))
+    return Signals(heard.astype(np.float32), targets.astype(np.float32), variance, steady)
 
 
-def _frequency_octaves(generator: np.random.Generator, samples: int, channels: int) -> Float64Array:
-    """Return frequencies [samples, channels], in octaves above one cycle a sample."""
-    lowest, highest = -np.log2(LONGEST_CYCLE_SAMPLES), -np.log2(SHORTEST_CYCLE_SAMPLES)
-    octaves = generator.uniform(lowest, highest, channels)
-    ramp = np.linspace(0.0, 1.0, samples)[:, None]
-    for course in (ramp, _after_random_time(generator, samples, channels)):
-        bend = generator.uniform(-MOST_BEND_OCTAVES, MOST_BEND_OCTAVES, channels)
-        octaves = octaves + course * bend * _share(generator, BENDING_SHARE, channels)
-    return np.clip(octaves, lowest, highest)
+def _some(generator: np.random.Generator, share: float, channels: int) -> NDArray[np.bool_]:
+    return generator.uniform(size=channels) < share
 
 
-def _envelope(generator: np.random.Generator, samples: int, frequency: Float64Array) -> Float64Array:
-    """Return amplitudes [samples, channels] over time; `frequency` [channels] is in cycles a sample."""
-    channels = len(frequency)
-    depth = generator.uniform(0, MODULATION_DEPTH, channels) * _share(generator, BENDING_SHARE, channels)
-    swings = frequency / generator.uniform(*MODULATION_CYCLES, channels)
-    phase = generator.uniform(size=channels)
-    swing = np.sin(2 * np.pi * (swings * np.arange(samples)[:, None] + phase))
-    step_octaves = generator.uniform(-AMPLITUDE_STEP_OCTAVES, AMPLITUDE_STEP_OCTAVES, channels)
-    step_octaves = step_octaves * _share(generator, BENDING_SHARE, channels)
-    step_octaves = step_octaves * _after_random_time(generator, samples, channels)
-    envelope: Float64Array = (1 + depth * swing) * np.exp2(step_octaves)
+def _log_uniform(generator: np.random.Generator, ends: tuple[float, float], channels: int) -> Float64Array:
+    logarithms: Float64Array = generator.uniform(math.log(ends[0]), math.log(ends[1]), channels)
+    return np.exp(logarithms)
+
+
+def _changed(generator: np.random.Generator, samples: int, channels: int, change_sample: int) -> NDArray[np.bool_]:
+    """Return [samples, channels]: false before each signal's sudden change, true from it on."""
+    anywhere = generator.integers(FIRST_CHANGE_SAMPLES, samples, channels)
+    near = change_sample + generator.integers(-TOGETHER_SAMPLES, TOGETHER_SAMPLES + 1, channels)
+    change = np.where(_some(generator, TOGETHER_SHARE, channels), near, anywhere)
+    after: NDArray[np.bool_] = np.arange(samples)[:, None] >= change
+    return after
+
+
+def _frequency(
+    generator: np.random.Generator,
+    chirps: NDArray[np.bool_],
+    steps: NDArray[np.bool_],
+    changed: NDArray[np.bool_],
+) -> Float64Array:
+    """Return frequencies [samples, channels], in radians a sample."""
+    samples, channels = changed.shape
+    lowest, highest = 2 * np.pi / LONGEST_CYCLE_SAMPLES, 2 * np.pi / SHORTEST_CYCLE_SAMPLES
+    first = _log_uniform(generator, (lowest, highest), channels)
+    last = np.clip(first * 2 ** generator.uniform(-CHIRP_OCTAVES, CHIRP_OCTAVES, channels), lowest, highest)
+    course = np.minimum(np.arange(samples)[:, None] / generator.uniform(*CHIRP_SAMPLES, channels), 1.0)
+    stepped = np.clip(first * 2 ** generator.uniform(-1, 1, channels), lowest, highest)
+    omega = first + np.where(chirps, (last - first) * course, 0.0)
+    return np.where(steps & changed, stepped, omega)
+
+
+def _envelope(
+    generator: np.random.Generator,
+    omega: Float64Array,
+    modulated: NDArray[np.bool_],
+    stepped: NDArray[np.bool_],
+    changed: NDArray[np.bool_],
+) -> Float64Array:
+    """Return amplitudes [samples, channels]."""
+    samples, channels = changed.shape
+    depth = np.where(modulated, generator.uniform(*MODULATION_DEPTH, channels), 0.0)
+    swings = omega / _log_uniform(generator, MODULATION_CYCLES, channels)
+    swing = np.sin(swings * np.arange(samples)[:, None] + generator.uniform(0, 2 * np.pi, channels))
+    octaves = generator.uniform(-AMPLITUDE_STEP_OCTAVES, AMPLITUDE_STEP_OCTAVES, channels)
+    envelope: Float64Array = (1 + depth * swing) * 2 ** np.where(stepped & changed, octaves, 0.0)
     return envelope
 
 
-def _disturbance(generator: np.random.Generator, samples: int, channels: int) -> Float64Array:
-    """Return the noise and offset [samples, channels] that come with a sine of amplitude 1."""
-    sigma = np.sqrt(0.5) * 10.0 ** (-generator.uniform(*NOISE_SNR_DB, channels) / 20)
-    noise = generator.standard_normal((samples, channels)) * sigma * _share(generator, NOISY_SHARE, channels)
-    offset = generator.uniform(-LARGEST_OFFSET, LARGEST_OFFSET, channels)
-    disturbance: Float64Array = noise + offset * _share(generator, OFFSET_SHARE, channels)
-    return disturbance
+def _harmonics(generator: np.random.Generator, phase: Float64Array) -> Float64Array:
+    """Return second and third harmonics [samples, channels] of random phases, over the amplitude, of some."""
+    channels = phase.shape[1]
+    some = _some(generator, HARMONIC_SHARE, channels)
+    second = np.where(some, generator.uniform(0, LARGEST_SECOND, channels), 0.0)
+    third = np.where(some, generator.uniform(0, LARGEST_THIRD, channels), 0.0)
+    turns = generator.uniform(0, 2 * np.pi, (2, channels))
+    harmonics: Float64Array = second * np.sin(2 * phase + turns[0]) + third * np.sin(3 * phase + turns[1])
+    return harmonics

@@ -11,9 +11,13 @@ import numpy as np
 
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
+from trainer.bank import DESIGN_NOMINAL_SAMPLES, FEATURES, GAINS, bank_of
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-"""Cell name -> number of gates, each with its own rows of weights."""
+"""Recurrent cell -> number of gates, each with its own rows of weights."""
+
+GATED = "gated"
+"""Cell name of the gated model: fixed resonators, and a network that mixes them at every sample."""
 
 MAX_HIDDEN = 4096
 MAX_LAYERS = 8
@@ -28,16 +32,19 @@ class ModelConfig:
     Parameters
     ----------
     cell : str
-        `rnn` (tanh), `gru` or `lstm`.
+        `rnn` (tanh), `gru`, `lstm`, or `gated`: what is recurrent is then a fixed bank of resonators
+        (`trainer.bank`), and the layers above it are not.
     hidden : int
         Units a layer.
     layers : int
-        Recurrent layers.
+        Recurrent layers; of `gated`, tanh layers.
     fields : tuple of str
         What comes out: the first one or two of ("cos", "sin").
     level_samples : float
         Time constant of the running level that inputs are divided by and outputs multiplied with, which makes
-        the model amplitude-free; 0 leaves amplitudes alone.
+        the model amplitude-free; 0 leaves amplitudes alone. `gated` needs none.
+    nominal_samples : float
+        Samples a cycle in the middle of the range that a gated model answers for.
 
     Raises
     ------
@@ -50,10 +57,11 @@ class ModelConfig:
     layers: int = 1
     fields: tuple[str, ...] = FIELDS
     level_samples: float = 0.0
+    nominal_samples: float = DESIGN_NOMINAL_SAMPLES
 
     def __post_init__(self) -> None:
-        if self.cell not in GATES:
-            raise UsageError(f"cell: must be one of {', '.join(GATES)}, got {self.cell!r}")
+        if self.cell not in (*GATES, GATED):
+            raise UsageError(f"cell: must be one of {', '.join((*GATES, GATED))}, got {self.cell!r}")
         if not 1 <= self.hidden <= MAX_HIDDEN:
             raise UsageError(f"hidden: must be 1 to {MAX_HIDDEN}, got {self.hidden}")
         if not 1 <= self.layers <= MAX_LAYERS:
@@ -62,6 +70,10 @@ class ModelConfig:
             raise UsageError(f"fields: must be the first of {FIELDS}, got {self.fields}")
         if not (self.level_samples == 0 or 1 <= self.level_samples <= 1e6):
             raise UsageError(f"level_samples: must be 0 or 1 to 1e6, got {self.level_samples}")
+        if self.cell == GATED and self.level_samples:
+            raise UsageError(f"level_samples: must be 0 for {GATED}, got {self.level_samples}")
+        if not 2 <= self.nominal_samples <= 1e6:
+            raise UsageError(f"nominal_samples: must be 2 to 1e6, got {self.nominal_samples}")
 
     @property
     def level_rows(self) -> int:
@@ -70,7 +82,9 @@ class ModelConfig:
 
     @property
     def state_rows(self) -> int:
-        """Rows of a state [rows, channels]: the level's, then each layer's h (and, for lstm, its c)."""
+        """Rows of a state [rows, channels]: the level's and each layer's h (and lstm's c); or the bank's."""
+        if self.cell == GATED:
+            return bank_of(self.nominal_samples).state_rows
         return self.level_rows + self.layers * self.state_rows_per_layer
 
     @property
@@ -80,6 +94,8 @@ class ModelConfig:
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""
+        if self.cell == GATED:
+            return self._gated_shapes()
         rows = GATES[self.cell] * self.hidden
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.layers):
@@ -89,6 +105,15 @@ class ModelConfig:
             shapes[f"cell.bias_hh_l{layer}"] = (rows,)
         shapes["head.weight"] = (len(self.fields), self.hidden)
         shapes["head.bias"] = (len(self.fields),)
+        return shapes
+
+    def _gated_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.layers):
+            shapes[f"body.{layer}.weight"] = (self.hidden, self.hidden if layer else FEATURES)
+            shapes[f"body.{layer}.bias"] = (self.hidden,)
+        shapes["head.weight"] = (2 * GAINS, self.hidden)
+        shapes["head.bias"] = (2 * GAINS,)
         return shapes
 
 

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from streamer.errors import FileError, UsageError
+from trainer.bank import DESIGN_NOMINAL_SAMPLES
 from trainer.model import Model, ModelConfig
 
 FORMAT = "sincos-model-1"
@@ -30,6 +31,7 @@ def save_model(model: Model, path: Path) -> None:
         "layers": model.config.layers,
         "fields": list(model.config.fields),
         "level_samples": model.config.level_samples,
+        "nominal_samples": model.config.nominal_samples,
     }
     metadata = {
         "format": FORMAT,
@@ -97,8 +99,11 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
     config = _object(path, "config", metadata)
     cell, hidden, layers = config.get("cell"), config.get("hidden"), config.get("layers")
     fields, level_samples = config.get("fields"), config.get("level_samples")
+    nominal_samples = config.get("nominal_samples", DESIGN_NOMINAL_SAMPLES)  # files from before there was one
     if not isinstance(cell, str) or type(hidden) is not int or type(layers) is not int:
         raise FileError(f"model file {path}: needs a cell, and whole numbers as hidden and layers")
     if not isinstance(fields, list) or not isinstance(level_samples, int | float):
         raise FileError(f"model file {path}: needs a list of fields, and a number as level_samples")
-    return ModelConfig(cell, hidden, layers, tuple(fields), float(level_samples))
+    if not isinstance(nominal_samples, int | float):
+        raise FileError(f"model file {path}: nominal_samples must be a number, got {nominal_samples!r}")
+    return ModelConfig(cell, hidden, layers, tuple(fields), float(level_samples), float(nominal_samples))

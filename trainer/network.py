@@ -1,19 +1,38 @@
 """The network as a torch module: the whole sequence at once, with gradients."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from streamer.messages import FloatArray
+from trainer.bank import FEATURES, GAINS, bank_of
 from trainer.level import divide_out
-from trainer.model import Model, ModelConfig, Weights
+from trainer.model import GATED, Model, ModelConfig, Weights
 
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 HiddenState = Tensor | tuple[Tensor, Tensor] | None
 
 
-class Network(nn.Module):
+class _WithWeights(nn.Module):
+    def weights(self) -> Weights:
+        """Return a copy of the weights as plain arrays."""
+        return {name: value.detach().numpy().copy() for name, value in self.named_parameters()}
+
+    def load_weights(self, weights: Weights) -> None:
+        """Take weights as plain arrays.
+
+        Raises
+        ------
+        RuntimeError
+            If they do not fit the configuration.
+        """
+        self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+
+class Network(_WithWeights):
     """Recurrent layers and a linear head, on inputs that are already divided by their level.
 
     The cell is created before the head, so that a seed gives the weights that a plain
@@ -49,19 +68,40 @@ class Network(nn.Module):
             return torch.stack(steps, dim=1), hidden
         return self.head(states), hidden
 
-    def weights(self) -> Weights:
-        """Return a copy of the weights as plain arrays."""
-        return {name: value.detach().numpy().copy() for name, value in self.named_parameters()}
 
-    def load_weights(self, weights: Weights) -> None:
-        """Take weights as plain arrays.
+class GatedNetwork(_WithWeights):
+    """Layers that, from what a bank of resonators heard, choose the gains to mix it with (`trainer.bank`).
 
-        Raises
-        ------
-        RuntimeError
-            If they do not fit the configuration.
+    Parameters
+    ----------
+    config : ModelConfig
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        sizes = [FEATURES] + [config.hidden] * config.layers
+        self.body = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.head = nn.Linear(config.hidden, 2 * GAINS)
+
+    def forward(self, features: Tensor, parts: Tensor, turns: Tensor) -> Tensor:
+        """Return estimates (cos, sin) [examples, 2] in the signal's unit.
+
+        Parameters
+        ----------
+        features : float32 tensor, shape (examples, FEATURES)
+        parts : float32 tensor, shape (examples, 2, HEARD)
+        turns : float32 tensor, shape (examples, 2)
         """
-        self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+        for layer in self.body:
+            features = torch.tanh(layer(features))
+        gains = self.head(features).unflatten(-1, (2, GAINS))
+        return multiply(multiply(gains, parts).sum(dim=-1), turns)
+
+
+def multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of complex numbers whose real and imaginary parts stand along axis 1."""
+    (a, b), (c, d) = left.unbind(1), right.unbind(1)
+    return torch.stack([a * c - b * d, a * d + b * c], dim=1)
 
 
 def network_of(model: Model) -> Network:
@@ -101,8 +141,31 @@ def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -
     config = model.config
     if state is None:
         state = model.initial_state(inputs.shape[1])
+    if config.cell == GATED:
+        return _predict_gated(model, inputs, state)
     scaled, levels, level_rows = divide_out(config, inputs, state)
     with torch.no_grad():
         outputs, hidden = network_of(model)(torch.from_numpy(scaled.T[..., None].copy()), hidden_of(config, state))
     estimates = outputs.numpy().transpose(1, 0, 2) * levels[..., None]
     return estimates, state_of(level_rows, hidden)
+
+
+def _predict_gated(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+    bank, network = bank_of(model.config.nominal_samples), GatedNetwork(model.config)
+    network.load_weights(model.weights)
+    samples, channels = inputs.shape
+    estimates = np.empty((samples, channels, len(model.config.fields)), np.float32)
+    longest = bank.block_samples(channels)
+    for first in range(0, samples, longest):
+        heard, state = bank.listen(inputs[first : first + longest], state)
+        with torch.no_grad():
+            turns = heard.turns * heard.levels[:, None]
+            told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, turns))
+            said = network(*told).numpy()
+        estimates[first : first + longest] = said.reshape(-1, channels, 2)[..., : estimates.shape[-1]]
+    return estimates, state
+
+
+def by_example(array: FloatArray) -> FloatArray:
+    """Return [samples, ..., channels] as [samples * channels, ...]."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)).reshape(-1, *array.shape[1:-1])

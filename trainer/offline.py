@@ -1,86 +1,48 @@
 """Offline training: recipes, and the loop that follows them one update at a time."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils import clip_grad_norm_
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
-from trainer import examples
+from trainer import examples, general
+from trainer.general import GeneralPupil, TrainingState
 from trainer.labels import Window
-from trainer.level import divide_out
-from trainer.model import Model, ModelConfig
+from trainer.model import GATED, GATES, Model, ModelConfig, Weights
 from trainer.network import HiddenState, Network
 
 MAX_UPDATES = 10_000_000
-WARM_UP_UPDATES = 50  # Adam's first steps have the full learning rate whatever the gradient
-
-VALIDATION_SEED = 2**31  # above any training seed, so that no training signal is among the held-out ones
-VALIDATION_CHANNELS = 128
-VALIDATION_SAMPLES = 512
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train, apart from what an operator chooses.
+    """What a recipe trains where nothing else is chosen.
 
     Parameters
     ----------
     model : ModelConfig
-        What to train where nothing else is chosen.
     updates : int
-        How long, likewise.
-    windows : callable
-        Seed -> windows to learn from, one an update; a window with seq 0 begins with an empty hidden state.
-    learning_rate : float
-        Of Adam.
-    annealed : bool
-        Warm the learning rate up and let it fall to nothing along a half cosine; otherwise it is constant.
-    clip_norm : float
-        Largest norm of the whole gradient.
-    validate_every_updates : int or None
-        How often held-out signals are scored, which decides what is best. None has none: the latest weights
-        count as the best.
+    cells : tuple of str
+        Those it can train.
     """
 
     model: ModelConfig
     updates: int
-    windows: Callable[[int], Iterator[Window]]
-    learning_rate: float
-    annealed: bool = False
-    clip_norm: float = math.inf
-    validate_every_updates: int | None = None
-
-
-def _lesson_windows(_seed: int) -> Iterator[Window]:
-    return examples.lesson()
-
-
-def _general_windows(seed: int) -> Iterator[Window]:
-    return examples.episodes(seed, channels=32, window_samples=256, windows=2)
+    cells: tuple[str, ...]
 
 
 RECIPES = {
     # The lesson the project grew from, to the last digit of its losses.
-    "tutorial": Recipe(
-        ModelConfig("rnn", 32, 1, fields=("cos",)), 100, _lesson_windows, learning_rate=0.02
-    ),
-    "general": Recipe(
-        ModelConfig("lstm", 32, 1, level_samples=16.0),
-        40_000,
-        _general_windows,
-        learning_rate=0.01,
-        annealed=True,
-        clip_norm=1.0,
-        validate_every_updates=100,
-    ),
-}  # fmt: skip
+    "tutorial": Recipe(ModelConfig("rnn", 32, 1, fields=("cos",)), 100, tuple(GATES)),
+    "general": Recipe(ModelConfig(GATED, 96, 2), 26_000, (GATED,)),
+}
+LESSON_LEARNING_RATE = 0.02  # of Adam
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +73,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
             raise UsageError(f"recipe: must be one of {', '.join(RECIPES)}, got {self.recipe!r}")
-        fields = RECIPES[self.recipe].model.fields
-        if self.model.fields != fields:
-            raise UsageError(f"fields: {self.recipe} teaches {fields}, got {self.model.fields}")
+        own = RECIPES[self.recipe]
+        if self.model.cell not in own.cells:
+            raise UsageError(f"cell: {self.recipe} trains {', '.join(own.cells)}, got {self.model.cell}")
+        if self.model.fields != own.model.fields:
+            raise UsageError(f"fields: {self.recipe} teaches {own.model.fields}, got {self.model.fields}")
         if not 1 <= self.updates <= MAX_UPDATES:
             raise UsageError(f"updates: must be 1 to {MAX_UPDATES}, got {self.updates}")
-        if not 0 <= self.seed < VALIDATION_SEED:
-            raise UsageError(f"seed: must be 0 to {VALIDATION_SEED - 1}, got {self.seed}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UsageError(f"seed: must be 0 to {MAX_SEED}, got {self.seed}")
 
 
 def configure(
@@ -150,95 +114,106 @@ def configure(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
-    """One update made.
+    """Where a training stands, after an update (of the lesson) or a batch of them.
 
     Parameters
     ----------
     update : int
-        Its index, from 0.
+        The index of the last update made, from 0.
     loss : float
-        Mean squared error, in units of the amplitude squared, before the update.
-    validation_loss : float or None
-        The same on held-out signals after it, where they were scored.
+        The recipe's own, before the update; of a batch, the mean.
     best : Model
         The best so far.
     best_loss : float
         Its loss: held-out where the recipe has held-out signals, else `loss`.
-    window : Window
-        What was learnt from.
-    estimates : float32 array, shape (samples, channels, fields)
+    validation_loss : float or None
+        On held-out signals after it, where they were scored.
+    window : Window or None
+        What was learnt from, in the lesson.
+    estimates : float32 array, shape (samples, channels, fields), or None
         What the network said of it, before the update.
+    state : TrainingState or None
+        What the general recipe can go on from, where held-out signals were scored.
     """
 
     update: int
     loss: float
-    validation_loss: float | None
     best: Model
     best_loss: float
-    window: Window
-    estimates: FloatArray
+    validation_loss: float | None = None
+    window: Window | None = None
+    estimates: FloatArray | None = None
+    state: TrainingState | None = None
 
 
-def train(config: TrainConfig) -> Iterator[Progress]:
-    """Follow a recipe, yielding after every update; whoever iterates may stop after any.
+def train(config: TrainConfig, state: TrainingState | None = None) -> Iterator[Progress]:
+    """Follow a recipe, yielding as it goes; whoever iterates may stop at any time.
 
     Ends early if the gradient ceases to be finite. The same configuration gives the same losses.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    state : TrainingState or None
+        Of an earlier training with the same configuration, to go on from; for the general recipe.
     """
-    recipe = RECIPES[config.recipe]
-    pupil = _Pupil(config, recipe)
-    held_out = None if recipe.validate_every_updates is None else validation_signals()
-    best: Model | None = None
-    best_loss = math.inf
-    for update, window in zip(range(config.updates), recipe.windows(config.seed), strict=False):
-        estimates, loss = pupil.learn(window, _learning_rate(recipe, update, config.updates))
+    return _train_generally(config, state) if config.recipe == "general" else _teach_the_lesson(config)
+
+
+def _train_generally(config: TrainConfig, state: TrainingState | None) -> Iterator[Progress]:
+    pupil = GeneralPupil(config.model, config.seed, config.updates)
+    if state is not None:
+        pupil.restore(state)
+    best = _model(config, pupil.best, pupil.updates, pupil.best_loss)
+    for batch in general.batches(pupil.updates, config.updates):
+        loss = pupil.learn(batch)
         if loss is None:
             return
-        validation_loss = None
-        if held_out is not None and _validation_is_due(recipe, update, config.updates):
-            validation_loss = pupil.score(held_out)
-        if held_out is None:
-            best_loss = loss
-            best = pupil.model(update, best_loss)
-        elif best is None or (validation_loss is not None and validation_loss < best_loss):
-            best_loss = math.inf if validation_loss is None else validation_loss
-            best = pupil.model(update, best_loss)
-        yield Progress(update, loss, validation_loss, best, best_loss, window, estimates)
+        validation_loss, after = None, None
+        if general.validation_is_due(batch, pupil.updates, config.updates):
+            validation_loss, after = pupil.validate(), pupil.state()
+            if validation_loss == pupil.best_loss:
+                best = _model(config, pupil.best, pupil.updates, pupil.best_loss)
+        yield Progress(pupil.updates - 1, loss, best, pupil.best_loss, validation_loss, state=after)
 
 
-def validation_signals() -> Window:
-    """Return the held-out signals of the general recipe, the same for every training."""
-    generator = np.random.default_rng(VALIDATION_SEED)
-    return examples.draw(generator, VALIDATION_SAMPLES, VALIDATION_CHANNELS)
+def _teach_the_lesson(config: TrainConfig) -> Iterator[Progress]:
+    pupil = _Pupil(config.model, config.seed)
+    for update, window in enumerate(islice(examples.lesson(), config.updates)):
+        estimates, loss = pupil.learn(window)
+        if loss is None:
+            return
+        best = _model(config, pupil.weights(), update + 1, loss)
+        yield Progress(update, loss, best, loss, window=window, estimates=estimates)
 
 
-def _learning_rate(recipe: Recipe, update: int, updates: int) -> float:
-    if not recipe.annealed:
-        return recipe.learning_rate
-    warmth = min(1.0, (update + 1) / WARM_UP_UPDATES)
-    return recipe.learning_rate * warmth * (1 + math.cos(math.pi * update / updates)) / 2
-
-
-def _validation_is_due(recipe: Recipe, update: int, updates: int) -> bool:
-    # At the first update too, so that there is a best from the start.
-    every = recipe.validate_every_updates
-    return every is not None and (update % every == 0 or update == updates - 1)
+def _model(config: TrainConfig, weights: Weights, updates: int, loss: float) -> Model:
+    """Return a model with these weights, made by so many updates."""
+    provenance = {
+        "recipe": config.recipe,
+        "seed": str(config.seed),
+        "updates": f"{updates} of {config.updates}",
+        "loss": f"{loss:.6g}",
+        "torch": str(torch.__version__),
+    }
+    return Model(config.recipe, config.model, weights, provenance)
 
 
 class _Pupil:
-    """A network under training, and its hidden state, carried from window to window and detached."""
+    """The lesson's network under training, and its hidden state, carried from window to window and detached."""
 
-    def __init__(self, config: TrainConfig, recipe: Recipe) -> None:
-        self._config = config
-        self._recipe = recipe
+    def __init__(self, config: ModelConfig, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self._network = Network(config.model)
+            torch.manual_seed(seed)
+            self._network = Network(config)
         # foreach=False: for a handful of small tensors the plain loop is the faster one.
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=recipe.learning_rate, foreach=False)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=LESSON_LEARNING_RATE, foreach=False)
         self._hidden: HiddenState = None
-        self._level = np.empty((0, 0), np.float32)
 
-    def learn(self, window: Window, learning_rate: float) -> tuple[FloatArray, float | None]:
+    def weights(self) -> Weights:
+        return self._network.weights()
+
+    def learn(self, window: Window) -> tuple[FloatArray, float | None]:
         """Make one update.
 
         Returns
@@ -248,52 +223,17 @@ class _Pupil:
         loss : float or None
             Of these estimates; None if the gradient is not finite, and nothing was learnt.
         """
-        self._optimizer.param_groups[0]["lr"] = learning_rate
-        if window.seq == 0:
-            self._level, self._hidden = self._silence(window), None
-        estimates, self._level, hidden = self._hear(window.inputs, self._level, self._hidden)
+        estimates, hidden = self._network(_channels_first(window.inputs), self._hidden)
         self._hidden = _detached(hidden)
-        loss = _mean_squared_error(estimates, window)
+        loss = functional.mse_loss(estimates, torch.from_numpy(window.targets).transpose(0, 1))
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = clip_grad_norm_(self._network.parameters(), self._recipe.clip_norm, foreach=False)
-        finite = bool(torch.isfinite(norm))
+        finite = all(
+            bool(torch.isfinite(each.grad).all()) for each in self._network.parameters() if each.grad is not None
+        )
         if finite:
             self._optimizer.step()
         return estimates.detach().transpose(0, 1).numpy(), loss.item() if finite else None
-
-    def score(self, window: Window) -> float:
-        """Return the mean squared error on signals that begin with this window, learning nothing."""
-        with torch.no_grad():
-            estimates, _, _ = self._hear(window.inputs, self._silence(window), None)
-            return _mean_squared_error(estimates, window).item()
-
-    def model(self, update: int, loss: float) -> Model:
-        """Return a copy of the weights, made by updates up to and including `update`."""
-        provenance = {
-            "recipe": self._config.recipe,
-            "seed": str(self._config.seed),
-            "updates": f"{update + 1} of {self._config.updates}",
-            "loss": f"{loss:.6g}",
-            "torch": str(torch.__version__),
-        }
-        return Model(self._config.recipe, self._config.model, self._network.weights(), provenance)
-
-    def _silence(self, window: Window) -> FloatArray:
-        """Return the level's state before the first sample."""
-        return np.zeros((self._config.model.level_rows, window.inputs.shape[1]), np.float32)
-
-    def _hear(
-        self, inputs: FloatArray, level: FloatArray, hidden: HiddenState
-    ) -> tuple[Tensor, FloatArray, HiddenState]:
-        """Return estimates [channels, samples, fields] in the signal's unit, and what comes after them."""
-        inputs, levels, level = divide_out(self._config.model, inputs, level)
-        outputs, hidden = self._network(_channels_first(inputs), hidden)
-        return outputs * _channels_first(levels), level, hidden
-
-
-def _mean_squared_error(estimates: Tensor, window: Window) -> Tensor:
-    return functional.mse_loss(estimates, torch.from_numpy(window.targets).transpose(0, 1))
 
 
 def _channels_first(values: FloatArray) -> Tensor:

@@ -14,7 +14,8 @@ from trainer.adam import Adam
 from trainer.bptt import Bptt, Parameters
 from trainer.labels import Window
 from trainer.level import divide_out
-from trainer.model import Model, Weights
+from trainer.mixing import Mixing
+from trainer.model import GATED, Model, Weights
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
@@ -82,7 +83,8 @@ class OnlineLearner:
         self._model = model.config
         self._parameters = Parameters(model.config, model.weights)
         self._gradient = Parameters(model.config)
-        self._bptt = Bptt(model.config, self._parameters.named)
+        make = Mixing if model.config.cell == GATED else Bptt
+        self._bptt: Mixing | Bptt = make(model.config, self._parameters.named)
         self._adam = Adam(self._parameters.vector.size, config.learning_rate)
         self._state = model.initial_state(1)
 
@@ -110,6 +112,10 @@ class OnlineLearner:
     def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return outputs [samples, channels, fields] and levels [samples, channels]; carry the state."""
         stride, rows = self.config.stride_samples, self._model.level_rows
+        if isinstance(self._bptt, Mixing):
+            outputs, levels = self._bptt.forward(inputs, self._state)
+            self._state = self._bptt.state_after(stride)
+            return outputs, levels
         first, first_levels, after_stride = divide_out(self._model, inputs[:stride], self._state)
         rest, rest_levels, _ = divide_out(self._model, inputs[stride:], after_stride)
         outputs = self._bptt.forward(np.concatenate([first, rest]), self._state[rows:])
@@ -122,7 +128,8 @@ class OnlineLearner:
         The loss is NaN if nothing is known.
         """
         scaled = targets / levels[..., None]
-        largest = MAX_TARGET_PER_LEVEL if self._model.level_samples else np.inf
+        has_level = self._model.level_samples or self._model.cell == GATED
+        largest = MAX_TARGET_PER_LEVEL if has_level else np.inf
         known = np.abs(scaled) <= largest  # false for NaN
         count = np.count_nonzero(known)
         if not count:

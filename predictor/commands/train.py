@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ from streamer.shell import StopSignal, log
 
 if TYPE_CHECKING:
     from trainer.figure import Panel
+    from trainer.general import TrainingState
     from trainer.model import Model
     from trainer.offline import Progress, TrainConfig
 
     Observer = Callable[[Progress], None]
 
-EXCERPTS = 3
-EXCERPT_SAMPLES = 256
+EXCERPTS = 6
+EXCERPT = slice(400, 600)  # samples
 
 
 # fmt: off
@@ -33,20 +35,23 @@ EXCERPT_SAMPLES = 256
 @click.option("--recipe", type=click.Choice(["tutorial", "general"]), default="general", show_default=True,
               help="The lesson's one sine, or random ones of many kinds.")
 @click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]),
-              help="[default: rnn for tutorial, lstm for general]")
-@click.option("--hidden", type=int, metavar="UNITS", help="Units a layer.  [default: 32]")
-@click.option("--layers", type=int, help="Recurrent layers.  [default: 1]")
-@click.option("--updates", type=int, help="[default: 100 for tutorial, 40000 for general]")
+              help="Of tutorial.  [default: rnn]")
+@click.option("--hidden", type=int, metavar="UNITS",
+              help="Units a layer.  [default: 32 for tutorial, 96 for general]")
+@click.option("--layers", type=int, help="[default: 1 for tutorial, 2 for general]")
+@click.option("--updates", type=int, help="[default: 100 for tutorial, 26000 for general]")
 @click.option("--seed", default=1, show_default=True, help="Of the first weights and of the random signals.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Save the best model (safetensors).")
+@click.option("--resume", is_flag=True,
+              help="Go on from FILE.checkpoint, which general leaves beside --out until it is done.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw target and prediction: as it learns for tutorial, held-out signals for general.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line an update on standard output.")
 @quiet
 def command(
     recipe: str, cell: str | None, hidden: int | None, layers: int | None, updates: int | None, seed: int,
-    out: Path | None, plot: Path | None, as_json: bool, quiet: bool,
+    out: Path | None, resume: bool, plot: Path | None, as_json: bool, quiet: bool,
 ) -> None:
     # fmt: on
     """Train a model offline. Ctrl-C stops and keeps the best so far."""
@@ -66,37 +71,74 @@ def command(
         check_format(plot)
     torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
     config = configure(recipe, cell=cell, hidden=hidden, layers=layers, updates=updates, seed=seed)
+    state = _resumed(config, out) if resume else None
     if out is None:
         log.warning("without --out the model will not be saved")
     with StopSignal() as stop:
-        _fit(config, stop, out, plot, as_json=as_json, quiet=quiet)
+        _fit(config, state, stop, out, plot, as_json=as_json, quiet=quiet)
+
+
+def _resumed(config: "TrainConfig", out: Path | None) -> "TrainingState":
+    """Return what to go on from."""
+    from trainer.checkpoint import checkpoint_path, load_checkpoint
+
+    if out is None or config.recipe != "general":
+        raise UsageError("--resume: needs --recipe general and the --out of the training that was interrupted")
+    state = load_checkpoint(config, checkpoint_path(out))
+    if state.updates >= config.updates:
+        raise UsageError(f"--resume: all {config.updates} updates are made, and the model is in {out}")
+    return state
 
 
 def _fit(
-    config: "TrainConfig", stop: StopSignal, out: Path | None, plot: Path | None, *, as_json: bool, quiet: bool
-) -> None:
+    config: "TrainConfig", state: "TrainingState | None", stop: StopSignal, out: Path | None, plot: Path | None,
+    *, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
     """Train, and write what was asked for."""
     lesson: list[Progress] = []
     observers: list[Observer] = []
     if plot is not None and config.recipe == "tutorial":
         observers.append(lesson.append)
+    if out is not None and config.recipe == "general":
+        observers.append(partial(_keep, config, out))
     if as_json:
         observers.append(_JsonLines(stop))
     with _bar(config, hidden=quiet) as show:
-        last = _train(config, stop, [show, *observers])
+        last = _train(config, state, stop, [show, *observers])
     log.info("%d of %d updates made; best loss %.6g", last.update + 1, config.updates, last.best_loss)
     if out is not None:
         _save(last.best, config, out)
+        log.info("saved %s", out)
+        if last.update + 1 == config.updates:
+            _forget(out)
     if plot is not None:
         _draw(lesson, last.best, plot)
 
 
-def _train(config: "TrainConfig", stop: StopSignal, observers: "list[Observer]") -> "Progress":
-    """Train until done or told to stop, showing each update to the observers; return the last."""
+def _keep(config: "TrainConfig", out: Path, progress: "Progress") -> None:
+    """Save the best so far, and what to go on from, whenever held-out signals were scored."""
+    from trainer.checkpoint import checkpoint_path, save_checkpoint
+
+    if progress.state is not None:
+        _save(progress.best, config, out)
+        save_checkpoint(config, progress.state, checkpoint_path(out))
+
+
+def _forget(out: Path) -> None:
+    """Remove the checkpoint of a training that is done."""
+    from trainer.checkpoint import checkpoint_path
+
+    checkpoint_path(out).unlink(missing_ok=True)
+
+
+def _train(
+    config: "TrainConfig", state: "TrainingState | None", stop: StopSignal, observers: "list[Observer]"
+) -> "Progress":
+    """Train until done or told to stop, showing each progress to the observers; return the last."""
     from trainer.offline import train
 
     last = None
-    for last in train(config):
+    for last in train(config, state):
         for observe in observers:
             observe(last)
         if stop.requested:
@@ -144,7 +186,7 @@ def _bar(config: "TrainConfig", *, hidden: bool) -> "Iterator[Observer]":
         task = bar.add_task(config.recipe, total=config.updates, loss=float("nan"), best=float("nan"))
 
         def show(progress: "Progress") -> None:
-            bar.update(task, advance=1, loss=progress.loss, best=progress.best_loss)
+            bar.update(task, completed=progress.update + 1, loss=progress.loss, best=progress.best_loss)
 
         yield show
 
@@ -166,12 +208,12 @@ def _save(model: "Model", config: "TrainConfig", path: Path) -> None:
     from trainer.modelfile import save_model
 
     network = config.model
+    cell = f"--cell {network.cell} " if config.recipe == "tutorial" else ""
     spoken = (
-        f"sincos train --recipe {config.recipe} --cell {network.cell} --hidden {network.hidden} "
+        f"sincos train --recipe {config.recipe} {cell}--hidden {network.hidden} "
         f"--layers {network.layers} --updates {config.updates} --seed {config.seed}"
     )
     save_model(replace(model, provenance={**model.provenance, "command": spoken}), path)
-    log.info("saved %s", path)
 
 
 def _draw(lesson: "list[Progress]", best: "Model", path: Path) -> None:
@@ -185,18 +227,18 @@ def _lesson_panels(lesson: "list[Progress]") -> "list[Panel]":
     """Return what was learnt from and what was said of it, window after window."""
     from trainer.figure import Panel
 
-    target = np.concatenate([progress.window.targets[:, 0, 0] for progress in lesson])
-    said = np.concatenate([progress.estimates[:, 0, 0] for progress in lesson])
+    target = np.concatenate([each.window.targets[:, 0, 0] for each in lesson if each.window is not None])
+    said = np.concatenate([each.estimates[:, 0, 0] for each in lesson if each.estimates is not None])
     return [Panel(f"cos as it is learnt: {len(lesson)} updates", target, said)]
 
 
 def _excerpt_panels(model: "Model") -> "list[Panel]":
     """Return what a model says of held-out signals."""
     from trainer.figure import Panel
+    from trainer.general import held_out_signals
     from trainer.network import predict
-    from trainer.offline import validation_signals
 
-    signals = validation_signals()
-    heard, targets = signals.inputs[:EXCERPT_SAMPLES, :EXCERPTS], signals.targets[:EXCERPT_SAMPLES, :EXCERPTS]
-    said, _ = predict(model, heard)
+    signals = held_out_signals(EXCERPT.stop, EXCERPTS)
+    said = predict(model, signals.inputs)[0][EXCERPT]
+    targets = signals.targets[EXCERPT]
     return [Panel(f"cos of held-out signal {k}", targets[:, k, 0], said[:, k, 0]) for k in range(EXCERPTS)]

@@ -10,7 +10,12 @@ from predictor.engine import FEW_CHANNELS, TILE, Engine
 from trainer.model import Model, ModelConfig, new_model
 from trainer.network import predict
 
-CELLS = ("rnn", "gru", "lstm")
+CELLS = ("rnn", "gru", "lstm", "gated")
+
+
+def config_of(cell: str, hidden: int, layers: int = 1, level_samples: float = 0.0) -> ModelConfig:
+    """A configuration that the cell allows: a gated model has levels of its own."""
+    return ModelConfig(cell, hidden, layers, level_samples=0.0 if cell == "gated" else level_samples)
 
 
 def signal(samples: int, channels: int, seed: int = 0) -> np.ndarray:
@@ -29,7 +34,7 @@ def engine_of(model: Model) -> Engine:
 def test_equals_the_whole_sequence_forward_after_10000_steps(
     cell: str, layers: int, channels: int, level_samples: float
 ) -> None:
-    model = new_model(ModelConfig(cell, 32, layers, level_samples=level_samples), seed=3)
+    model = new_model(config_of(cell, 32, layers, level_samples), seed=3)
     inputs = signal(10_000, channels)
     expected, expected_state = predict(model, inputs)
     estimates, state = engine_of(model).run(inputs, model.initial_state(channels))
@@ -48,7 +53,7 @@ def test_equals_the_whole_sequence_forward_after_10000_steps(
 def test_every_chunking_gives_the_same_bits(
     cell: str, layers: int, channels: int, level_samples: float, cuts: list[int]
 ) -> None:
-    model = new_model(ModelConfig(cell, 8, layers, level_samples=level_samples), seed=5)
+    model = new_model(config_of(cell, 8, layers, level_samples), seed=5)
     inputs = signal(60, channels)
     whole, final = engine_of(model).run(inputs, model.initial_state(channels))
     engine, state, pieces = engine_of(model), model.initial_state(channels), []
@@ -62,7 +67,7 @@ def test_every_chunking_gives_the_same_bits(
 @pytest.mark.parametrize("channels", [TILE - 1, TILE + 1, 2 * TILE + 40])
 @pytest.mark.parametrize("cell", CELLS)
 def test_more_channels_than_a_tile_holds(cell: str, channels: int) -> None:
-    model = new_model(ModelConfig(cell, 8, level_samples=7.0), seed=5)
+    model = new_model(config_of(cell, 8, level_samples=7.0), seed=5)
     inputs = signal(30, channels)
     expected, expected_state = predict(model, inputs)
     engine = engine_of(model)
@@ -88,7 +93,7 @@ def test_more_channels_than_a_tile_holds(cell: str, channels: int) -> None:
 def test_whoever_comes_along_each_stream_gets_the_bits_it_gets_alone(
     cell: str, layers: int, hidden: int, level_samples: float, streams: list[int], samples: int, seed: int
 ) -> None:
-    model = new_model(ModelConfig(cell, hidden, layers, level_samples=level_samples), seed=5)
+    model = new_model(config_of(cell, hidden, layers, level_samples), seed=5)
     inputs = [signal(samples, channels, seed + k) for k, channels in enumerate(streams)]
     states = [np.abs(signal(model.config.state_rows, channels, k)) for k, channels in enumerate(streams)]
     engine = engine_of(model)

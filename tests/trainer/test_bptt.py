@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from trainer.adam import Adam
+from trainer.bank import bank_of
 from trainer.bptt import Bptt, Parameters
+from trainer.mixing import Mixing
 from trainer.model import ModelConfig, new_model
-from trainer.network import hidden_of, network_of, state_of
+from trainer.network import GatedNetwork, by_example, hidden_of, network_of, state_of
 
 
 @pytest.mark.parametrize("samples", [1, 10, 100])
@@ -37,6 +39,43 @@ def test_forward_and_gradient_equal_autograd(cell: str, layers: int, channels: i
         np.testing.assert_allclose(gradient.named[name], parameter.grad.numpy(), atol=1e-6 * scale)
 
 
+@pytest.mark.parametrize("fields", [("cos",), ("cos", "sin")])
+@pytest.mark.parametrize("samples", [1, 10])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_gated_models_forward_and_gradient_equal_autograd(
+    layers: int, channels: int, samples: int, fields: tuple[str, ...]
+) -> None:
+    generator = np.random.default_rng(samples)
+    model = new_model(ModelConfig("gated", 16, layers, fields), seed=7)
+    bank = bank_of(model.config.nominal_samples)
+    _, state = bank.listen(
+        generator.standard_normal((50, channels)).astype(np.float32), model.initial_state(channels)
+    )
+    inputs = generator.standard_normal((samples, channels)).astype(np.float32)
+    d_outputs = generator.standard_normal((samples, channels, len(fields))).astype(np.float32) / samples
+
+    gradient = Parameters(model.config)
+    mixing = Mixing(model.config, Parameters(model.config, model.weights).named)
+    outputs, levels = mixing.forward(inputs, state)
+    mixing.backward(d_outputs, gradient.named)
+
+    network = GatedNetwork(model.config)
+    network.load_weights(model.weights)
+    heard, after = bank.listen(inputs, state)
+    told = [torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns)]
+    expected = network(*told).unflatten(0, (samples, channels))[..., : len(fields)]
+    expected.backward(torch.from_numpy(d_outputs))
+    scale = max(1.0, float(expected.detach().abs().max()))
+    np.testing.assert_allclose(outputs, expected.detach().numpy(), atol=1e-6 * scale)
+    np.testing.assert_array_equal(levels, heard.levels)
+    np.testing.assert_array_equal(mixing.state_after(samples), after)
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        scale = max(1.0, float(parameter.grad.abs().max()))
+        np.testing.assert_allclose(gradient.named[name], parameter.grad.numpy(), atol=1e-6 * scale)
+
+
 def test_the_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
     model = new_model(ModelConfig("lstm", 8, 2), seed=7)
     bptt = Bptt(model.config, model.weights)
@@ -45,6 +84,16 @@ def test_the_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
     part = bptt.state_after(7)
     bptt.forward(inputs[:7], model.initial_state(1))
     np.testing.assert_array_equal(part, bptt.state_after(7))
+
+
+def test_a_gated_models_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
+    model = new_model(ModelConfig("gated", 8), seed=7)
+    mixing = Mixing(model.config, model.weights)
+    inputs = np.sin(np.arange(20, dtype=np.float32))[:, None]
+    mixing.forward(inputs, model.initial_state(1))
+    part = mixing.state_after(7)
+    mixing.forward(inputs[:7], model.initial_state(1))
+    np.testing.assert_array_equal(part, mixing.state_after(7))
 
 
 def test_parameters_are_views_of_one_vector() -> None:

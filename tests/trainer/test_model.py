@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streamer.errors import UsageError
 from trainer import level
 from trainer.model import GATES, Model, ModelConfig, new_model
-from trainer.network import Network
+from trainer.network import GatedNetwork, Network
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -17,6 +17,13 @@ def test_shapes_and_order_of_weights_are_torchs(cell: str, layers: int) -> None:
     config = ModelConfig(cell, 5, layers)
     torchs = [(name, tuple(value.shape)) for name, value in Network(config).named_parameters()]
     assert list(config.weight_shapes().items()) == torchs
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_gated_models_weights_are_its_networks(layers: int) -> None:
+    config = ModelConfig("gated", 5, layers)
+    networks = [(name, tuple(value.shape)) for name, value in GatedNetwork(config).named_parameters()]
+    assert list(config.weight_shapes().items()) == networks
 
 
 @pytest.mark.parametrize(
@@ -34,6 +41,9 @@ def test_shapes_and_order_of_weights_are_torchs(cell: str, layers: int) -> None:
         {"level_samples": -1.0},
         {"level_samples": float("nan")},
         {"level_samples": float("inf")},
+        {"level_samples": 16.0, "cell": "gated"},
+        {"nominal_samples": 1.0},
+        {"nominal_samples": float("nan")},
     ],
 )
 def test_config_refuses_what_is_out_of_range_and_names_it(wrong: dict[str, object]) -> None:

@@ -17,7 +17,7 @@ from streamer.errors import FileError
 from trainer.model import GATES, Model, ModelConfig, new_model
 from trainer.modelfile import SHIPPED, load_model, save_model
 
-CONFIG = {"cell": "rnn", "hidden": 3, "layers": 1, "fields": ["cos"], "level_samples": 0}
+CONFIG = {"cell": "rnn", "hidden": 3, "layers": 1, "fields": ["cos"], "level_samples": 0, "nominal_samples": 25}
 WEIGHTS = dict(new_model(ModelConfig("rnn", 3, 1, ("cos",)), seed=0).weights)
 
 
@@ -43,9 +43,13 @@ def refused(content: bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", [*GATES, "gated"])
 def test_round_trip(cell: str, tmp_path: Path) -> None:
-    config = ModelConfig(cell, 5, 2, ("cos",), level_samples=12.5)
+    config = (
+        ModelConfig(cell, 5, 2, ("cos",), nominal_samples=40.0)
+        if cell == "gated"
+        else ModelConfig(cell, 5, 2, ("cos",), level_samples=12.5)
+    )
     model = Model("any", config, new_model(config, seed=3).weights, {"recipe": "general", "seed": "3"})
     path = tmp_path / "mine.safetensors"
     save_model(model, path)
@@ -111,9 +115,15 @@ def test_a_configuration_that_lies_is_refused(key: str, value: object) -> None:
             config = load_model(path).config
         except FileError:
             return
-    # Only the level can change without the weights changing shape.
+    # Only what is no size can change without the weights changing shape.
     assert config.weight_shapes() == {name: weight.shape for name, weight in WEIGHTS.items()}
-    assert key == "level_samples" or value == CONFIG[key]
+    assert key in ("level_samples", "nominal_samples") or value == CONFIG[key]
+
+
+def test_files_from_before_nominal_frequencies_still_load() -> None:
+    config = {key: value for key, value in CONFIG.items() if key != "nominal_samples"}
+    with file_of(save(WEIGHTS, metadata() | {"config": json.dumps(config)})) as path:
+        assert load_model(path).config == ModelConfig("rnn", 3, 1, ("cos",))
 
 
 @settings(max_examples=200, deadline=None)
@@ -141,6 +151,7 @@ def test_metadata_that_is_nonsense_is_refused(changes: dict[str, str]) -> None:
         (save(WEIGHTS, metadata(hidden=True)), "whole numbers"),
         (save(WEIGHTS, metadata(hidden=10**9)), "hidden: must be"),
         (save(WEIGHTS, metadata(cell=["rnn"])), "cell"),
+        (save(WEIGHTS, metadata(nominal_samples="many")), "nominal_samples must be a number"),
         (save(WEIGHTS, metadata(cell="gru")), "weights: "),
         (save(WEIGHTS, metadata(layers=2)), "do not fit"),
         (save({**WEIGHTS, "extra": np.zeros(1, np.float32)}, metadata()), "do not fit"),

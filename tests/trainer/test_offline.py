@@ -1,14 +1,11 @@
 """Offline training: the lesson to the last digit, the general recipe, the shipped models, the command."""
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +19,6 @@ from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from trainer import examples, offline
-from trainer.labels import Window
 from trainer.model import GATES, Model, ModelConfig
 from trainer.modelfile import load_model
 from trainer.network import predict
@@ -104,6 +100,8 @@ class TestTutorial:
 
     def test_what_was_said_is_shown(self, lesson: list[Progress]) -> None:
         for progress in lesson:
+            assert progress.estimates is not None
+            assert progress.window is not None
             error = progress.estimates - progress.window.targets
             assert np.square(error).mean() == pytest.approx(progress.loss, rel=1e-5)
 
@@ -111,138 +109,6 @@ class TestTutorial:
     def test_every_cell_learns_it(self, cell: str) -> None:
         losses = [progress.loss for progress in train(configure("tutorial", cell=cell, hidden=16, layers=2))]
         assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
-
-
-class TestSignals:
-    def test_draws_are_those_of_their_seed(self) -> None:
-        one, same, other = (examples.draw(np.random.default_rng(seed), 50, 4) for seed in (1, 1, 2))
-        assert np.array_equal(one.inputs, same.inputs)
-        assert not np.array_equal(one.inputs, other.inputs)
-
-    def test_frequencies_cover_the_range_evenly_in_octaves(self) -> None:
-        targets = examples.draw(np.random.default_rng(0), 2, 4000).targets.astype(float)
-        analytic = targets[..., 0] + 1j * targets[..., 1]
-        cycles_samples = 2 * np.pi / np.abs(np.angle(analytic[1] * analytic[0].conj()))
-        assert 9.999 < cycles_samples.min() < 10.1
-        assert 59 < cycles_samples.max() < 60.1
-        assert np.median(cycles_samples) == pytest.approx(math.sqrt(10 * 60), rel=0.05)
-
-    def test_phases_are_uniform_and_targets_are_turned_a_quarter(self) -> None:
-        targets = examples.draw(np.random.default_rng(0), 1, 4000).targets[0].astype(float)
-        turns = np.mod(np.arctan2(targets[:, 1], targets[:, 0]) / (2 * np.pi), 1)
-        assert np.histogram(turns, bins=8, range=(0, 1))[0] == pytest.approx(500, rel=0.2)
-
-    def test_a_share_is_noisy_and_the_rest_is_what_the_target_says(self) -> None:
-        signals = examples.draw(np.random.default_rng(0), 200, 2000)
-        residue = signals.inputs - signals.targets[..., 1]
-        noisy, offset = residue.std(axis=0) > 1e-5, np.abs(residue.mean(axis=0)) > 0.03
-        assert noisy.mean() == pytest.approx(examples.NOISY_SHARE, abs=0.05)
-        assert residue[:, noisy].std(axis=0).max() < 0.3  # 10 dB below a sine of amplitude 1 is 0.22
-        assert 0 < offset.mean() < examples.OFFSET_SHARE
-        assert np.array_equal(np.abs(residue).max(axis=0) < 1e-5, ~noisy & (np.abs(residue.mean(axis=0)) < 1e-5))
-
-    def test_episodes_are_cut_without_a_seam(self) -> None:
-        windows = list(islice(examples.episodes(7, channels=3, window_samples=20, windows=2), 4))
-        whole = examples.draw(np.random.default_rng(7), 40, 3)
-        assert [window.seq for window in windows] == [0, 20, 0, 20]
-        assert np.array_equal(np.concatenate([window.inputs for window in windows[:2]]), whole.inputs)
-        assert np.array_equal(np.concatenate([window.targets for window in windows[:2]]), whole.targets)
-        assert not np.array_equal(windows[2].inputs, windows[0].inputs)
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the general recipe validate often, on few signals, and learn from short windows."""
-    monkeypatch.setattr(offline, "VALIDATION_CHANNELS", 8)
-    windows = partial(examples.episodes, channels=16, window_samples=64, windows=2)
-    recipe = replace(RECIPES["general"], windows=windows, validate_every_updates=2)
-    monkeypatch.setitem(RECIPES, "general", recipe)
-
-
-@pytest.mark.usefixtures("small")
-class TestGeneral:
-    def test_it_learns(self) -> None:
-        losses = [progress.loss for progress in train(configure("general", hidden=16, updates=100))]
-        assert np.mean(losses[:5]) > 0.45
-        assert np.mean(losses[-5:]) < 0.2
-
-    def test_same_seed_same_losses_and_no_global_seeding(self) -> None:
-        def losses(seed: int) -> list[float]:
-            torch.manual_seed(99)
-            np.random.seed(99)
-            run = [(p.loss, p.best_loss) for p in train(configure("general", hidden=8, updates=6, seed=seed))]
-            spoilt = torch.rand(()).item(), float(np.random.random())
-            assert spoilt == untouched
-            return [loss for pair in run for loss in pair]
-
-        torch.manual_seed(99)
-        np.random.seed(99)
-        untouched = torch.rand(()).item(), float(np.random.random())
-        assert losses(1) == losses(1)
-        assert losses(1) != losses(2)
-
-    def test_an_interrupt_keeps_the_best_so_far(self) -> None:
-        run = list(islice(train(configure("general", hidden=8, updates=1000)), 31))
-        validated = [progress.validation_loss for progress in run if progress.validation_loss is not None]
-        assert len(validated) == 16
-        last = run[-1]
-        assert last.best_loss == min(validated)
-        signals = offline.validation_signals()
-        error = predict(last.best, signals.inputs)[0] - signals.targets
-        assert np.square(error).mean() == pytest.approx(last.best_loss, rel=1e-5)
-
-    def test_worse_weights_do_not_replace_better_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        scores = iter([0.5, 0.3, 0.4, 0.2, 0.6, 0.7])
-        monkeypatch.setattr(offline._Pupil, "score", lambda *_: next(scores))
-        run = list(train(configure("general", hidden=4, updates=10)))
-        assert [p.best_loss for p in run] == [0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.2, 0.2, 0.2, 0.2]
-        assert run[-1].best.provenance["updates"] == "7 of 10"
-
-    def test_the_rate_warms_up_and_falls_to_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        rates: list[float] = []
-        learn = offline._Pupil.learn
-
-        def watched(self: offline._Pupil, window: Window, rate: float) -> tuple[FloatArray, float | None]:
-            rates.append(rate)
-            return learn(self, window, rate)
-
-        monkeypatch.setattr(offline._Pupil, "learn", watched)
-        list(train(configure("general", hidden=2, updates=200)))
-        full = RECIPES["general"].learning_rate
-        assert rates[0] == pytest.approx(full / 50)
-        assert 0.8 * full < max(rates) < full
-        assert rates[100] == pytest.approx(full / 2)
-        assert rates[-1] < 0.001 * full
-
-    def test_a_gradient_that_is_not_finite_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def windows(_seed: int) -> Iterator[Window]:
-            whole = examples.draw(np.random.default_rng(0), 20, 2)
-            yield whole
-            yield Window(0, whole.inputs, np.full_like(whole.targets, np.inf))
-
-        monkeypatch.setitem(RECIPES, "general", replace(RECIPES["general"], windows=windows))
-        config = configure("general", hidden=4, updates=10)
-        assert [progress.update for progress in train(config)] == [0]
-
-        pupil = offline._Pupil(config, RECIPES["general"])
-        losses = [pupil.learn(window, 0.01)[1] for window in windows(0)]
-        assert losses[0] is not None
-        assert losses[1] is None
-        assert pupil.model(0, 0.0)  # refuses weights that are not finite
-
-    @pytest.mark.parametrize("cell", GATES)
-    def test_windows_of_an_episode_equal_the_whole(self, cell: str) -> None:
-        """Hidden state and level are carried: with no learning between, windows say what the whole says."""
-        config = configure("general", cell=cell, hidden=4, layers=2)
-        whole = examples.draw(np.random.default_rng(0), 60, 3)
-        pupil = offline._Pupil(config, RECIPES["general"])
-        expected, _ = predict(pupil.model(0, 0.0), whole.inputs)
-        for _ in range(2):  # the second time round, a window with seq 0 must begin anew
-            parts = [
-                pupil.learn(Window(seq, whole.inputs[seq:][:20], whole.targets[seq:][:20]), 0.0)[0]
-                for seq in (0, 20, 40)
-            ]
-            np.testing.assert_allclose(np.concatenate(parts), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +122,8 @@ class TestGeneral:
         ({"cell": "elman"}, "cell"),
         ({"hidden": 0}, "hidden"),
         ({"layers": 99}, "layers"),
+        ({"cell": "gru"}, "cell"),
+        ({"recipe": "tutorial", "cell": "gated"}, "cell"),
     ],
 )
 def test_bad_values_are_refused_by_name(wrong: dict[str, object], named: str) -> None:
@@ -286,18 +154,26 @@ class TestDefaultModel:
     @pytest.mark.parametrize("amplitude", [0.01, 1.0, 100.0])
     def test_it_gives_cos_and_sin_of_any_sine(self, amplitude: float) -> None:
         errors = self.errors(self.CYCLES_SAMPLES, np.full(13, amplitude), 1000)
-        assert np.sqrt(np.square(errors[:, 250:]).mean(axis=1)).max() < 0.02
-        assert np.sqrt(np.square(errors[:, 100:, self.CYCLES_SAMPLES == 20]).mean(axis=1)).max() < 0.02
+        assert np.sqrt(np.square(errors[:, 250:]).mean(axis=1)).max() < 0.04
+        assert np.sqrt(np.square(errors[:, 100:, self.CYCLES_SAMPLES == 20]).mean(axis=1)).max() < 0.04
+
+    def test_its_phase_is_right(self) -> None:
+        """Closer than its amplitude: 0.3 deg is what may be lost on clean tones."""
+        angle = 2 * np.pi * (np.arange(1_500)[:, None] / self.CYCLES_SAMPLES + np.arange(13) / 7)
+        estimates, _ = predict(load_model("default"), np.sin(angle).astype(np.float32))
+        analytic = estimates[250:, :, 0] + 1j * estimates[250:, :, 1]
+        error = np.degrees(np.abs(np.angle(analytic * np.exp(-1j * angle[250:]))))
+        assert error.mean(axis=0).max() < 0.3
 
     def test_it_does_not_drift(self) -> None:
         errors = self.errors(np.array([12.0, 20.3, 50.0]), np.array([0.01, 1.0, 100.0]), 20_000)
-        assert np.sqrt(np.square(errors[:, -1000:]).mean(axis=1)).max() < 0.02
+        assert np.sqrt(np.square(errors[:, -1000:]).mean(axis=1)).max() < 0.04
 
     def test_the_recipes_own_configuration_made_it(self) -> None:
         model, config = load_model("default"), configure("general")
         assert model.config == config.model
         assert model.provenance["command"] == (
-            f"sincos train --recipe general --cell {config.model.cell} --hidden 32 --layers 1 "
+            f"sincos train --recipe general --hidden {config.model.hidden} --layers {config.model.layers} "
             f"--updates {config.updates} --seed {config.seed}"
         )
 
@@ -325,12 +201,6 @@ class TestCommand:
         assert len(result.stderr.splitlines()) == 1
         assert "will not be saved" in result.stderr
 
-    @pytest.mark.usefixtures("small")
-    def test_general_prints_when_it_validated(self) -> None:
-        result = invoke("--hidden", 4, "--updates", 4, "--json", "-q")
-        lines = [json.loads(line) for line in result.stdout.splitlines()]
-        assert [line["update"] for line in lines if "validation_loss" in line] == [0, 2, 3]
-
     def test_saves_what_was_asked_for(self, tmp_path: Path) -> None:
         path = tmp_path / "my.safetensors"
         result = invoke(*SHORT, "--cell", "gru", "--hidden", 5, "--layers", 2, "--seed", 7, "--out", path)
@@ -356,18 +226,12 @@ class TestCommand:
         assert "#ff0000" in picture
         assert "#0000ff" in picture
 
-    @pytest.mark.usefixtures("small")
-    def test_plots_held_out_signals(self, tmp_path: Path) -> None:
-        path = tmp_path / "general.png"
-        assert invoke("--hidden", 4, "--updates", 1, "--plot", path).exit_code == 0
-        assert path.read_bytes().startswith(b"\x89PNG")
-
     @pytest.mark.parametrize("flag", ["--out", "--plot"])
     @pytest.mark.parametrize("place", ["none/a.png", ".", "x" * 250 + ".png", os.devnull, "a.png/b.png"])
     def test_refuses_unwritable_files_before_it_trains(
         self, flag: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(offline, "train", lambda _config: pytest.fail("trained"))
+        monkeypatch.setattr(offline, "train", lambda *_: pytest.fail("trained"))
         (tmp_path / "a.png").touch()
         result = invoke(*SHORT, flag, tmp_path / place)
         assert isinstance(result.exception, FileError)
@@ -394,9 +258,8 @@ class TestCommand:
     def test_help_tells_the_recipes_own_defaults_without_torch(self) -> None:
         text = " ".join(invoke("--help").stdout.split())
         for recipe, own in RECIPES.items():
-            assert f"{own.updates} for {recipe}" in text
-            assert f"{own.model.cell} for {recipe}" in text
-            assert recipe in text
+            for figure in (own.updates, own.model.hidden, own.model.layers):
+                assert f"{figure} for {recipe}" in text
         code = (
             "import sys, predictor.commands.train; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
         )
@@ -406,7 +269,7 @@ class TestCommand:
     def test_a_signal_keeps_the_best_so_far(
         self, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupted(config: TrainConfig) -> Iterator[Progress]:
+        def interrupted(config: TrainConfig, _state: None) -> Iterator[Progress]:
             for progress in train(config):
                 if progress.update == 4:
                     signal.raise_signal(number)
@@ -420,10 +283,13 @@ class TestCommand:
         assert load_model(str(path)).provenance["updates"] == "5 of 100"
 
 
+ENDLESS = ["--recipe", "tutorial", "--hidden", "4", "--updates", "10000000"]
+
+
 class TestProcess:
     def test_sigint_ends_it_and_the_best_is_saved(self, tmp_path: Path) -> None:
         path = tmp_path / "best.safetensors"
-        arguments = ["--json", "--hidden", "4", "--out", str(path)]
+        arguments = ["--json", *ENDLESS, "--out", str(path)]
         with subprocess.Popen([*TRAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             first = json.loads(process.stdout.readline())
@@ -437,7 +303,7 @@ class TestProcess:
 
     def test_a_reader_that_leaves_ends_it_quietly(self, tmp_path: Path) -> None:
         path = tmp_path / "best.safetensors"
-        arguments = ["--json", "-q", "--hidden", "4", "--out", str(path)]
+        arguments = ["--json", "-q", *ENDLESS, "--out", str(path)]
         with subprocess.Popen([*TRAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from streamer.errors import UsageError
+from trainer.bank import bank_of
 from trainer.labels import Window
 from trainer.model import ModelConfig, new_model
-from trainer.network import network_of
+from trainer.network import GatedNetwork, by_example, network_of
 from trainer.online import OnlineConfig, OnlineLearner
 
 
@@ -49,6 +50,37 @@ def test_equals_the_textbook_loop(cell: str, length: int, stride: int) -> None:
         assert weights is not None
         for name, value in network.named_parameters():
             np.testing.assert_allclose(weights[name], value.detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("length", "stride"), [(10, 10), (10, 4)])
+def test_a_gated_model_learns_as_plain_torch_would(length: int, stride: int) -> None:
+    model = new_model(ModelConfig("gated", 8), seed=4)
+    bank = bank_of(model.config.nominal_samples)
+    # From a state that has heard something: what is 0 at the first sample has no level to be measured in.
+    _, state = bank.listen(np.ones((20, 2), np.float32), model.initial_state(2))
+    learner = OnlineLearner(model, OnlineConfig(length, stride, learning_rate=0.02, clip_norm=0.5))
+    learner.restart(state)
+
+    network = GatedNetwork(model.config)
+    network.load_weights(model.weights)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02, amsgrad=True)
+    for window in windows(15, length, stride):
+        weights = learner.learn(window)
+
+        heard, _ = bank.listen(window.inputs, state)
+        _, state = bank.listen(window.inputs[:stride], state)
+        told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns))
+        scaled = torch.from_numpy((window.targets / heard.levels[..., None]).reshape(-1, 2))
+        loss = nn.functional.mse_loss(network(*told), scaled)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+        optimizer.step()
+
+        assert learner.loss == pytest.approx(loss.item(), rel=1e-4)
+        assert weights is not None
+        for name, value in network.named_parameters():
+            np.testing.assert_allclose(weights[name], value.detach().numpy(), atol=2e-5)
 
 
 def test_unknown_targets_do_not_count() -> None:

@@ -1,0 +1,151 @@
+"""The bank of resonators: its filters against their closed form, and what it keeps from mattering."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.messages import FloatArray
+from trainer import bank
+from trainer.bank import Bank, Heard
+
+BANK = Bank(25.0)
+
+
+def start(channels: int, of: Bank = BANK) -> FloatArray:
+    return np.zeros((of.state_rows, channels), np.float32)
+
+
+def heard_in_blocks(inputs: FloatArray, of: Bank = BANK, block: int = 50) -> tuple[Heard, FloatArray]:
+    """What is heard at the last sample, and the state after it."""
+    state = start(inputs.shape[1], of)
+    for first in range(0, len(inputs), block):
+        heard, state = of.listen(inputs[first : first + block], state)
+    return heard, state
+
+
+def sines(cycles_samples: FloatArray, samples: int = 1_500, phase: float = 0.3) -> FloatArray:
+    return np.sin(2 * np.pi * np.arange(samples)[:, None] / cycles_samples + phase).astype(np.float32)
+
+
+def test_resonators_are_one_pole_filters() -> None:
+    inputs = np.random.default_rng(0).standard_normal((200, 1)).astype(np.float32)
+    _, state = heard_in_blocks(inputs)
+    middle = bank.CENTRES_EACH_SIDE  # the first group's centres begin the rows
+    pole = np.exp(-1 / (bank.PICK_WEIGHTS[0][0] * 25) + 2j * np.pi / 25)
+    powers = pole ** np.arange(199, -1, -1)
+    expected = (1 - abs(pole)) * (powers @ inputs[:, 0].astype(float))
+    assert state[middle, 0] == pytest.approx(expected.real, abs=1e-5)
+    assert state[BANK.resonators + middle, 0] == pytest.approx(expected.imag, abs=1e-5)
+
+
+@pytest.mark.parametrize("cycle_samples", [10.0, 12.0, 18.0, 25.0, 37.0, 50.0, 60.0])
+def test_the_nearest_centre_is_picked(cycle_samples: float) -> None:
+    inputs = sines(np.array([cycle_samples]))
+    state = start(1)
+    _, state = BANK.listen(inputs, state)
+    quick = state[2 * BANK.resonators :][: bank.CENTRES, 0]
+    centres = 25 * np.exp(-bank.SPACING * (np.arange(bank.CENTRES) - bank.CENTRES_EACH_SIDE))
+    assert abs(np.log(centres[quick.argmax()] / cycle_samples)) < 1.5 * bank.SPACING
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(1, 79), max_size=6, unique=True).map(sorted), channels=st.integers(1, 3))
+def test_every_chunking_hears_the_same_bits(cuts: list[int], channels: int) -> None:
+    inputs = np.random.default_rng(1).standard_normal((80, channels)).astype(np.float32)
+    whole, final = BANK.listen(inputs, start(channels))
+    state, pieces = start(channels), []
+    for piece in np.split(inputs, cuts):
+        heard, state = BANK.listen(piece, state)
+        pieces.append(heard)
+    assert state.tobytes() == final.tobytes()
+    for name in ("features", "parts", "turns", "levels"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        assert joined.tobytes() == getattr(whole, name).tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_some_samples_are_told_of_as_when_all_are(channels: int) -> None:
+    inputs = np.random.default_rng(1).standard_normal((30, channels)).astype(np.float32)
+    everything, final = BANK.listen(inputs, start(channels))
+    for wanted in ([], [7], [0, 3, 29]):
+        some, state = BANK.listen(inputs, start(channels), wanted)
+        assert state.tobytes() == final.tobytes()
+        for name in ("features", "parts", "turns", "levels"):
+            assert getattr(some, name).tobytes() == getattr(everything, name)[wanted].tobytes()
+
+
+def test_channels_do_not_touch_each_other() -> None:
+    inputs = np.random.default_rng(2).standard_normal((40, 9)).astype(np.float32)
+    together, _ = BANK.listen(inputs, start(9))
+    for channel in (0, 5):
+        alone, _ = BANK.listen(inputs[:, [channel]], start(1))
+        np.testing.assert_array_equal(alone.features[..., 0], together.features[..., channel])
+
+
+def test_the_given_state_is_left_alone() -> None:
+    _, state = BANK.listen(sines(np.array([25.0]), 30), start(1))
+    before = state.copy()
+    heard, _ = BANK.listen(sines(np.array([25.0]), 30), state)
+    kept = heard.features.copy()
+    BANK.listen(sines(np.array([13.0]), 30), state)
+    assert np.array_equal(state, before)
+    assert np.array_equal(heard.features, kept)  # no view of a working array
+
+
+def test_the_phase_of_a_steady_tone_does_not_matter_to_resonators() -> None:
+    """What is turned is nearly constant; what is left is each resonator's answer to the conjugate tone."""
+    heard, _ = heard_in_blocks(sines(np.array([25.0]), 2_000))
+    parts = heard.parts[:, :, bank.ANCHORS.index((bank.LONG, 0)), 0]
+    assert parts.std(axis=0).max() < 0.05 * np.abs(parts).max()
+
+
+@pytest.mark.parametrize("exponent", [-40, -7, 7, 40])
+def test_amplitude_does_not_matter(exponent: int) -> None:
+    inputs = sines(np.array([14.0, 31.0]), 300)
+    scale = np.float32(2.0**exponent)  # a power of two, so that every product is exact
+    plain, loud = (heard_in_blocks(inputs * factor)[0] for factor in (np.float32(1), scale))
+    np.testing.assert_array_equal(plain.features, loud.features)
+    np.testing.assert_array_equal(plain.parts, loud.parts)
+    np.testing.assert_array_equal(scale * plain.levels, loud.levels)
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 1e-38, 1e-30, 1e30, 3e38])
+@pytest.mark.parametrize("kind", ["sine", "constant", "impulse", "loud once"])
+def test_nothing_finite_leads_to_what_is_not(amplitude: float, kind: str) -> None:
+    inputs = sines(np.array([20.0]), 400)
+    if kind == "constant":
+        inputs[:] = 1
+    elif kind == "impulse":
+        inputs[1:] = 0
+    inputs *= np.float32(amplitude)
+    if kind == "loud once":
+        inputs[200] = 3e38
+    heard, state = heard_in_blocks(inputs)
+    for array in (heard.features, heard.parts, heard.turns, heard.levels, state):
+        assert np.isfinite(array).all()
+
+
+def test_silence_is_heard_as_silence() -> None:
+    heard, _ = BANK.listen(np.zeros((10, 1), np.float32), start(1))
+    assert not heard.parts[:, :, :-1].any()
+    assert not heard.turns.any()
+
+
+@pytest.mark.parametrize("nominal_samples", [100.0, 250.0])
+def test_a_bank_for_slower_signals_hears_them_as_this_one_hears_its_own(nominal_samples: float) -> None:
+    scale = nominal_samples / 25
+    slow = Bank(nominal_samples)
+    here, _ = heard_in_blocks(sines(np.array([25.0]), 1_000))
+    there, _ = heard_in_blocks(sines(np.array([nominal_samples]), round(1_000 * scale)), slow)
+    count = len(bank.ANCHORS)
+    ours, theirs = (heard.parts[-1, :, :count, 0] for heard in (here, there))
+    np.testing.assert_allclose(np.hypot(*ours), np.hypot(*theirs), rtol=0.15)
+
+
+def test_sums_are_sums() -> None:
+    terms = np.random.default_rng(0).standard_normal((3, 2, 36, 4)).astype(np.float32)
+    for count in (1, 2, 5, 8, 9, 36):
+        np.testing.assert_allclose(
+            bank.summed(terms[:, :, :count], axis=2), terms[:, :, :count].sum(axis=2), atol=1e-5
+        )

@@ -1,0 +1,328 @@
+"""The general recipe: what it learns from, that it learns, and that an interruption costs nothing."""
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from predictor.cli import cli
+from streamer.errors import FileError, UsageError
+from trainer import examples, general, offline
+from trainer.bank import FEATURES, HEARD, bank_of
+from trainer.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from trainer.general import GeneralPupil, TrainingState, draw_examples, learning_rate, loss_of
+from trainer.model import ModelConfig, new_model
+from trainer.modelfile import load_model
+from trainer.network import GatedNetwork, predict
+from trainer.offline import Progress, TrainConfig, configure, train
+
+BANK = bank_of(25.0)
+UPDATES_A_BATCH = 4
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few and short signals, scored often."""
+    torch.set_num_threads(1)
+    for name, value in {
+        "CHANNELS": 12,
+        "SHORTEST_SAMPLES": 330,
+        "LONGEST_SAMPLES": 340,
+        "TOLD_SAMPLES": 24,
+        "UPDATES_A_BATCH": UPDATES_A_BATCH,
+        "VALIDATION_CHANNELS": 12,
+        "VALIDATE_EVERY_BATCHES": 2,
+        "WARM_UP_UPDATES": 4,
+    }.items():
+        monkeypatch.setattr(general, name, value)
+
+
+def small(updates: int = 22, seed: int = 1) -> TrainConfig:
+    return configure("general", hidden=6, updates=updates, seed=seed)
+
+
+def same(one: TrainingState, other: TrainingState) -> bool:
+    pairs = [(getattr(one, each.name), getattr(other, each.name)) for each in fields(TrainingState)]
+    return all(
+        all(np.array_equal(a[name], b[name]) for name in a) if isinstance(a, dict) else a == b for a, b in pairs
+    )
+
+
+def last_state(run: Iterator[Progress]) -> TrainingState:
+    state = [progress.state for progress in run][-1]
+    assert state is not None
+    return state
+
+
+class TestExamples:
+    def test_examples_are_what_the_bank_tells_of_some_samples(self) -> None:
+        batch = draw_examples(3, 5, BANK, channels=12)
+        generator = np.random.default_rng([3, 5])
+        samples = int(generator.integers(330, 341))
+        change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
+        signals = examples.draw(generator, samples, 12, change)
+        heard, _ = BANK.listen(signals.inputs, np.zeros((BANK.state_rows, 12), np.float32))
+        told = [
+            int(np.flatnonzero((signals.targets[:, 0] == target.numpy()).all(axis=1))[0])
+            for target in batch.targets[::12]
+        ]
+        assert told == sorted(set(told))
+        assert len(batch) == 12 * len(told)
+        shape = (len(told), 12)
+        assert np.array_equal(batch.features.reshape(*shape, FEATURES), np.moveaxis(heard.features[told], -1, 1))
+        assert np.array_equal(batch.parts.reshape(*shape, 2, HEARD), np.moveaxis(heard.parts[told], -1, 1))
+        turns = (heard.turns * heard.levels[:, None])[told]
+        assert np.array_equal(batch.turns.reshape(*shape, 2), np.moveaxis(turns, -1, 1))
+        assert np.array_equal(batch.targets.reshape(*shape, 2), signals.targets[told])
+
+    def test_tiles_are_only_a_matter_of_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = draw_examples(3, 5, BANK, channels=12)
+        monkeypatch.setattr(general, "TILE_CHANNELS", 5)
+        tiled = draw_examples(3, 5, BANK, channels=12)
+        assert torch.equal(whole.features, tiled.features)
+        assert torch.equal(whole.turns, tiled.turns)
+
+    def test_errors_that_cannot_be_helped_weigh_less(self) -> None:
+        steady = np.array([True, True, False, True, False])
+        variance = np.array([0.0, 0.05, 0.05, 0.5, np.nan])
+        signals = examples.Signals(
+            np.zeros((300, 5), np.float32), np.zeros((300, 5, 2), np.float32), variance, steady
+        )
+        weights = general._weights(signals, np.array([5, 299]))
+        assert weights.mean() == pytest.approx(1)
+        assert (weights[0] < weights[1]).all()
+        clean, noisy, changing, noisier, rhythm = weights[1]
+        assert clean > noisy > changing > rhythm
+        assert noisy > noisier
+
+
+class TestLoss:
+    @staticmethod
+    def loss(estimate: complex, target: complex) -> float:
+        one = torch.ones(1)
+        parts = torch.zeros(1, 2, HEARD)
+        parts[0, 0, -1] = 1  # the constant, whose gain is then the estimate
+        network = GatedNetwork(ModelConfig("gated", 4))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+            network.head.bias[HEARD - 1], network.head.bias[2 * HEARD - 1] = estimate.real, estimate.imag
+        batch = general.Examples(
+            torch.zeros(1, FEATURES),
+            parts,
+            torch.tensor([[1.0, 0.0]]),
+            torch.tensor([[float(target.real), float(target.imag)]]),
+            one,
+        )
+        return float(loss_of(network, batch).detach())
+
+    def test_a_perfect_estimate_loses_nothing_to_speak_of(self) -> None:
+        assert self.loss(0.6 + 0.8j, 0.6 + 0.8j) < 0.06
+
+    @pytest.mark.parametrize("degrees", [-90, -10, 10, 90])
+    def test_phase_counts_as_a_chord(self, degrees: float) -> None:
+        turn = np.exp(1j * np.radians(degrees))
+        chord = abs(turn - 1)
+        assert self.loss(turn, 1) == pytest.approx(chord * (1 + general.AMPLITUDE_SHARE), rel=0.1)
+
+    def test_neither_phase_nor_amplitude_of_the_signal_matters(self) -> None:
+        expected = self.loss(1.2 + 0.3j, 1)
+        for factor in (1j, -5, 0.05 * np.exp(1j)):
+            assert self.loss((1.2 + 0.3j) * factor, factor) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
+    rates = [learning_rate(update, 1_000) for update in range(1_000)]
+    full = general.LEARNING_RATE
+    assert rates[0] == pytest.approx(full / 4, rel=0.01)
+    assert 0.95 * full < max(rates) < 1.01 * full
+    assert rates[500] == pytest.approx(full / 2, rel=0.01)
+    assert rates[-1] < 0.01 * full
+
+
+class TestTraining:
+    def test_it_learns(self) -> None:
+        losses = [progress.validation_loss for progress in train(small(updates=400))]
+        scored = [loss for loss in losses if loss is not None]
+        assert scored[-1] < 0.5 * scored[0]
+
+    def test_same_seed_same_losses_and_no_global_seeding(self) -> None:
+        def losses(seed: int) -> list[float]:
+            torch.manual_seed(99)
+            np.random.seed(99)
+            run = [(each.loss, each.best_loss) for each in train(small(8, seed))]
+            assert (torch.rand(()).item(), float(np.random.random())) == untouched
+            return [loss for pair in run for loss in pair]
+
+        torch.manual_seed(99)
+        np.random.seed(99)
+        untouched = torch.rand(()).item(), float(np.random.random())
+        assert losses(1) == losses(1)
+        assert losses(1) != losses(2)
+
+    def test_exactly_so_many_updates_are_made_and_told(self) -> None:
+        run = list(train(small(updates=22)))
+        assert [progress.update for progress in run] == [3, 7, 11, 15, 19, 21]
+        assert [progress.validation_loss is not None for progress in run] == [True, True, False, True, False, True]
+        assert [progress.state is not None for progress in run] == [True, True, False, True, False, True]
+        assert run[-1].best.provenance["updates"].endswith(" of 22")
+
+    def test_the_best_is_what_its_loss_says(self) -> None:
+        last = list(train(small()))[-1]
+        batch = draw_examples(0, general.VALIDATION_BATCH, BANK, 12)
+        network = GatedNetwork(last.best.config)
+        network.load_weights(last.best.weights)
+        assert float(loss_of(network, batch).detach()) == pytest.approx(last.best_loss, rel=1e-5)
+
+    def test_worse_weights_do_not_replace_better_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scores = iter([0.5, 0.3, 0.4, 0.2, 0.6])
+        monkeypatch.setattr(general, "loss_of", _scores(scores))
+        run = list(train(small(updates=32)))
+        assert [progress.best_loss for progress in run] == [0.5, 0.3, 0.3, 0.3, 0.3, 0.2, 0.2, 0.2]
+        assert run[-1].best.provenance["updates"] == "24 of 32"
+
+    def test_a_gradient_that_is_not_finite_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        draw = general.draw_examples
+
+        def spoilt(seed: int, batch: int, *rest: object) -> general.Examples:
+            drawn = draw(seed, batch, *rest)  # type: ignore[arg-type]
+            if batch == 1:
+                drawn.targets[:] = torch.inf
+            return drawn
+
+        monkeypatch.setattr(general, "draw_examples", spoilt)
+        run = list(train(small()))
+        assert [progress.update for progress in run] == [3]
+        assert predict(run[-1].best, np.zeros((3, 1), np.float32))[0].shape == (3, 1, 2)
+
+
+def _scores(scores: Iterator[float]) -> object:
+    """Return a loss that is the real one to learn from, and the next of these to score."""
+
+    def loss(network: GatedNetwork, batch: general.Examples) -> torch.Tensor:
+        return (
+            loss_of(network, batch) if torch.is_grad_enabled() else torch.tensor(next(scores), dtype=torch.float64)
+        )
+
+    return loss
+
+
+class TestResuming:
+    def test_a_resumed_training_equals_the_uninterrupted_one(self, tmp_path: Path) -> None:
+        config, path = small(), tmp_path / "checkpoint"
+        whole = list(train(config))
+        for progress in islice(train(config), 4):
+            if progress.state is not None:
+                save_checkpoint(config, progress.state, path)
+        rest = list(train(config, load_checkpoint(config, path)))
+        assert [progress.loss for progress in rest] == [progress.loss for progress in whole[-len(rest) :]]
+        assert rest[0].update == 19
+        assert same(last_state(iter(rest)), last_state(iter(whole)))
+        for name, weight in whole[-1].best.weights.items():
+            assert np.array_equal(rest[-1].best.weights[name], weight)
+
+    def test_a_checkpoint_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+        config, path = small(updates=4), tmp_path / "checkpoint"
+        state = last_state(train(config))
+        save_checkpoint(config, state, path)
+        assert same(load_checkpoint(config, path), state)
+
+    def test_one_of_another_training_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint"
+        save_checkpoint(small(4), last_state(train(small(4))), path)
+        for other in (small(5), small(4, seed=2), configure("general", hidden=7, updates=4)):
+            with pytest.raises(UsageError, match=r"--resume: .*other options"):
+                load_checkpoint(other, path)
+
+    @pytest.mark.parametrize("content", [b"", b"nonsense", None])
+    def test_what_is_no_checkpoint_is_refused(self, content: bytes | None, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(FileError, match="checkpoint"):
+            load_checkpoint(small(), path)
+
+    def test_a_model_file_is_no_checkpoint(self) -> None:
+        path = Path(offline.__file__).parent / "models" / "tutorial.safetensors"
+        with pytest.raises(FileError, match="format must be sincos-checkpoint-1"):
+            load_checkpoint(small(), path)
+
+    def test_what_cannot_be_written_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(FileError, match="cannot write"):
+            save_checkpoint(small(4), last_state(train(small(4))), tmp_path / "none" / "checkpoint")
+
+
+def invoke(*arguments: str | int | Path) -> Result:
+    return CliRunner().invoke(cli, ["train", "--hidden", "6", *map(str, arguments)])
+
+
+def alike(one: Path, other: Path) -> bool:
+    models = load_model(str(one)), load_model(str(other))
+    weights = [model.weights for model in models]
+    return models[0].provenance == models[1].provenance and all(
+        np.array_equal(weights[0][name], weights[1][name]) for name in weights[0]
+    )
+
+
+class TestCommand:
+    def test_json_says_when_it_validated(self) -> None:
+        result = invoke("--updates", 12, "--json", "-q")
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [line["update"] for line in lines] == [3, 7, 11]
+        assert ["validation_loss" in line for line in lines] == [True, True, True]
+
+    def test_an_interrupted_training_is_resumed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(config: TrainConfig, state: TrainingState | None) -> Iterator[Progress]:
+            for progress in train(config, state):
+                if progress.update == 11:
+                    signal.raise_signal(signal.SIGINT)
+                yield progress
+
+        one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+        assert invoke("--updates", 22, "--out", one).exit_code == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["one.safetensors"]
+        with monkeypatch.context() as patch:
+            patch.setattr(offline, "train", interrupted)
+            assert invoke("--updates", 22, "--out", other).exit_code == 0
+        assert checkpoint_path(other).exists()
+        assert load_model(str(other)).provenance["updates"] == "8 of 22"
+        assert invoke("--updates", 22, "--out", other, "--resume").exit_code == 0
+        assert not checkpoint_path(other).exists()
+        assert alike(one, other)
+
+    def test_resuming_needs_something_to_go_on_from(self, tmp_path: Path) -> None:
+        for arguments in (["--resume"], ["--recipe", "tutorial", "--resume", "--out", tmp_path / "a"]):
+            result = invoke(*arguments)
+            assert isinstance(result.exception, UsageError)
+            assert "--resume" in str(result.exception)
+        assert isinstance(invoke("--resume", "--out", tmp_path / "a").exception, FileError)
+
+    def test_the_command_in_the_file_makes_it_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.safetensors"
+        assert invoke("--updates", 4, "--seed", 7, "--out", path).exit_code == 0
+        model = load_model(str(path))
+        spoken = model.provenance["command"].split()
+        assert spoken[:2] == ["sincos", "train"]
+        again = tmp_path / "again.safetensors"
+        assert CliRunner().invoke(cli, [*spoken[1:], "--out", str(again)]).exit_code == 0
+        assert alike(path, again)
+
+    def test_plots_held_out_signals(self, tmp_path: Path) -> None:
+        path = tmp_path / "general.png"
+        assert invoke("--updates", 1, "--plot", path).exit_code == 0
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_new_pupil_says_little() -> None:
+    """Small first gains: what random weights say does not drown what is heard."""
+    pupil = GeneralPupil(ModelConfig("gated", 6), seed=1, updates=4)
+    model = new_model(ModelConfig("gated", 6), seed=1)
+    ours, random = (np.abs(weights["head.weight"]).max() for weights in (pupil.best, model.weights))
+    assert ours < 0.5 * random

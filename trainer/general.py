@@ -1,0 +1,304 @@
+"""The general recipe: a gated model learns from random signals of many kinds, batch after batch.
+
+The bank of resonators is fixed, so its pictures are plain examples: a batch of signals is heard once, some of its
+samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone: a
+training that goes on from a checkpoint makes the same updates as one that was never interrupted.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from streamer.messages import FloatArray
+from trainer import examples
+from trainer.bank import FEATURES, HEARD, Bank, Heard, bank_of
+from trainer.model import ModelConfig, Weights
+from trainer.network import GatedNetwork, multiply
+
+CHANNELS = 512  # signals a batch
+TILE_CHANNELS = 256  # heard together: more would leave the core's cache
+SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
+TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
+EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change
+EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70
+UPDATES_A_BATCH = 32
+
+LEARNING_RATE = 3e-3
+WARM_UP_UPDATES = 100  # Adam's first steps have the full learning rate whatever the gradient
+LAST_RATE = 0.003  # of the learning rate: what the half cosine ends at
+CLIP_NORM = 1.0
+AVERAGING_UPDATES = 1_000
+
+LEAST_ERROR = 0.02  # rad, added to what can be reached when errors are weighed
+WEIGHT_EXPONENT = 0.5
+STEADY_SAMPLES, CHANGING_SAMPLES = 250, 60  # what the reachable error is averaged over
+RHYTHM_ERROR = 0.35
+AMPLITUDE_SHARE = 0.1  # of the loss: the error of amplitude and phase together, beside that of the phase
+
+VALIDATE_EVERY_BATCHES = 25
+VALIDATION_CHANNELS = 256
+VALIDATION_BATCH = 2**31  # above any training batch, so that no training signal is among the held-out ones
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """What was heard at some samples of some signals, one example a row.
+
+    Parameters
+    ----------
+    features : float32 tensor, shape (examples, FEATURES)
+    parts : float32 tensor, shape (examples, 2, HEARD)
+    turns : float32 tensor, shape (examples, 2)
+    targets : float32 tensor, shape (examples, 2)
+        (cos, sin).
+    weights : float32 tensor, shape (examples,)
+    """
+
+    features: Tensor
+    parts: Tensor
+    turns: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def take(self, rows: Tensor) -> "Examples":
+        """Return some of the examples."""
+        return Examples(
+            *(each[rows] for each in (self.features, self.parts, self.turns, self.targets, self.weights))
+        )
+
+
+def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
+    """Return the examples of a batch of random signals."""
+    generator = np.random.default_rng([seed, batch])
+    samples = int(generator.integers(SHORTEST_SAMPLES, LONGEST_SAMPLES + 1))
+    change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
+    signals = examples.draw(generator, samples, channels, change)
+    told = _told_samples(generator, samples, change)
+    features = np.empty((len(told), channels, FEATURES), np.float32)
+    parts = np.empty((len(told), channels, 2, HEARD), np.float32)
+    turns = np.empty((len(told), channels, 2), np.float32)
+    for first in range(0, channels, TILE_CHANNELS):
+        tile = slice(first, first + TILE_CHANNELS)
+        for rows, heard in _heard(bank, signals.inputs[:, tile], told):
+            features[rows, tile] = np.moveaxis(heard.features, -1, 1)
+            parts[rows, tile] = np.moveaxis(heard.parts, -1, 1)
+            turns[rows, tile] = np.moveaxis(heard.turns * heard.levels[:, None], -1, 1)
+    weights = _weights(signals, told).astype(np.float32)
+    by_sample = (features, parts, turns, signals.targets[told], weights)
+    return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))
+
+
+def _told_samples(generator: np.random.Generator, samples: int, change: int) -> NDArray[np.intp]:
+    early, late = round(EARLY_SHARE * TOLD_SAMPLES), round(CHANGE_SHARE * TOLD_SAMPLES)
+    return np.unique(
+        np.concatenate(
+            [
+                generator.integers(3, EARLY_SAMPLES, early),
+                generator.integers(100, samples, TOLD_SAMPLES - early - late),
+                change + generator.integers(0, CHANGE_SAMPLES, late),
+            ]
+        )
+    )
+
+
+def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.intp]) -> Iterator[tuple[slice, Heard]]:
+    """Yield what was heard at the told samples, and which of them these are."""
+    inputs = np.ascontiguousarray(inputs[: told[-1] + 1])
+    state = np.zeros((bank.state_rows, inputs.shape[1]), np.float32)
+    longest = bank.block_samples(inputs.shape[1])
+    for first in range(0, len(inputs), longest):
+        rows = slice(*np.searchsorted(told, [first, first + longest]))
+        heard, state = bank.listen(inputs[first : first + longest], state, told[rows] - first)
+        if len(heard.turns):
+            yield rows, heard
+
+
+def _weights(signals: examples.Signals, told: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return weights [told samples, channels]: the less, the larger an error is to be expected.
+
+    Of a steady tone's phase, from n samples at A^2 / (2 sigma^2) = eta, the variance is at least 4 / (eta n) (the
+    Cramer-Rao bound at the newest sample, the frequency unknown too); a mean magnitude is 0.8 of its root.
+    """
+    eta = 0.5 / np.maximum(signals.noise_variance, 1e-9)
+    memory = np.where(signals.steady, STEADY_SAMPLES, CHANGING_SAMPLES)
+    heard = told[:, None] + 1.0
+    reachable = 0.8 * np.sqrt(4 / (eta * np.minimum(heard, memory)))
+    reachable = np.where(np.isnan(reachable), RHYTHM_ERROR, reachable) + 0.75 / np.maximum(heard, 5)
+    weights = (reachable + LEAST_ERROR) ** -WEIGHT_EXPONENT
+    normalised: NDArray[np.float64] = weights / weights.mean()
+    return normalised
+
+
+def loss_of(network: GatedNetwork, batch: Examples) -> Tensor:
+    """Return the weighted mean error of phase (as a chord, rad) and, for a share, of the whole estimate."""
+    # Turned back and divided by the amplitude, a perfect estimate is 1 + 0i.
+    amplitude = batch.targets.norm(dim=1, keepdim=True) + 1e-3
+    direction = batch.targets / amplitude * batch.targets.new_tensor([1.0, -1.0])
+    relative = multiply(network(batch.features, batch.parts, batch.turns), direction) / amplitude
+    length = relative.norm(dim=1, keepdim=True) + 0.05  # so that estimates near 0 have no wild gradients
+    one = batch.targets.new_tensor([1.0, 0.0])
+    chord = ((relative / length - one).square().sum(dim=1) + 1e-6).sqrt()
+    error = (relative - one).norm(dim=1).clamp(max=3.0)
+    loss: Tensor = (batch.weights * (chord + AMPLITUDE_SHARE * error)).mean()
+    return loss
+
+
+def learning_rate(update: int, updates: int) -> float:
+    """Return the rate of an update: warmed up, then down along a half cosine."""
+    warmth = min(1.0, (update + 1) / WARM_UP_UPDATES)
+    return LEARNING_RATE * warmth * ((1 + math.cos(math.pi * update / updates)) / 2 + LAST_RATE)
+
+
+@dataclass(slots=True, eq=False)
+class TrainingState:
+    """All that a training goes on from, as arrays under the weights' names.
+
+    Parameters
+    ----------
+    updates : int
+        Made so far.
+    weights, averages, first_moments, second_moments : mapping of str to float32 array
+    best : mapping of str to float32 array
+        The averages that did best on held-out signals.
+    best_loss : float
+    """
+
+    updates: int
+    weights: Weights
+    averages: Weights
+    first_moments: Weights
+    second_moments: Weights
+    best: Weights
+    best_loss: float
+
+
+class GeneralPupil:
+    """A gated network under training, its optimizer, and the running average of its weights.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    seed : int
+        Of the first weights and of the signals.
+    updates : int
+        That the whole training is to make.
+    """
+
+    def __init__(self, config: ModelConfig, seed: int, updates: int) -> None:
+        self._seed, self._updates = seed, updates
+        self._bank = bank_of(config.nominal_samples)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._network = GatedNetwork(config)
+        self._parameters = dict(self._network.named_parameters())
+        with torch.no_grad():
+            self._network.head.weight.mul_(0.3)  # gains near nothing, so that the first losses are small
+        self._average = copy.deepcopy(self._network)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=LEARNING_RATE, foreach=False)
+        self.updates = 0
+        self._best, self.best_loss = self._average.weights(), math.inf
+        self._held_out: Examples | None = None
+
+    def learn(self, batch: int) -> float | None:
+        """Make the updates of a batch, and return its mean loss before them, or None if one is not finite."""
+        heard = draw_examples(self._seed, batch, self._bank, CHANNELS)
+        order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(heard)))
+        losses = []
+        for rows in order.chunk(UPDATES_A_BATCH):
+            if self.updates == self._updates:
+                break
+            loss = self._update(heard.take(rows))
+            if loss is None:
+                return None
+            losses.append(loss)
+        return float(np.mean(losses))
+
+    def _update(self, lot: Examples) -> float | None:
+        self._optimizer.param_groups[0]["lr"] = learning_rate(self.updates, self._updates)
+        loss = loss_of(self._network, lot)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not torch.isfinite(clip_grad_norm_(self._network.parameters(), CLIP_NORM, foreach=False)):
+            return None
+        self._optimizer.step()
+        self.updates += 1
+        share = max(1 / AVERAGING_UPDATES, 20 / (self.updates + 20))
+        with torch.no_grad():
+            for average, parameter in zip(self._average.parameters(), self._network.parameters(), strict=True):
+                average.lerp_(parameter, share)
+        return float(loss.detach())
+
+    def validate(self) -> float:
+        """Return the averaged weights' loss on held-out signals; keep them if they are the best."""
+        if self._held_out is None:
+            self._held_out = draw_examples(0, VALIDATION_BATCH, self._bank, VALIDATION_CHANNELS)
+        with torch.no_grad():
+            loss = float(loss_of(self._average, self._held_out))
+        if loss < self.best_loss:
+            self._best, self.best_loss = self._average.weights(), loss
+        return loss
+
+    @property
+    def best(self) -> Weights:
+        """The averaged weights that did best on held-out signals."""
+        return self._best
+
+    def state(self) -> TrainingState:
+        """Return all that the training goes on from."""
+        moments = [self._optimizer.state[parameter] for parameter in self._parameters.values()]
+        first, second = (
+            {name: moment[key].numpy().copy() for name, moment in zip(self._parameters, moments, strict=True)}
+            for key in ("exp_avg", "exp_avg_sq")
+        )
+        return TrainingState(
+            self.updates,
+            self._network.weights(),
+            self._average.weights(),
+            first,
+            second,
+            self._best,
+            self.best_loss,
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from a state.
+
+        Raises
+        ------
+        RuntimeError
+            If it is of another network.
+        """
+        self._network.load_weights(state.weights)
+        self._average.load_weights(state.averages)
+        self.updates, self._best, self.best_loss = state.updates, state.best, state.best_loss
+        for name, parameter in self._parameters.items():
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(state.updates)),
+                "exp_avg": torch.from_numpy(np.array(state.first_moments[name])),
+                "exp_avg_sq": torch.from_numpy(np.array(state.second_moments[name])),
+            }
+
+
+def batches(updates_made: int, updates: int) -> range:
+    """Return the numbers of the batches that are still to be learnt."""
+    return range(math.ceil(updates_made / UPDATES_A_BATCH), math.ceil(updates / UPDATES_A_BATCH))
+
+
+def validation_is_due(batch: int, updates_made: int, updates: int) -> bool:
+    """Return whether to score held-out signals after a batch: after the first, so that there is a best, too."""
+    return batch == 0 or (batch + 1) % VALIDATE_EVERY_BATCHES == 0 or updates_made == updates
+
+
+def held_out_signals(samples: int, channels: int) -> examples.Signals:
+    """Return random signals that no training learns from."""
+    return examples.draw(np.random.default_rng([0, VALIDATION_BATCH]), samples, channels, samples // 2)

@@ -1,0 +1,86 @@
+"""A gated model's layers and their gradient as array operations; no torch.
+
+What is recurrent in a gated model is fixed (`trainer.bank`), so the gradient of a window needs no way back through
+time. `trainer.network` is the reference: forward and gradient are tested against autograd to 1e-6.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from streamer.messages import FloatArray
+from trainer.bank import GAINS, bank_of
+from trainer.model import ModelConfig, Weights
+
+ONE = np.float32(1)
+
+
+class Mixing:
+    """Forward and gradient of a gated model over one window.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    weights : mapping of str to float32 array
+        Views that may change between calls, such as those of `trainer.bptt.Parameters`.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self._bank = bank_of(config.nominal_samples)
+        self._fields = len(config.fields)
+        self._weights = weights
+        self._layers = [f"body.{layer}" for layer in range(config.layers)]
+
+    def forward(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return outputs [samples, channels, fields], and the levels [samples, channels] to multiply them by.
+
+        Parameters
+        ----------
+        inputs : float32 array, shape (samples, channels)
+        state : float32 array, shape (rows, channels)
+        """
+        self._inputs, self._before = inputs, state
+        heard, self._after = self._bank.listen(inputs, state)
+        weights = self._weights
+        self._below = [_by_channel(heard.features)]
+        for name in self._layers:
+            self._below.append(np.tanh(self._below[-1] @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]))
+        gains = self._below[-1] @ weights["head.weight"].T + weights["head.bias"]
+        # Turned beforehand, so that what is left is one complex product.
+        self._real, self._imaginary = _turned(_by_channel(heard.parts), _by_channel(heard.turns))
+        real, imaginary = gains[..., :GAINS], gains[..., GAINS:]
+        cos = (real * self._real - imaginary * self._imaginary).sum(axis=-1)
+        sin = (real * self._imaginary + imaginary * self._real).sum(axis=-1)
+        return np.stack([cos, sin], axis=-1)[..., : self._fields], heard.levels
+
+    def state_after(self, samples: int) -> FloatArray:
+        """Return the state [rows, channels] after so many samples of the last forward."""
+        if samples == len(self._inputs):
+            return self._after
+        return self._bank.listen(self._inputs[:samples], self._before, [])[1]
+
+    def backward(self, d_outputs: FloatArray, into: Mapping[str, FloatArray]) -> None:
+        """Write the gradient of the last forward, given that of its outputs, into arrays named as the weights."""
+        d_cos = d_outputs[..., :1]
+        d_sin = d_outputs[..., 1:] if self._fields == 2 else np.zeros_like(d_cos)
+        d_real = d_cos * self._real + d_sin * self._imaginary
+        d_imaginary = d_sin * self._real - d_cos * self._imaginary
+        d_above = np.concatenate([d_real, d_imaginary], axis=-1)
+        for name, below in zip(["head", *reversed(self._layers)], reversed(self._below), strict=True):
+            flat = d_above.reshape(-1, d_above.shape[-1])
+            np.dot(flat.T, below.reshape(-1, below.shape[-1]), out=into[f"{name}.weight"])
+            into[f"{name}.bias"][...] = flat.sum(axis=0)
+            if below is not self._below[0]:
+                d_above = (d_above @ self._weights[f"{name}.weight"]) * (ONE - below * below)
+
+
+def _by_channel(array: FloatArray) -> FloatArray:
+    """Return [samples, ..., channels] as [samples, channels, ...]."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1))
+
+
+def _turned(parts: FloatArray, turns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return real and imaginary parts of the product of complex numbers that stand along axis 2."""
+    a, b = parts[:, :, 0], parts[:, :, 1]
+    c, d = turns[:, :, :1], turns[:, :, 1:]
+    return a * c - b * d, a * d + b * c
