@@ -1,5 +1,6 @@
 """The command line: `sincos COMMAND`. Imports click alone; a command's module comes in when it runs."""
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 
 from predictor.leaving import leave_broken_pipe
-from streamer.errors import OperatorError
+from streamer.errors import FileError, OperatorError
 
 COMMANDS = {
     "source": "Publish a signal, sample by sample.",
@@ -49,6 +50,8 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # files that commands write are looked after where they are written
+
 EPILOG = """Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 a fault of ours; 2 a flag; 3 a file;
 4 an address; 5 nothing heard in time."""
 
@@ -66,3 +69,9 @@ def main() -> None:
     except OperatorError as error:
         click.echo(f"sincos: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        leave_broken_pipe()
+        click.echo(f"sincos: standard output cannot be written: {error.strerror}", err=True)
+        sys.exit(FileError.exit_code)

@@ -1,6 +1,7 @@
 """Estimates as a .npy or .csv file, written block by block and there only once it is complete."""
 
 import io
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,9 +76,9 @@ def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterat
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: must be a regular file, to be replaced in one piece")
     head, encode = make_format(samples, channels, fields)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # of this run alone
     with _writing(path):
-        file = partial.open("wb")
+        file = _new(partial)
     try:
         with _writing(path):
             file.write(head)
@@ -91,6 +92,10 @@ def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterat
         with suppress(OSError):  # a full disk has been said already
             file.close()
         partial.unlink(missing_ok=True)
+
+
+def _new(path: Path) -> BinaryIO:
+    return path.open("xb")
 
 
 @contextmanager

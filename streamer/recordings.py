@@ -70,7 +70,7 @@ def read_recording(path: Path, dims: tuple[int, ...] = (1, 2)) -> Recording:
         raise FileError(f"{path}: its ending must be one of {', '.join(_READERS)}: it says what the file holds")
     try:
         if not path.is_file():
-            raise FileError(f"{path}: no such file")
+            raise FileError(f"{path}: {'must be a regular file' if path.exists() else 'no such file'}")
         recording = reader(path, dims)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None

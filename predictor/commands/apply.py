@@ -64,6 +64,8 @@ def command(
     rate_hz = _rate_hz(recording, rate_hz)
     if learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
+    if band is not None and rate_hz is None:
+        raise UsageError(f"--band: is in Hz, and {input_path} does not say its samples a second; give --rate")
     learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
     core = Predictor(
         model, PredictorConfig(nominal_hz=nominal_hz), learning.make_learner, learning.self_config
@@ -94,6 +96,7 @@ def command(
         "rmse": application.rmse,
         "familiar_share": _share(application.verdicts),
         "cycle_samples": application.last_status["cycle_samples"],
+        "learning": application.last_status["learning"],
     }
     log.info(
         "%s: %d samples of %d channel(s), %s; %.1f s, %.0f samples/s%s", output_path, recording.samples,
@@ -127,6 +130,9 @@ def _warn(application: Application) -> None:
     unusable, share = application.last_status["unusable"], _share(application.verdicts)
     if unusable:
         log.warning("%d sample(s) not finite or beyond 1e30 replaced by the channel's last value", unusable)
+    trouble = (application.last_status["learning"] or {}).get("trouble")
+    if trouble is not None:
+        log.warning("nothing was learnt: %s", trouble)
     if share is not None and share < 1:
         strange = 100 * (1 - share)
         log.warning("outside what the model knows in %.0f %% of the looks; --nominal-hz may help", strange)

@@ -5,6 +5,7 @@ import json
 import os
 import wave
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_a_summary_for_programs(tmp_path: Path) -> None:
     assert summary == {
         "input": str(tmp_path / "in.npy"), "output": str(tmp_path / "out.npy"), "model": "new",
         "fields": ["cos", "sin"], "samples": 60, "channels": 2, "rate_hz": 100.0, "unusable": 2, "updates": 0,
-        "familiar_share": None, "cycle_samples": None,
+        "familiar_share": None, "cycle_samples": None, "learning": None,
     }  # fmt: skip
     assert "2 sample(s) not finite or beyond 1e30 replaced by the channel's last value" in said.stderr
 
@@ -257,14 +258,43 @@ def test_a_wav_file_says_its_own_rate(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
 @pytest.mark.parametrize("samples", [5, 50_000])
-def test_a_full_disk_leaves_the_old_output_alone(tmp_path: Path, samples: int) -> None:
+def test_a_full_disk_leaves_the_old_output_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    def on_a_full_disk(path: Path) -> BinaryIO:
+        path.symlink_to("/dev/full")
+        return path.open("wb")
+
+    monkeypatch.setattr(results, "_new", on_a_full_disk)
     np.save(tmp_path / "in.npy", np.zeros(samples, np.float32))
     (tmp_path / "out.csv").write_text("before")
-    (tmp_path / "out.csv.partial").symlink_to("/dev/full")
     with pytest.raises(FileError, match=r"out\.csv: cannot be written: No space left"):
         apply(tmp_path / "in.npy", tmp_path / "out.csv", "-q", "--model", "tutorial")
     assert (tmp_path / "out.csv").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.npy", "out.csv"]
+
+
+def test_two_runs_into_one_output_do_not_mix(tmp_path: Path) -> None:
+    first, second = np.full((4, 1, 2), 1, np.float32), np.full((4, 1, 2), 2, np.float32)
+    out = tmp_path / "out.npy"
+    with results.open_results(out, 4, 1, 2) as one, results.open_results(out, 4, 1, 2) as other:
+        for seq in (0, 2):
+            one.write(seq, first[:2, :, 0], first[:2])
+            other.write(seq, second[:2, :, 0], second[:2])
+        one.finish()
+        other.finish()
+    np.testing.assert_array_equal(np.load(out), first)  # whose context was left last
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
+
+
+def test_a_band_in_hz_needs_a_rate_and_one_that_cannot_be_is_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.ones(9))
+    with pytest.raises(UsageError, match=r"--band: is in Hz, .* give --rate"):
+        apply(tmp_path / "in.npy", tmp_path / "out.npy", "--learn", "self", "--band", "4,6")
+    options = "--rate", 100, "--learn", "self", "--band", "10,60", "--json", "-q"
+    said = apply(tmp_path / "in.npy", tmp_path / "out.npy", *options)
+    assert json.loads(said.stdout)["learning"]["trouble"] is not None
+    assert "nothing was learnt: " in said.stderr
 
 
 def test_a_signal_leaves_the_old_output_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,3 +74,16 @@ def test_silence_is_exit_code_5(source: Transport) -> None:
         out, err = process.communicate(timeout=BOUND_S)
         assert (out, process.returncode) == ("", 5)
         assert err == "sincos: --timeout: nothing heard for 0.1 s\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_a_full_disk_behind_standard_output_is_said() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "predictor", "keys", "--help"]
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=BOUND_S, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "sincos: standard output cannot be written: No space left on device\n",
+    )
