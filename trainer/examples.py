@@ -33,9 +33,7 @@ AMPLITUDE_STEP_OCTAVES = 1.7
 LARGEST_SECOND, LARGEST_THIRD = 0.3, 0.15  # harmonics
 LARGEST_OFFSET = 0.4
 NOISE_SNR_DB = (0.0, 40.0)
-# Of tones that change: in more noise a change is found out too late to be followed, and to expect one would cost
-# every steady tone the patience that noise asks for.
-CHANGING_LOWEST_SNR_DB = 12.0
+CHANGING_LOWEST_SNR_DB = 12.0  # of tones that change; docs/experiments.md, 13 and 14, speak for less
 
 TOGETHER_SHARE = 0.6  # of sudden changes that come near one moment of the batch, where more samples are learnt
 TOGETHER_SAMPLES = 8
