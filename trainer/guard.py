@@ -27,6 +27,9 @@ class GuardConfig:
         The challenger serves once verdicts for it sum up to the bar, which doubles with every rollback.
     margin_deg : float
         Taken off each verdict on the way there: labels are not exact either.
+    least_deg : float
+        Nor does a verdict for it count there where the champion's error is less: labels of a tone at one edge of
+        the band, with a harmonic at the other, are wrong by 6 degrees.
     unusual : float
         Nor does a verdict for it count there if its error is so many times what is usual: the labels may be wrong.
     credit : float
@@ -42,6 +45,7 @@ class GuardConfig:
     bar: float = 3.0
     highest_bar: float = 48.0
     margin_deg: float = 1.0
+    least_deg: float = 8.0
     unusual: float = 2.0
     credit: float = 2.0
     apart: float = 4.0
@@ -124,7 +128,8 @@ class Guard:
         lead_deg = champion_deg - challenger_deg - np.where(self.serving, 0.0, self.config.margin_deg)
         self._scored += scored
         verdict = np.clip(lead_deg / np.maximum(champion_deg + challenger_deg, 1e-9), -1.0, 1.0)
-        verdict = np.where(unusual & ~self.serving, np.minimum(verdict, 0.0), verdict)
+        doubtful = unusual | (champion_deg < self.config.least_deg)
+        verdict = np.where(doubtful & ~self.serving, np.minimum(verdict, 0.0), verdict)
         verdict = np.where(scored, np.where(broken, -self.config.credit, verdict), 0.0)
         most = np.where(self.serving, self.config.credit, np.inf)
         self._sum = np.clip(self._sum + verdict, 0.0, most)

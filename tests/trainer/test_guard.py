@@ -41,6 +41,11 @@ def test_a_challenger_that_is_hardly_better_never_serves(champion: float, challe
     assert guard.switches == 0
 
 
+def test_a_champion_as_good_as_labels_are_is_not_replaced() -> None:
+    assert not any(play(Guard(1), CONFIG.least_deg - 0.1, 0.05, 1000))
+    assert any(play(Guard(1), CONFIG.least_deg + 0.1, 0.05, 1000))
+
+
 def test_a_few_cycles_in_which_labels_are_wrong_do_not_count_for_much() -> None:
     guard = Guard(1)
     for _ in range(20):  # what a phase jump does to labels: one block in ten seems bad for the better one
