@@ -82,13 +82,16 @@ class Batch:
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.
         states = np.concatenate([job.stream.state.T for job in jobs]).T
         estimates, after = self._engine.run_apart(np.concatenate(inputs, axis=1), states)
-        first = 0
-        for job, heard in zip(jobs, inputs, strict=True):
-            own = slice(first, first + heard.shape[1])
-            first = own.stop
-            # A copy, or one stream that falls silent would keep the states of all.
-            yield job.stream.answer(job.message, estimates[:, own], after[:, own].copy())
-            job.stream.remember(job.message, heard, estimates[:, own], now)
+        ends = np.cumsum([heard.shape[1] for heard in inputs]).tolist()
+        own = [slice(end - heard.shape[1], end) for heard, end in zip(inputs, ends, strict=True)]
+        # Copies of the states, or one stream that falls silent would keep those of all. Answers right after one
+        # another, or each would wake ZeroMQ's thread anew: that halves the messages a second.
+        yield from [
+            job.stream.answer(job.message, estimates[:, columns], after[:, columns].copy())
+            for job, columns in zip(jobs, own, strict=True)
+        ]
+        for job, heard, columns in zip(jobs, inputs, own, strict=True):
+            job.stream.remember(job.message, heard, estimates[:, columns], now)
 
 
 def _samples(job: _Job) -> int:

@@ -17,6 +17,7 @@ COMMANDS = {
     "listen": "Print what passes as JSON lines.",
     "keys": "Make and list the keys of who may listen, for talking beyond this machine.",
     "train": "Train a model offline.",
+    "bench": "Measure how fast this machine is, beside a bare ZeroMQ echo.",
     "demo": "Source, learning predictor and console together in one terminal.",
 }
 """Command name -> one line of help. `predictor/commands/NAME.py` holds the command as `command`."""

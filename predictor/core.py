@@ -13,6 +13,7 @@ from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.waveforms import check_range
 from trainer.model import Model
+from trainer.selflearner import SelfConfig, SelfLearner
 
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
@@ -56,16 +57,22 @@ class Predictor:
     model : Model
     config : PredictorConfig
     make_learner : callable or None
-        Makes a stream's learner; None to not learn.
+        Makes a stream's learner; None to not learn from targets.
+    self_config : SelfConfig or None
+        How to learn on the signals themselves; None to not.
 
     Raises
     ------
     UsageError
-        If the model's time is to be scaled and it learns, or says cos alone.
+        If the model's time is to be scaled and it learns from targets, or says cos alone.
     """
 
     def __init__(
-        self, model: Model, config: PredictorConfig | None = None, make_learner: MakeLearner | None = None
+        self,
+        model: Model,
+        config: PredictorConfig | None = None,
+        make_learner: MakeLearner | None = None,
+        self_config: SelfConfig | None = None,
     ) -> None:
         self.streams: dict[str, Stream] = {}
         self.rejected = 0
@@ -74,8 +81,10 @@ class Predictor:
         self._config = config or PredictorConfig()
         self._model = model
         self._make_learner = make_learner
+        self._self_config = self_config
+        self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._batch = Batch(self._engine) if make_learner is None else None
+        self._batch = None if self._learns else Batch(self._engine)
         self._learning: dict[
             str, Stream
         ] = {}  # those that have heard something since they last had nothing to learn
@@ -184,7 +193,7 @@ class Predictor:
         """Return the daemon's own status."""
         body = {
             "model": self._model.name,
-            "learning": self._make_learner is not None,
+            "learning": self._learns,
             "streams": len(self.streams),
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
@@ -209,6 +218,7 @@ class Predictor:
             self._model,
             engine,
             self._make_learner,
+            SelfLearner(self._self_config) if self._self_config else None,
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )
@@ -222,6 +232,6 @@ class Predictor:
 
 def _check_scalable(model: Model, *, learns: bool) -> None:
     if learns:
-        raise UsageError("--nominal-hz: a model whose time is scaled cannot learn: leave out --learn")
+        raise UsageError("--nominal-hz: a model whose time is scaled cannot learn from targets; --learn self can")
     if len(model.config.fields) < 2:
         raise UsageError(f"--nominal-hz: needs a model that says cos and sin; {model.name} says cos alone")

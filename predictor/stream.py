@@ -14,15 +14,17 @@ from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.quantiles import RecentQuantiles
-from streamer.sequencer import Place, Sequencer
+from streamer.sequencer import NEXT, Place, Placement, Sequencer
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
 from trainer.model import Model
+from trainer.selflearner import SelfLearner
 
 LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 RATE_OVER_NS = 500_000_000  # a rate is measured over no less
+LARGE = 2**31
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 MakeLearner = Callable[[Model], Learner]
@@ -57,11 +59,13 @@ class Stream:
     engine : Engine
         Shared by streams that do not learn; of its own where this one learns.
     make_learner : callable or None
-        Makes the learner; None to not learn.
+        Makes the learner; None to not learn from targets.
+    self_learner : SelfLearner or None
+        Learns on the signal itself, without targets.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
     nominal_hz : float or None
-        Scale the model's time to signals of about that frequency. Not for streams that learn.
+        Scale the model's time to signals of about that frequency. Not where targets are learnt from.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Stream:
         model: Model,
         engine: Engine,
         make_learner: MakeLearner | None,
+        self_learner: SelfLearner | None = None,
         *,
         reset_on_gap: bool,
         nominal_hz: float | None = None,
@@ -81,6 +86,7 @@ class Stream:
         self._model = model
         self._engine = engine
         self._learner = make_learner(model) if make_learner else None
+        self._self_learner = self_learner
         self._reset_on_gap = reset_on_gap
         self._nominal_hz = nominal_hz
         self._scale = TimeScale()
@@ -103,7 +109,7 @@ class Stream:
         return self._predict(message, now) if isinstance(message, Chunk) else self._predict_burst(message, now)
 
     def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
-        if self._learner is None and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
+        if not self._learns and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
             inputs = self.accept(burst.chunk)
             estimates, state = self._stepper.run(inputs, self.state)
             yield self.answer(burst, estimates, state)
@@ -118,22 +124,40 @@ class Stream:
             self.counters.refused += 1
             return
         placement = self._sequencer.place(chunk.run, chunk.seq, samples)
-        if placement.place in (Place.DUPLICATE, Place.STALE_RUN):
+        if placement is not NEXT and placement.place in (Place.DUPLICATE, Place.STALE_RUN):
             self.counters.duplicates += samples
             return
         self._learn_all()
+        if placement is not NEXT:
+            yield from self._resync(placement, chunk)
+        first = placement.skip
+        while first < samples:
+            self._learn_all()
+            end = first + min(self._room, max(1, SLICE_VALUES // channels))
+            inputs = self._usable(chunk.values[first:end, :, 0])
+            modelled, state = self._stepper.run(inputs, self.state)
+            estimates = self._self_learner.answer(inputs, modelled) if self._self_learner else modelled
+            yield Send(self._advance(chunk, first, estimates, state))
+            self._keep(inputs, estimates, modelled)
+            first = end
+        self._arrived(chunk, now)
+
+    def _resync(self, placement: Placement, chunk: Chunk) -> Iterator[Effect]:
+        """Begin a run, or go on after a gap or with a chunk that has been heard in part."""
         if placement.place is Place.NEW_RUN:
-            yield from self._new_run(chunk, channels)
+            yield from self._new_run(chunk, chunk.values.shape[1])
         elif placement.place is Place.AFTER_GAP:
             self._gap(placement.missing, resume_seq=chunk.seq)
         self.counters.duplicates += placement.skip
-        slice_samples = max(1, SLICE_VALUES // channels)
-        for first in range(placement.skip, samples, slice_samples):
-            inputs = self._usable(chunk.values[first : first + slice_samples, :, 0])
-            estimates, state = self._stepper.run(inputs, self.state)
-            yield Send(self._advance(chunk, first, estimates, state))
-            self._keep(inputs, estimates)
-        self._arrived(chunk, now)
+
+    @property
+    def _learns(self) -> bool:
+        return self._learner is not None or self._self_learner is not None
+
+    @property
+    def _room(self) -> int:
+        """Samples that can be answered before something is to be learnt from them."""
+        return self._self_learner.room if self._self_learner is not None else LARGE
 
     # For who steps several streams at once
 
@@ -160,7 +184,7 @@ class Stream:
 
     def remember(self, message: Chunk | Burst, inputs: FloatArray, estimates: FloatArray, now: Instant) -> None:
         """Keep what has been answered until its targets come, and note how late it came."""
-        self._keep(inputs, estimates)
+        self._keep(inputs, estimates, estimates)
         if isinstance(message, Chunk):
             self._arrived(message, now)
             return
@@ -199,7 +223,10 @@ class Stream:
     # Learning
 
     def learn(self) -> bool:
-        """Make one update if a window is complete; return whether one was."""
+        """Learn what is due, a step of it; return whether anything was."""
+        if self._self_learner is not None and self._self_learner.learn():
+            self.counters.updates = self._self_learner.refits
+            return True
         if self._learner is None:
             return False
         window = self._labels.window(self._learner.config.window_samples)
@@ -274,7 +301,7 @@ class Stream:
         text = f"stream {self.name}: {self.counters.samples} estimates"
         if self.rmse.value is not None:
             text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, SCORED_SAMPLES)} samples"
-        if self._learner is not None:
+        if self._learns:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
@@ -303,6 +330,8 @@ class Stream:
         yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
         self._resume(chunk.seq, since_reset=0)
+        if self._self_learner is not None:
+            self._self_learner.restart(channels, chunk.rate_hz, chunk.seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
@@ -326,6 +355,8 @@ class Stream:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
         self._resume(resume_seq, since_reset=self._since_reset)
+        if self._self_learner is not None:
+            self._self_learner.resume(resume_seq)
 
     def _resume(self, seq: int, since_reset: int) -> None:
         self._since_reset = since_reset
@@ -350,9 +381,9 @@ class Stream:
 
     # What follows an answer waits until the answer is out: it is most of the work, and none of it changes a bit.
 
-    def _keep(self, inputs: FloatArray, estimates: FloatArray) -> None:
+    def _keep(self, inputs: FloatArray, estimates: FloatArray, modelled: FloatArray) -> None:
         self._labels.add(inputs, estimates)
-        self._familiarity.add(inputs, estimates)
+        self._familiarity.add(inputs, modelled)
         if self._learner is None:
             self._labels.drop_matured()
 
@@ -378,9 +409,12 @@ class Stream:
         return inputs
 
     def _learning_status(self) -> dict[str, object] | None:
+        if self._self_learner is not None:
+            return self._self_learner.status()
         if self._learner is None:
             return None
         return {
+            "method": "target",
             "window": self._learner.config.window_samples,
             "stride": self._learner.config.stride_samples,
             "updates": self.counters.updates,
@@ -392,7 +426,9 @@ class Stream:
         }
 
     def _report(self) -> Iterator[Effect]:
-        """Say, once a tick, what went wrong since the last one."""
+        """Say, once a tick, what was learnt or went wrong since the last one."""
+        for text in self._self_learner.news() if self._self_learner is not None else ():
+            yield Say(f"stream {self.name}: {text}")
         before, now = self._reported, self.counters
         if now.gaps > before.gaps:
             first, end = self._last_gap

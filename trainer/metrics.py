@@ -1,5 +1,7 @@
 """How far estimates are from the truth."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +27,12 @@ class PrequentialRmse:
 
     def add(self, estimates: FloatArray, targets: FloatArray) -> None:
         """Score matured estimates against their targets, each [samples, channels]; NaN targets do not count."""
+        if estimates.size == 1:  # the usual case, at a tenth of the time
+            square = (estimates.item() - targets.item()) ** 2
+            if math.isfinite(square):
+                self._ring[self.count % len(self._ring)] = square
+                self.count += 1
+            return
         squares = (estimates.astype(np.float64) - targets) ** 2
         known = np.isfinite(squares)
         counts = known.sum(axis=1)

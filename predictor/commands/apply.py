@@ -15,11 +15,10 @@ import click
 
 from predictor.applying import Application, Block
 from predictor.commands.common import nominal_hz, quiet, start_logging
+from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
-from predictor.commands.predict import _make_learner
 from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
-from predictor.stream import MakeLearner
 from predictor.timescale import time_scale
 from streamer import wire
 from streamer.clock import SystemClock
@@ -42,15 +41,15 @@ FILE = click.Path(path_type=Path)
               help="default, tutorial, new (random weights), or a file from sincos train.")
 @click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
 @nominal_hz
-@click.option("--learn", is_flag=False, flag_value="target", type=click.Choice(["target"]), metavar="[target]",
-              help="Learn from --targets on the way. Give it after the files.")
+@learning_options
 @click.option("--targets", "targets_path", type=FILE, metavar="FILE",
-              help="The true cos, or cos and sin, of each channel: learnt from with --learn, else scored.")
+              help="The true cos, or cos and sin, of each channel: learnt from with --learn target, else scored.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line that sums up on standard output.")
 @quiet
 def command(
     input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
-    nominal_hz: float | None, learn: str | None, targets_path: Path | None, as_json: bool, quiet: bool,
+    nominal_hz: float | None, learn: str | None, band: str | None, window_samples: int | None,
+    stride_samples: int | None, learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
 ) -> None:
     # fmt: on
     """Run the recording INPUT (.npy, .csv or .wav) through a model, sample by sample, into OUTPUT (.npy or .csv).
@@ -63,10 +62,15 @@ def command(
     recording = read_recording(input_path)
     targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
     rate_hz = _rate_hz(recording, rate_hz)
-    core = Predictor(model, PredictorConfig(nominal_hz=nominal_hz), _learner(learn, targets))
+    if learn == "target" and targets is None:
+        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
+    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    core = Predictor(
+        model, PredictorConfig(nominal_hz=nominal_hz), learning.make_learner, learning.self_config
+    )
     if nominal_hz is not None:
         log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
-    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn is not None)
+    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
     if recording.columns > recording.samples:
         log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
     clock = SystemClock()
@@ -151,12 +155,6 @@ def _rate_hz(recording: Recording, chosen: float | None) -> float | None:
             f"got {chosen:g}; leave it out"
         )
     return chosen
-
-
-def _learner(learn: str | None, targets: Recording | None) -> MakeLearner | None:
-    if learn == "target" and targets is None:
-        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
-    return _make_learner(learn is not None, None, None, None)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ nominal_hz = click.option(
     "--nominal-hz",
     type=float,
     metavar="HZ",
-    help="Scale the model's time to signals of about this frequency, an octave around it; not with --learn.",
+    help="Scale the model's time to signals near this frequency, an octave around it; not with --learn target.",
 )
 
 

@@ -5,23 +5,19 @@ import os
 # Before NumPy: a step's products are far too small to be worth a second thread, and one thread keeps them exact.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from functools import partial
-
 import click
 
 from predictor.commands.common import Security, nominal_hz, quiet, secured, source_addresses, start_logging
+from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
-from predictor.stream import MakeLearner
 from streamer import wire
 from streamer.clock import SystemClock
-from streamer.errors import UsageError
 from streamer.messages import Kind
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
 from trainer.model import GATES
-from trainer.online import OnlineConfig, OnlineLearner
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
 TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
@@ -43,22 +39,7 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 @click.option("--hidden", type=int, help="Units a layer, of --model new.  [default: 32]")
 @click.option("--layers", type=int, help="Of --model new.  [default: 1]")
 @click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
-@click.option("--learn", is_flag=True, help="Learn online from the targets that the source publishes.")
-@click.option(
-    "--window",
-    "window_samples",
-    type=int,
-    metavar="SAMPLES",
-    help="Back-propagate through so many samples.  [default: 10]",
-)
-@click.option(
-    "--stride",
-    "stride_samples",
-    type=int,
-    metavar="SAMPLES",
-    help="Samples from one update to the next.  [default: the window]",
-)
-@click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01]")
+@learning_options
 @click.option(
     "--on-gap",
     type=click.Choice(["hold", "reset"]),
@@ -79,22 +60,23 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 @quiet
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
-    seed: int | None, learn: bool, window_samples: int | None, stride_samples: int | None,
+    seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
     learning_rate: float | None, on_gap: str, wait_for: int, nominal_hz: float | None,
     security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
-    make_learner = _make_learner(learn, window_samples, stride_samples, learning_rate)
-    core = Predictor(model, PredictorConfig(reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz), make_learner)
+    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    config = PredictorConfig(reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz)
+    core = Predictor(model, config, learning.make_learner, learning.self_config)
     with (
         StopSignal(reloads=security["keys"] is not None) as stop,
         Transport(bind=bind, watch=[stop], together=True, **security) as transport,
     ):
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,
-            model.config.hidden, "learning" if learn else "not learning", ", ".join(sources), transport.address,
+            model.config.hidden, learning, ", ".join(sources), transport.address,
         )  # fmt: skip
         if wait_for:
             log.info("waiting for %d listener(s)", wait_for)
@@ -102,19 +84,3 @@ def command(
         if not stop.requested:
             transport.connect(sources, TOPICS)
             run(core, transport, SystemClock(), stop)
-
-
-def _make_learner(
-    learn: bool, window_samples: int | None, stride_samples: int | None, learning_rate: float | None
-) -> MakeLearner | None:
-    if not learn:
-        if (window_samples, stride_samples, learning_rate) != (None, None, None):
-            raise UsageError("--window, --stride, --learning-rate: these need --learn")
-        return None
-    window = 10 if window_samples is None else window_samples
-    config = OnlineConfig(
-        window_samples=window,
-        stride_samples=window if stride_samples is None else stride_samples,
-        learning_rate=0.01 if learning_rate is None else learning_rate,
-    )
-    return partial(OnlineLearner, config=config)

@@ -8,7 +8,7 @@ from rich.text import Text
 from predictor.console import words
 from predictor.console.chart import GREY
 from predictor.console.plots import error_plot, signal_plot
-from predictor.console.snapshot import Health, Shown, Snapshot, StreamSummary
+from predictor.console.snapshot import Health, Learning, Shown, Snapshot, StreamSummary
 
 KEYS = "n next stream   c next channel   q quit"
 COLOURS = {
@@ -136,13 +136,22 @@ def _cells(snapshot: Snapshot, summary: StreamSummary) -> Sequence[Cell]:
         ("lag p99", words.seconds(summary.lag_p99_s)),
         ("model", f"{summary.model or words.DASH}{version}"),
         ("updates", words.whole(learning.updates) if learning else _not_learning(summary)),
-        ("loss", words.plain(learning.loss if learning else None)),
+        _learnt(learning),
         ("samples", words.whole(summary.input_samples)),
         ("gaps", _gaps(summary)),
         ("unusable", words.whole(summary.unusable)),
         ("rejected", words.whole(snapshot.rejected + (snapshot.predictor_rejected or 0))),
         ("restarts", words.whole(summary.restarts)),
     ]
+
+
+def _learnt(learning: Learning | None) -> Cell:
+    if learning is None or learning.champion_deg is None:
+        return "loss", words.plain(learning.loss if learning else None)
+    return (
+        "learnt/model",
+        f"{words.plain(learning.challenger_deg)}/{words.plain(learning.champion_deg)}\N{DEGREE SIGN}",
+    )
 
 
 def _not_learning(summary: StreamSummary) -> str:

@@ -26,6 +26,8 @@ class Learning:
     loss: float | None
     skipped: int | None
     waiting_samples: int | None
+    challenger_deg: float | None = None  # where the signal itself is learnt from
+    champion_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

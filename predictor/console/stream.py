@@ -211,4 +211,6 @@ def _learning(body: Mapping[str, Any] | None) -> Learning | None:
         claims.number(body, "loss"),
         claims.count(body, "skipped"),
         claims.count(body, "waiting_samples"),
+        claims.number(body, "challenger_deg"),
+        claims.number(body, "champion_deg"),
     )

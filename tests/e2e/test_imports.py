@@ -15,11 +15,12 @@ PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not
         ("import predictor.commands.source", {"torch", "rich", "plotext", "matplotlib", "safetensors"}),
         (
             "import predictor.commands.predict as p; from predictor.core import Predictor; m = p.choose_model; "
-            "Predictor(m('tutorial', {}, None)); p._make_learner(True, None, None, None)(m('new', {}, 1))",
+            "Predictor(m('tutorial', {}, None)); p.choose_learning('target').make_learner(m('new', {}, 1))",
             {"torch", "rich", "plotext", "matplotlib"},
         ),
         ("import predictor.commands.apply", {"torch", "rich", "plotext", "matplotlib"}),
         ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib", "asyncio"}),
+        ("import predictor.commands.bench", {"torch", "plotext", "matplotlib"}),
         ("import predictor.commands.console", {"torch", "matplotlib"}),
         ("import predictor.commands.train", {"torch", "matplotlib"}),
     ],

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from simulation import answer, joined, published
 
 from predictor import cli, results
+from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
-from predictor.commands.predict import _make_learner
 from predictor.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Kind
@@ -33,7 +33,7 @@ def spoken(count: int, kind: Kind, signal: Signal = SIGNAL) -> np.ndarray:
 def live(count: int, *, learn: bool = False, signal: Signal = SIGNAL) -> np.ndarray:
     """What the daemon answers a source that says `count` samples one by one."""
     model = choose_model("new", {}, 5)
-    core = Predictor(model, make_learner=_make_learner(learn, None, None, None))
+    core = Predictor(model, make_learner=choose_learning("target" if learn else None).make_learner)
     return joined(answer(core, published(signal, count)))
 
 

@@ -369,6 +369,14 @@ class TestRender:
         ):  # fmt: skip
             assert fact in text
 
+    def test_what_was_learnt_on_the_signal_itself_stands_beside_the_model(self) -> None:
+        learning = {"method": "self", "updates": 180, "champion_deg": 75.24, "challenger_deg": 38.06}
+        said = Status("demo", RUN, 100, 0, body() | {"learning": learning})
+        text = "\n".join(lines_of(collected([inputs(0, 100), said]).snapshot(Selection(), at(1)), 80, 24))
+        assert "learnt/model" in text
+        assert "38.1/75.2\N{DEGREE SIGN}" in text
+        assert "loss" not in text
+
     def test_small_terminals_keep_the_numbers_and_lose_the_charts(self) -> None:
         lines = lines_of(live().snapshot(Selection(), at(10)), 40, 12)
         assert not any("input (sin)" in line for line in lines)
@@ -480,6 +488,8 @@ KEYS = [
     "loss",
     "skipped",
     "waiting_samples",
+    "champion_deg",
+    "challenger_deg",
     "rejected",
     "uptime_s",
 ]

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import zmq
 
 from streamer import sockets, wire
 from streamer.errors import AddressError
-from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Subscription
+from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
 from streamer.sockets import Transport
 
 BOUND_MS = 10_000
@@ -46,6 +47,26 @@ def heard(transport: Transport, enough: Callable[[list[Incoming]], bool]) -> lis
 
 def count(number: int) -> Callable[[list[Incoming]], bool]:
     return lambda messages: len(messages) >= number
+
+
+def test_what_queued_up_comes_together_and_the_message_that_ended_a_wait_alone(address: str) -> None:
+    topics = [wire.topic(Kind.INPUT)]
+    with (
+        Transport(bind=address) as publisher,
+        Transport(connect=[address], topics=topics, together=True) as subscriber,
+    ):
+        heard(publisher, count(1))
+        values = np.arange(100, dtype=np.float32).reshape(100, 1, 1)
+        publisher.send(Burst(replace(chunk(0), values=values), np.arange(100)))
+        assert subscriber.wait(BOUND_MS)
+        (first,) = subscriber.receive()
+        assert isinstance(first, Chunk)
+        chunks = [first]
+        while len(chunks) < 100:
+            for message in subscriber.receive():
+                assert isinstance(message, Burst | Chunk)
+                chunks += message.chunks() if isinstance(message, Burst) else [message]
+        assert [(c.seq, c.time_ns, float(c.values[0, 0, 0])) for c in chunks] == [(k, k, k) for k in range(100)]
 
 
 def test_a_publisher_hears_who_subscribes_and_a_subscriber_hears_in_order(address: str) -> None:

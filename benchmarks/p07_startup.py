@@ -1,0 +1,77 @@
+"""P7: `sincos --help` against importing click; `sincos predict` to its first estimate against importing torch."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import zmq
+from speed import Figure, figure, run
+
+from predictor.bench.feed import wave
+from predictor.bench.lane import PATIENCE_MS, free_addresses
+from streamer import wire
+from streamer.messages import Chunk, Kind
+
+
+def seconds(command: Sequence[str]) -> float:
+    """Return how long a command takes."""
+    start_s = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start_s
+
+
+def first_estimate_s() -> float:
+    """Return the time from the start of `sincos predict` to its first estimate."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as source, context.socket(zmq.SUB) as reader:
+        for end in (source, reader):
+            end.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+        source.bind("tcp://127.0.0.1:*")
+        (out,) = free_addresses(1)
+        reader.setsockopt(zmq.SUBSCRIBE, b"estimate/")
+        reader.setsockopt(zmq.RECONNECT_IVL, 5)
+        reader.connect(out)
+        arguments = [
+            "predict",
+            "-q",
+            "--wait",
+            "--source",
+            source.getsockopt_string(zmq.LAST_ENDPOINT),
+            "--bind",
+            out,
+        ]
+        start_s = time.perf_counter()
+        predictor = subprocess.Popen([sys.executable, "-m", "predictor", *arguments])
+        try:
+            while source.recv() != b"\1input/":
+                pass
+            source.send_multipart(wire.encode(Chunk(Kind.INPUT, "s", 1, 0, 0, 0.0, wave(0, 1, 1))))
+            reader.recv_multipart()
+            return time.perf_counter() - start_s
+        finally:
+            predictor.kill()
+            predictor.wait()
+
+
+def measure(short: bool) -> list[Figure]:
+    """Start processes in turn."""
+    taken: dict[str, list[float]] = {"help": [], "click": [], "predict": [], "torch": []}
+    for _ in range(2 if short else 11):
+        taken["help"].append(seconds(["-m", "predictor", "--help"]))
+        taken["click"].append(seconds(["-c", "import click"]))
+        taken["predict"].append(first_estimate_s())
+        taken["torch"].append(seconds(["-c", "import torch"]))
+    return [
+        figure("sincos --help, against import click", taken["help"], "s", taken["click"], "<= 1.5"),
+        figure(
+            "sincos predict to its first estimate, against import torch",
+            taken["predict"],
+            "s",
+            taken["torch"],
+            "<= 0.4",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    run("P7", "start-up", measure)

@@ -1,0 +1,1 @@
+"""How fast this machine is: the predictor beside a bare echo, and the engine by itself."""

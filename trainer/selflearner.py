@@ -1,0 +1,251 @@
+"""Learning on the signal itself: where a stream's rhythm is, and a guarded challenger beside the frozen model."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import UsageError
+from streamer.messages import FloatArray
+from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
+from trainer.bandwatch import BandWatch, Sight
+from trainer.challenger import Challenger, waiting_bytes
+from trainer.guard import Guard
+
+MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
+FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
+NO_LIMIT = 2**31
+NEWS_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SelfConfig:
+    """How to learn on the signal itself.
+
+    Parameters
+    ----------
+    band_hz : (float, float) or None
+        Where the rhythm is; None to find it.
+    nominal_hz : float or None
+        Where to look for it, within an octave; None for 25 samples a cycle.
+
+    Raises
+    ------
+    UsageError
+        If the band does not rise from above 0.
+    """
+
+    band_hz: tuple[float, float] | None = None
+    nominal_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.band_hz is not None and not 0 < self.band_hz[0] < self.band_hz[1] < np.inf:
+            low, high = self.band_hz
+            raise UsageError(f"--band: must be LOW,HIGH in Hz with 0 < LOW < HIGH, got {low:.6g},{high:.6g}")
+
+
+class SelfLearner:
+    """One stream's. The frozen model serves until a band is known and the challenger has earned its place.
+
+    Parameters
+    ----------
+    config : SelfConfig
+    make_guard : callable
+        Number of channels -> guard.
+    """
+
+    def __init__(self, config: SelfConfig, make_guard: Callable[[int], Guard] = Guard) -> None:
+        self._config = config
+        self._make_guard = make_guard
+        self._news: deque[str] = deque(maxlen=NEWS_LINES)
+        self._challenger: Challenger | None = None
+        self._earlier = (0, 0, 0)  # refits, switches and rollbacks of challengers that are gone
+        self._drifts = 0
+        self.restart(0, 0.0, 0)
+
+    def restart(self, channels: int, rate_hz: float, seq: int) -> None:
+        """Forget everything: a new run of so many channels, at so many samples a second (0: not known)."""
+        self._channels = channels
+        self._rate_hz = rate_hz
+        self._seq = seq
+        self._trouble: str | None = None
+        self._drift_seq: int | None = None
+        self._watch: BandWatch | None = None
+        self._begin(None)
+        if channels and self._config.band_hz is None:
+            self._look_for_band()
+        elif channels:
+            self._begin(self._given_band())
+
+    def resume(self, seq: int) -> None:
+        """Go on after missing samples, at `seq`."""
+        self._seq = seq
+        if self._watch is not None:
+            self._watch.restart()
+        if self._challenger is not None:
+            self._challenger.resume()
+
+    @property
+    def refits(self) -> int:
+        """Times that a read-out was fitted."""
+        return self._counts()[0]
+
+    @property
+    def room(self) -> int:
+        """Samples that can be answered before something is to be learnt."""
+        to_look = self._watch.room if self._watch else NO_LIMIT
+        if self._challenger is not None:
+            return min(to_look, self._challenger.room)
+        return to_look if self._band is None else 1
+
+    def answer(self, inputs: FloatArray, estimates: FloatArray) -> FloatArray:
+        """Return what is to be published of at most `room` samples.
+
+        Parameters
+        ----------
+        inputs : float32 array, shape (samples, channels)
+        estimates : float32 array, shape (samples, channels, fields)
+            Of the frozen model: (cos, sin), or cos alone; then the input is its in-phase.
+        """
+        self._seq += len(inputs)
+        if self._watch is not None:
+            self._watch.add(inputs)
+        if self._band is None:
+            return estimates
+        if self._challenger is None:
+            self._challenger = Challenger(self._band, inputs[0], self._make_guard(self._channels))
+        fields = estimates.shape[2]
+        champion = estimates if fields == 2 else np.stack([estimates[..., 0], inputs], axis=-1)
+        return self._challenger.answer(inputs, champion)[..., :fields]
+
+    def learn(self) -> bool:
+        """Learn what is due; return whether anything was."""
+        if self._challenger is not None and not self._challenger.room:
+            self._learn(self._challenger)
+            return True
+        if self._watch is not None and not self._watch.room:
+            self._look(self._watch)
+            return True
+        return False
+
+    def news(self) -> list[str]:
+        """Return the latest of what has happened since the last call, a line each."""
+        news = list(self._news)
+        self._news.clear()
+        return news
+
+    def status(self) -> dict[str, object]:
+        """Return what docs/protocol.md lists under `learning`."""
+        challenger = self._challenger
+        guard = challenger.guard if challenger else None
+        refits, switches, rollbacks = self._counts()
+        return {
+            "method": "self",
+            "updates": refits,
+            "trouble": self._trouble,
+            "band_hz": list(self._band.in_hz(self._rate_hz)) if self._band and self._rate_hz else None,
+            "serving_channels": int(guard.serving.sum()) if guard else 0,
+            "champion_deg": _mean(guard.champion_deg.value) if guard else None,
+            "challenger_deg": _mean(guard.challenger_deg.value) if guard else None,
+            "switches": switches,
+            "rollbacks": rollbacks,
+            "jump_deg": challenger.jump_deg if challenger else None,
+            "drifts": self._drifts,
+            "drift_seq": self._drift_seq,
+        }
+
+    # Within
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Return refits, switches and rollbacks since the start."""
+        refits, switches, rollbacks = self._earlier
+        if self._challenger is None:
+            return self._earlier
+        guard = self._challenger.guard
+        return refits + self._challenger.refits, switches + guard.switches, rollbacks + guard.rollbacks
+
+    def _look_for_band(self) -> None:
+        nominal_hz = self._config.nominal_hz
+        nominal = NOMINAL if nominal_hz is None or not self._rate_hz else nominal_hz / self._rate_hz
+        nominal = min(nominal, FASTEST_NOMINAL)
+        if 4 * self._channels * SEGMENT_SAMPLES * NOMINAL / nominal > MOST_BYTES:
+            self._fail("too many channels, or too many samples a cycle, to look for a band; give it with --band")
+        else:
+            self._watch = BandWatch(self._channels, nominal)
+
+    def _given_band(self) -> Band | None:
+        """Return the band that was given, in cycles a sample; None, and the trouble, if that cannot be."""
+        if self._config.band_hz is None:
+            return None
+        if not self._rate_hz:
+            self._fail("--band is in Hz, and the source does not say its rate")
+            return None
+        try:
+            return Band(*(edge / self._rate_hz for edge in self._config.band_hz))
+        except UsageError as error:
+            self._fail(str(error))
+            return None
+
+    def _fail(self, trouble: str) -> None:
+        self._trouble = trouble
+        self._news.append(f"not learning: {trouble}")
+
+    def _begin(self, band: Band | None) -> None:
+        """Start anew in a band; None: with nothing to learn."""
+        served = self._challenger is not None and int(self._challenger.guard.serving.sum())
+        refits, switches, rollbacks = self._counts()
+        self._earlier = (refits, switches + served, rollbacks)
+        self._challenger = None
+        self._band = None
+        if band is None:
+            return
+        if waiting_bytes(band, self._channels) > MOST_BYTES:
+            self._watch = None
+            self._fail("too many channels, or too many samples a cycle: too much would wait for its labels")
+            return
+        self._band = band
+        low, high = band.in_hz(self._rate_hz or 1.0)
+        unit = "Hz" if self._rate_hz else "cycles a sample"
+        self._news.append(f"learning on itself, from {low:.4g} to {high:.4g} {unit}")
+
+    def _learn(self, challenger: Challenger) -> None:
+        guard = challenger.guard
+        before = int(guard.serving.sum())
+        drifted = challenger.learn()
+        served = int(guard.serving.sum())
+        if served != before:
+            scores = [
+                f"{_mean(score) or 0.0:.1f}" for score in (guard.challenger_deg.value, guard.champion_deg.value)
+            ]
+            self._news.append(
+                f"what was learnt serves {served} of {len(guard.serving)} channel(s); "
+                f"phase error {scores[0]} deg, the model's {scores[1]}"
+            )
+        if drifted:
+            self._drifted()
+
+    def _look(self, watch: BandWatch) -> None:
+        sight = watch.look()
+        if sight is Sight.NEW_BAND:
+            self._begin(watch.band)
+        elif sight is Sight.ELSEWHERE:
+            self._drifted()
+
+    def _drifted(self) -> None:
+        """Where the band was found, look for it anew: labels of a band that the rhythm has left are wrong."""
+        self._drifts += 1
+        self._drift_seq = self._seq
+        if self._watch is None:
+            self._news.append("the signal has changed: most of what was learnt is forgotten")
+            return
+        self._news.append("the signal has changed: the model serves while its band is looked for anew")
+        self._begin(None)
+        self._look_for_band()
+
+
+def _mean(degrees: NDArray[np.float64]) -> float | None:
+    """Return the mean over the channels that have a score."""
+    known = degrees[np.isfinite(degrees)]
+    return float(known.mean()) if len(known) else None
