@@ -19,6 +19,7 @@ from trainer.model import GATED, Model, Weights
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
+LEARNING_RATES = {Bptt: 0.01, Mixing: 0.00001}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class OnlineConfig:
         Samples whose loss is back-propagated.
     stride_samples : int
         Samples from one update to the next, at most `window_samples`.
-    learning_rate : float
-        Of Adam.
+    learning_rate : float or None
+        Of Adam; None leaves it to the model: 0.01, or 0.00001 of a gated one, whose estimate has farther to fall.
     clip_norm : float
         Largest norm of the whole gradient; larger ones are scaled down to it.
 
@@ -44,7 +45,7 @@ class OnlineConfig:
 
     window_samples: int = 10
     stride_samples: int = 10
-    learning_rate: float = 0.01
+    learning_rate: float | None = None
     clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class OnlineConfig:
                 f"--stride: must be 1 to the window, {self.window_samples}, got {self.stride_samples}"
             )
         for flag, value in (("--learning-rate", self.learning_rate), ("clip_norm", self.clip_norm)):
-            if not (np.isfinite(value) and value > 0):
+            if value is not None and not (np.isfinite(value) and value > 0):
                 raise UsageError(f"{flag}: must be finite and above 0, got {value}")
 
 
@@ -85,7 +86,7 @@ class OnlineLearner:
         self._gradient = Parameters(model.config)
         make = Mixing if model.config.cell == GATED else Bptt
         self._bptt: Mixing | Bptt = make(model.config, self._parameters.named)
-        self._adam = Adam(self._parameters.vector.size, config.learning_rate)
+        self._adam = Adam(self._parameters.vector.size, config.learning_rate or LEARNING_RATES[make])
         self._state = model.initial_state(1)
 
     def restart(self, state: FloatArray) -> None:

@@ -67,7 +67,7 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SAMPLES",
             help="Samples from one update to the next.  [default: the window]",
         ),
-        click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01]"),
+        click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01; of a gated model 0.00001]"),
     )
     for option in reversed(options):
         command = option(command)
@@ -101,7 +101,7 @@ def choose_learning(
     config = OnlineConfig(
         window_samples=window,
         stride_samples=window if stride_samples is None else stride_samples,
-        learning_rate=0.01 if learning_rate is None else learning_rate,
+        learning_rate=learning_rate,
     )
     return Learning(make_learner=partial(OnlineLearner, config=config))
 

@@ -8,8 +8,9 @@ from torch import nn
 from streamer.errors import UsageError
 from trainer.bank import bank_of
 from trainer.labels import Window
-from trainer.model import ModelConfig, new_model
-from trainer.network import GatedNetwork, by_example, network_of
+from trainer.model import Model, ModelConfig, new_model
+from trainer.modelfile import load_model
+from trainer.network import GatedNetwork, by_example, network_of, predict
 from trainer.online import OnlineConfig, OnlineLearner
 
 
@@ -81,6 +82,25 @@ def test_a_gated_model_learns_as_plain_torch_would(length: int, stride: int) -> 
         assert weights is not None
         for name, value in network.named_parameters():
             np.testing.assert_allclose(weights[name], value.detach().numpy(), atol=2e-5)
+
+
+def test_what_the_default_model_learns_does_not_cost_what_it_knew() -> None:
+    """Left to itself, the learning rate is one that a trained gated model bears."""
+    model = load_model("default")
+    angle = 2 * np.pi * np.arange(2_000) / 23
+    noise = 0.2 * np.random.default_rng(0).standard_normal(2_000)
+    inputs = (np.sin(angle) + noise).astype(np.float32)[:, None]
+    targets = np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)[:, None]
+    learner = OnlineLearner(model, OnlineConfig())
+    learner.restart(model.initial_state(1))
+    for start in range(0, 1_500, 10):
+        weights = learner.learn(Window(start, inputs[start : start + 10], targets[start : start + 10]))
+    assert weights is not None
+    frozen, taught = (
+        np.square(predict(each, inputs)[0] - targets)[1_500:].mean()
+        for each in (model, Model("taught", model.config, weights))
+    )
+    assert taught < 1.3 * frozen
 
 
 def test_unknown_targets_do_not_count() -> None:
