@@ -58,6 +58,18 @@ def engine(model: Model, channels: int) -> Block:
     return lambda inputs: stepper.run(inputs, state)
 
 
+def engine_by_samples(model: Model, channels: int) -> Block:
+    """Return the engine's steps where each sample comes alone, in a call of its own."""
+    stepper, first = Engine(model.config, model.weights), model.initial_state(channels)
+
+    def run(inputs: NDArray[np.float32]) -> None:
+        state = first
+        for sample in range(len(inputs)):
+            _, state = stepper.run(inputs[sample : sample + 1], state)
+
+    return run
+
+
 def noise(steps: int, channels: int) -> NDArray[np.float32]:
     """Return inputs that are neither zero nor denormal."""
     return np.random.default_rng(10_000).standard_normal((steps, channels), np.float32)
@@ -87,12 +99,14 @@ def seconds(block: Block, inputs: NDArray[np.float32]) -> float:
     return (time.process_time() - start) / len(inputs)
 
 
-def row(model: Model, channels: int, rounds: int) -> dict[str, object]:
-    """Return a model's cost at a number of channels."""
-    reference_s, engine_s, ratio = interleaved(reference(channels), engine(model, channels), channels, rounds)
+def row(model: Model, channels: int, rounds: int, *, alone: bool) -> dict[str, object]:
+    """Return a model's cost at a number of channels; `alone`: of samples that come one by one."""
+    block = (engine_by_samples if alone else engine)(model, channels)
+    reference_s, engine_s, ratio = interleaved(reference(channels), block, channels, rounds)
     return {
         "model": model.name,
         "channels": channels,
+        "samples a call": "1" if alone else "many",
         "RNN-32 step (us)": reference_s * 1e6,
         "engine step (us)": engine_s * 1e6,
         "ratio": ratio,
@@ -109,7 +123,9 @@ def row(model: Model, channels: int, rounds: int) -> dict[str, object]:
 def main(names: tuple[str, ...], short: bool, as_json: bool) -> None:
     """Measure the cost of a step."""
     models = [load_model(name) for name in names or ("default", "tutorial")]
-    rows = [row(model, channels, SHORT_ROUNDS if short else ROUNDS) for model in models for channels in CHANNELS]
+    cases = [(1, True), *((channels, False) for channels in CHANNELS)]
+    rounds = SHORT_ROUNDS if short else ROUNDS
+    rows = [row(model, channels, rounds, alone=alone) for model in models for channels, alone in cases]
     report("One step of the engine against a fused 32-unit tanh RNN step", rows, as_json=as_json)
 
 
