@@ -1,7 +1,7 @@
 """Run every row P1 to P10 and write docs/performance.md's table between its markers.
 
-`--json-file FILE` also keeps the figures, for `compare.py`; `--rows P1,P4` runs some and leaves the page alone, as
-`--short` does.
+`--json-file FILE` also keeps the figures, row by row as they come, for `compare.py`. `--rows P1,P4` runs some; the
+page is written where FILE has all the others. `--short` leaves the page alone.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 LONGEST_S = 1800
+ROWS = 10
 FIGURES, WAY = "figures", "way"
 """Names of the marked places of the page."""
 
@@ -72,30 +73,39 @@ def replaced(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
+def kept_rows(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the rows in a file that an earlier run kept."""
+    if path is None or not path.exists():
+        return {}
+    return {row["row"]: row for row in json.loads(path.read_text())["rows"]}
+
+
 def main() -> None:
     """Run, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--rows", help="for example P1,P4; leaves docs/performance.md alone")
+    parser.add_argument("--rows", help="for example P1,P4")
     parser.add_argument("--json-file", type=Path)
     options = parser.parse_args()
     wanted = options.rows.split(",") if options.rows else None
-    rows = []
+    rows = kept_rows(options.json_file)
     for script in sorted(HERE.glob("p[0-9][0-9]_*.py")):
         name = f"P{int(script.name[1:3])}"
         if wanted is None or name in wanted:
             sys.stderr.write(f"{name}: {script.name}\n")
-            rows.append(measured(script, short=options.short))
-    if options.json_file:
-        options.json_file.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    if wanted is None and not options.short:
-        page = replaced(PAGE.read_text(), FIGURES, markdown(rows))
+            rows[name] = measured(script, short=options.short)
+            if options.json_file:
+                kept = {"machine": machine(), "rows": list(rows.values())}
+                options.json_file.write_text(json.dumps(kept, indent=1) + "\n")
+    in_order = sorted(rows.values(), key=lambda row: int(row["row"][1:]))
+    if len(rows) == ROWS and not options.short:
+        page = replaced(PAGE.read_text(), FIGURES, markdown(in_order))
         told = subprocess.run(
             [sys.executable, str(HERE / "way.py")], check=True, stdout=subprocess.PIPE, text=True
         )
         PAGE.write_text(replaced(page, WAY, told.stdout.strip()))
     else:
-        sys.stdout.write(markdown(rows) + "\n")
+        sys.stdout.write(markdown(in_order) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def torch_chunks(model: Model, samples: int = CHUNK) -> Work:
     return forward
 
 
-def chunks(model: Model, rounds: int, name: str, goal: str = "") -> Figure:
-    """Return samples a second."""
-    taken_s = per_call_s({"ours": steps(model, 1, CHUNK), "torch": torch_chunks(model)}, rounds)
+def chunks(model: Model, rounds: int, name: str, goal: str = "", *, reference: Model | None = None) -> Figure:
+    """Return samples a second; `reference` is what torch runs, if not the same model."""
+    taken_s = per_call_s({"ours": steps(model, 1, CHUNK), "torch": torch_chunks(reference or model)}, rounds)
     rates = {key: [CHUNK / each_s for each_s in seconds] for key, seconds in taken_s.items()}
     return figure(name, rates["ours"], "samples/s", rates["torch"], goal)
 

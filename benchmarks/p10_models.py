@@ -21,11 +21,17 @@ def measure(short: bool) -> list[Figure]:
         "gru 32": (["--model", "new", "--cell", "gru"], new_model(ModelConfig("gru", 32), 0)),
         "lstm 32": (["--model", "new", "--cell", "lstm"], new_model(ModelConfig("lstm", 32), 0)),
     }
+    lstm = models["lstm 32"][1]  # torch has no module for the default model's bank
     figures: list[Figure] = []
     for name, (flags, model) in models.items():
         figures += latency(flags, rounds=rounds, pings=pings, pause_s=0, name=f"{name}: answer", goals=False)
         figures += throughput(flags, rounds=rounds, messages=messages, name=f"{name}: ")
-        figures.append(chunks(model, rounds, f"{name}: chunks of 100, against torch"))
+        if name == "default":
+            figures.append(
+                chunks(model, rounds, "default: chunks of 100, against torch's LSTM 32", reference=lstm)
+            )
+        else:
+            figures.append(chunks(model, rounds, f"{name}: chunks of 100, against torch"))
         calls = {"ours": steps(model, CHANNELS), "bare": bare_step(32, 34, CHANNELS)}
         rates = {
             key: [CHANNELS / 1e6 / each_s for each_s in seconds]
