@@ -218,5 +218,5 @@ def test_a_file_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path: Path)
         read_recording(tmp_path / "signal.mat")
     folder = tmp_path / "folder.csv"
     folder.mkdir()
-    with pytest.raises(FileError, match="no such file"):
+    with pytest.raises(FileError, match="must be a regular file"):
         read_recording(folder)
