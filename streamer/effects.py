@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.clock import Instant
-from streamer.messages import Burst, Incoming, Message
+from streamer.messages import Burst, Gone, Incoming, Message, Replay
 
 INFO = logging.INFO
 WARNING = logging.WARNING
@@ -17,6 +17,21 @@ class Send:
     """Publish a message, or each chunk of a burst."""
 
     message: Message | Burst
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask everybody who is listened to for samples again."""
+
+    replay: Replay
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reply:
+    """Answer one peer's request."""
+
+    peer: bytes
+    message: Message | Burst | Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class Finish:
     """Nothing is left to do: leave the loop."""
 
 
-Effect = Send | Say | Print | Finish
+Effect = Send | Ask | Reply | Say | Print | Finish
 
 
 class Core(Protocol):

@@ -14,6 +14,9 @@ TimeArray = NDArray[np.int64]
 FIELDS = ("cos", "sin")
 """Names of the fields of a target or estimate, by position: the quadrature, then the clean in-phase."""
 
+NO_GAP = 2**64 - 1
+"""Tally of an estimate whose run has had no gap so far."""
+
 
 class Kind(enum.IntEnum):
     """What a message carries. The value is the byte on the wire, the lower-case name is the topic."""
@@ -52,6 +55,10 @@ class Chunk:
         Inputs have one field. Targets and estimates have those of `FIELDS`, in that order.
     model_version : int
         Of an estimate: learning updates in the weights that made it.
+    tally : int
+        Of an input: samples whose targets the source had said before it. Of a target: input samples said before
+        it. Both together say in which order inputs and targets were said, however they come. Of an estimate:
+        samples since the last gap before its first one, or `NO_GAP`.
     """
 
     kind: Kind
@@ -62,6 +69,7 @@ class Chunk:
     rate_hz: float
     values: FloatArray
     model_version: int = 0
+    tally: int = 0
 
     @property
     def end_seq(self) -> int:
@@ -101,8 +109,9 @@ class Burst:
 class Info:
     """What a source says of its stream: at each subscription, every second, and at the end.
 
-    `next_seq` is the index the next sample will have, so that a lost tail is noticed. `target_fields` is
-    empty where the source publishes no targets; `target_delay_samples` is how late they come.
+    `next_seq` is the index the next sample will have, so that a lost tail is noticed, and `next_target_seq` that
+    of the next target. `target_fields` is empty where the source publishes no targets; `target_delay_samples` is
+    how late they come. `replays` says whether it can be asked for samples again.
     """
 
     stream: str
@@ -115,6 +124,8 @@ class Info:
     target_delay_samples: int = 0
     ended: bool = False
     lateness_p99_s: float | None = None
+    next_target_seq: int = 0
+    replays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,36 @@ class Status:
     next_seq: int
     time_ns: int
     body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The wish to hear samples again that have been said: `samples` of `kind` from `seq` on."""
+
+    kind: Kind
+    stream: str
+    run: int
+    seq: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The answer to a `Replay` for samples that cannot be said again, now or later."""
+
+    kind: Kind
+    stream: str
+    run: int
+    seq: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A `Replay` that came in, and whom to answer."""
+
+    peer: bytes
+    replay: Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +185,4 @@ class Subscription:
 
 
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Rejected | Subscription
+Incoming = Message | Burst | Gone | Request | Rejected | Subscription
