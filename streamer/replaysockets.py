@@ -14,7 +14,7 @@ from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay, 
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
 REQUESTS_AT_ONCE = 16
-MOST_QUEUED_REQUESTS = 32_000  # with no end to them, the socket is made anew
+MOST_QUEUED_REQUESTS = 8_000  # each may hold 8 kB of ZeroMQ's; with no end to them, the socket is made anew
 # Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
 ANSWERS_HIGH_WATER_MARK = 8_192
 LARGE_BYTES = 8_192  # from here on counted in bytes: as many small ones take at most 64 MiB
