@@ -47,9 +47,9 @@ class Engine:
 
     def load(self, weights: Weights) -> None:
         """Take other weights from the next step on."""
-        fuse = gated.fuse if self.config.cell == GATED else CELLS[self.config.cell].fuse
-        self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
-        self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
+        step = gated if self.config.cell == GATED else CELLS[self.config.cell]
+        self._fused = [step.fuse(weights, layer) for layer in range(self.config.layers)]
+        self._head = step.fuse_head(weights)
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""

@@ -4,13 +4,24 @@ import numpy as np
 
 from predictor.products import Workspace
 from streamer.messages import FloatArray
-from trainer.bank import FEATURES, GAINS, bank_of, summed
+from trainer.bank import FEATURE_ROWS, GAINS, PICTURE_ROWS, bank_of
+from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
-    """Return the matrix [hidden, inputs + 1] of a layer, its bias last."""
-    return np.concatenate([weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"][:, None]], axis=1)
+    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first layer's takes a picture's rows."""
+    weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
+    if layer == 0:
+        features, weight = weight, np.zeros((len(weight), PICTURE_ROWS), np.float32)
+        weight[:, FEATURE_ROWS] = features
+    return np.concatenate([weight, bias[:, None]], axis=1)
+
+
+def fuse_head(weights: Weights) -> FloatArray:
+    """Return the matrix [2 * GAINS, hidden + 1]: a gain's real part, its imaginary part, the next gain's."""
+    together = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
+    return together.reshape(2, GAINS, -1).swapaxes(0, 1).reshape(2 * GAINS, -1)
 
 
 class GatedPipeline:
@@ -29,11 +40,12 @@ class GatedPipeline:
         self._bank = bank_of(config.nominal_samples)
         self._fields = len(config.fields)
         self._workspace = Workspace(self._bank.block_samples(width), width, apart=apart)
-        sizes = [FEATURES] + [config.hidden] * config.layers
+        sizes = [PICTURE_ROWS] + [config.hidden] * config.layers
         self._columns = [self._workspace.empty(self._workspace.samples, size + 1) for size in sizes]
         for columns in self._columns:
             columns[...] = 0
             columns[:, -1] = 1
+        self._single = _Single(config) if width == 1 else None
 
     def run(
         self,
@@ -45,6 +57,9 @@ class GatedPipeline:
         estimates: FloatArray,
     ) -> None:
         """Write `estimates` and `after`."""
+        if self._single and len(inputs) == 1:
+            self._single.run(fused, head, inputs, state, after, estimates)
+            return
         longest = self._workspace.samples
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
@@ -60,31 +75,53 @@ class GatedPipeline:
         estimates: FloatArray,
     ) -> FloatArray:
         samples, channels = inputs.shape
-        heard, state = self._bank.listen(inputs, state)
         multiply_all = self._workspace.multiply_all
         below = self._columns[0][:samples]
-        below[:, :-1, :channels] = heard.features
+        picture, state = self._bank.picture(inputs, state, into=below[:, :-1, :channels])
         for matrix, columns in zip(fused, self._columns[1:], strict=True):
             above = columns[:samples]
             np.tanh(multiply_all(matrix, below), above[:, :-1])
             below = above
-        gains = multiply_all(head, below)[..., :channels]
-        mixed = _mixed(gains.reshape(samples, 2, GAINS, channels), heard.parts)
-        turned = _product(mixed, heard.turns)
-        np.multiply(turned, heard.levels[:, None], turned)
-        estimates[...] = turned[:, : self._fields].transpose(0, 2, 1)
+        gains = _by_channel(multiply_all(head, below)[..., :channels]).view(np.complex64)
+        mixed = np.matmul(gains[..., None, :], _by_channel(picture.read)[..., None])
+        estimates[...] = mixed[..., 0].view(np.float32)[..., : self._fields]
         return state
 
 
-def _mixed(gains: FloatArray, parts: FloatArray) -> FloatArray:
-    """Return the sum [samples, 2, channels] of the parts, each times its gain."""
-    return summed(_product(gains, parts), axis=2)
+class _Single:
+    """The same for one sample of one channel, on vectors."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._ear = Ear(bank_of(config.nominal_samples))
+        self._fields = len(config.fields)
+        columns = [np.ones(config.hidden + 1, np.float32) for _ in range(config.layers)]
+        self._layers = [(column, column[:-1]) for column in columns]
+        self._gains = np.empty(2 * GAINS, np.float32)
+        self._complex_gains = self._gains.view(np.complex64)
+
+    def run(
+        self,
+        fused: list[FloatArray],
+        head: FloatArray,
+        inputs: FloatArray,
+        state: FloatArray,
+        after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        ear = self._ear
+        after[:, 0] = ear.hear(inputs.item(), state[:, 0])
+        below = ear.column
+        for matrix, (column, hidden) in zip(fused, self._layers, strict=True):
+            matrix.dot(below, hidden)
+            np.tanh(hidden, hidden)
+            below = column
+        head.dot(below, self._gains)
+        estimate = complex(self._complex_gains.dot(ear.read))
+        estimates[0, 0, 0] = estimate.real
+        if self._fields == 2:
+            estimates[0, 0, 1] = estimate.imag
 
 
-def _product(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the product of complex numbers whose real and imaginary parts stand along axis 1."""
-    product = left * right[:, :1]
-    crossed = left[:, ::-1] * right[:, 1:]
-    np.subtract(product[:, 0], crossed[:, 0], product[:, 0])
-    np.add(product[:, 1], crossed[:, 1], product[:, 1])
-    return product
+def _by_channel(array: np.ndarray) -> np.ndarray:
+    """Return [samples, rows, channels] as [samples, channels, rows], each channel's rows neighbours in memory."""
+    return np.ascontiguousarray(array.swapaxes(1, 2))

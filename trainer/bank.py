@@ -7,13 +7,16 @@ sample the strongest centre is picked, from powers averaged over a few cycles, a
 from it are read: so a network sees the same picture whatever the frequency. All is turned to the phase of one of
 them and divided by their magnitude, so that neither phase nor amplitude matters.
 
-Everything is linear, a product or an average, on arrays [rows, channels]; nothing here is learnt.
+Everything is linear, a product or an average, on arrays [rows, channels]; nothing here is learnt. A sample of one
+channel that comes alone is heard by `trainer.ear`, to the same bits.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from math import exp
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,9 @@ from numpy.typing import NDArray
 from streamer.messages import FloatArray
 
 IndexArray = NDArray[np.intp]
+ComplexArray = NDArray[np.complex64]
+DoubleArray = NDArray[np.float64]
+Gathered = TypeVar("Gathered", FloatArray, ComplexArray)
 
 DESIGN_NOMINAL_SAMPLES = 25.0
 SPACING = 0.036  # of neighbouring centres, in ln(frequency)
@@ -52,8 +58,15 @@ COURSES = 3 * len(ANCHORS) + 1  # real and imaginary parts, logarithms, the pick
 
 FEATURES = 3 * (HEARD - 1) + 1 + 2 * len(SPECTRUM_DISTANCES) + 2 * len(COURSE_CYCLES) * COURSES
 
-LARGEST = np.float32(1e15)  # its square, and that of what is 1e-30 of it, are normal float32
-SILENCE = np.float32(1e-18)
+LARGEST = 1e15  # its square, and that of what is 1e-30 of it, are normal float32
+SILENCE = 1e-18
+NO_POWER = 1e-36
+LOG_SCALE = np.float32(0.15)  # of logarithms among the features
+LEAST_PART_POWER = np.float32(1e-6)  # where logarithms end
+BRIGHTEST = exp(2.0)  # the strongest power of a spectrum: its logarithm, scaled, is 0.3
+LEAST_BRIGHTNESS = np.float32(1e-5 * BRIGHTEST)
+LEAST_SPREAD = np.float32(3e-3)
+SPREAD_SCALE, SPREAD_OFFSET = np.float32(0.3), np.float32(0.5)
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
 BLOCK_VALUES = 65_536  # of the resonators' states, over as many samples as that allows
@@ -61,6 +74,46 @@ BLOCK_VALUES = 65_536  # of the resonators' states, over as many samples as that
 
 NEAR: IndexArray = np.clip(np.array(SPECTRUM_DISTANCES)[:, None] + np.arange(CENTRES), 0, CENTRES - 1)
 """The centre [distances, centres] at each distance from each pick, the outermost standing for those beyond."""
+NEAR_BOTH: IndexArray = np.concatenate([NEAR, NEAR + CENTRES])
+"""The same among the quick averages, then among the slow ones."""
+
+
+def _slices(*lengths: int) -> list[slice]:
+    """Return slices of these lengths, one behind the other."""
+    return [slice(*pair) for pair in pairwise(np.cumsum([0, *lengths]).tolist())]
+
+
+_ALL_COURSES = len(COURSE_CYCLES) * COURSES
+TURNED, LOGARITHMS, SPECTRUM, PICK, MEANS, SPREADS = _slices(
+    2 * HEARD, HEARD, 2 * len(SPECTRUM_DISTANCES), 1, _ALL_COURSES, _ALL_COURSES
+)
+"""The rows of a picture: see `Picture`."""
+PICTURE_ROWS = SPREADS.stop
+
+
+def _feature_rows() -> IndexArray:
+    """Return the row of a picture [FEATURES] that each feature stands in."""
+    heard, count = np.arange(HEARD - 1), len(ANCHORS)  # the constant tells nothing
+    courses = np.concatenate(
+        [np.arange(0, 2 * count, 2), np.arange(1, 2 * count, 2), np.arange(2 * count, COURSES)]
+    )
+    return np.concatenate(
+        [
+            TURNED.start + 2 * heard,
+            TURNED.start + 2 * heard + 1,
+            LOGARITHMS.start + heard,
+            [PICK.start],
+            np.arange(SPECTRUM.start, SPECTRUM.stop),
+            *(
+                rows.start + number * COURSES + courses
+                for number in range(len(COURSE_CYCLES))
+                for rows in (MEANS, SPREADS)
+            ),
+        ]
+    )
+
+
+FEATURE_ROWS = _feature_rows()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +137,64 @@ class Heard:
     levels: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The same in the order in which it is computed, and before anything is turned.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (samples, PICTURE_ROWS, channels)
+        TURNED: real and imaginary parts of the resonators read and of the sample, in turn, and two rows that tell
+        nothing; LOGARITHMS of their powers, and a row that tells nothing; SPECTRUM: quick, then slow averages;
+        PICK; MEANS and SPREADS of the anchors' courses, over one time constant after another.
+    read : complex64 array, shape (samples, HEARD, channels)
+        Resonators, sample and constant, all as parts are once they are multiplied by level and direction again.
+    turns : float64 array, shape (samples, 2, channels)
+    levels : float64 array, shape (samples, channels)
+    """
+
+    rows: FloatArray
+    read: ComplexArray
+    turns: DoubleArray
+    levels: DoubleArray
+
+    def heard(self) -> Heard:
+        """Return it in the order that models are trained with."""
+        samples, _, channels = self.rows.shape
+        parts = self.rows[:, TURNED].reshape(samples, HEARD, 2, channels).transpose(0, 2, 1, 3).copy()
+        parts[:, 0, -1], parts[:, 1, -1] = 1, 0
+        turns, levels = self.turns.astype(np.float32), self.levels.astype(np.float32)
+        return Heard(self.rows.take(FEATURE_ROWS, axis=1), parts, turns, levels)
+
+
 class Bank:
     """The resonators for one nominal frequency. Holds no state.
+
+    A state's rows are the real and the imaginary part of each resonator in turn; quick, then slow averages of the
+    centres' powers; and of the anchors' courses all means, then all mean squares, over one time constant after
+    another.
 
     Parameters
     ----------
     nominal_samples : float
         Samples a cycle in the middle of the range.
+
+    Attributes
+    ----------
+    resonators : int
+    poles : complex64 array, shape (resonators,)
+    gains : float32 array, shape (resonators,)
+    read : array of int, shape (HEARD, CENTRES)
+        Which resonators belong to each pick. The number after the last resonator stands for the sample, and holds
+        the constant's place.
+    pick_weights : float32 array, shape (2 * CENTRES,)
+        Of the powers of the first resonators.
+    power_shares, power_decays : float32 arrays, shape (2, CENTRES)
+        What a new value, and what the average before it, add to an average.
+    course_shares, course_decays : float32 arrays, shape (CENTRES, time constants)
+        The same, for each pick.
+    rows : list of slice
+        Of a state: the resonators, the powers and the courses.
     """
 
     def __init__(self, nominal_samples: float) -> None:
@@ -102,23 +206,20 @@ class Bank:
         decays = np.exp(-1 / np.concatenate([memories, offset_memories]))
         omegas = np.concatenate([2 * np.pi / cycles, np.zeros(len(offset_memories))])
         self.resonators = len(decays)
-        self._gains = _column(1 - decays)
-        self._reals = np.stack([_column(decays * np.cos(omegas))] * 2)  # for real and imaginary parts
-        self._imaginaries = _column(decays * np.sin(omegas))
-        self._negated = -self._imaginaries
-        self._read = _read_rows(places, self.resonators)
+        self.poles = (decays * np.exp(1j * omegas)).astype(np.complex64)
+        self.gains = (1 - decays).astype(np.float32)
+        self.read = _read_rows(places, self.resonators)
         centre_cycles = nominal_samples * np.exp(-SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
-        self._power_shares = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))[..., None]
-        self._course_shares = _shares(centre_cycles, COURSE_CYCLES)
-        self._pick_weights = np.array([weight for _, weight in PICK_WEIGHTS], np.float32)[:, None, None]
-        self._rooms: dict[int, tuple[FloatArray, ...]] = {}
-        ends = np.cumsum([0, 2 * self.resonators, 2 * CENTRES, 2 * len(COURSE_CYCLES) * COURSES])
-        self._rows = [slice(*pair) for pair in pairwise(ends)]
+        self.power_shares, self.power_decays = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))
+        self.course_shares, self.course_decays = (each.T for each in _shares(centre_cycles, COURSE_CYCLES))
+        self.pick_weights = np.repeat(np.array([weight for _, weight in PICK_WEIGHTS], np.float32), CENTRES)
+        self.rows = _slices(2 * self.resonators, 2 * CENTRES, 2 * _ALL_COURSES)
+        self._rooms: dict[int, tuple[ComplexArray, FloatArray]] = {}
 
     @property
     def state_rows(self) -> int:
-        """Rows of a state [rows, channels]: resonators, averaged powers, the anchors' courses."""
-        return int(self._rows[-1].stop)
+        """Rows of a state [rows, channels]."""
+        return int(self.rows[-1].stop)
 
     def block_samples(self, channels: int) -> int:
         """Return how many samples to listen to at once, so that working arrays stay in the core's cache."""
@@ -143,82 +244,113 @@ class Bank:
         heard : Heard
         state : float32 array, shape (rows, channels)
         """
-        samples, channels = inputs.shape
-        inputs = np.minimum(np.maximum(inputs, -LARGEST), LARGEST)
-        resonators, powers, courses = (state[rows] for rows in self._rows)
-        rung = self._ring(inputs, resonators.reshape(2, -1, channels))
-        spectra = self._average_powers(rung, powers.reshape(2, CENTRES, channels))
-        picks = spectra[1:, 0].argmax(axis=1)
-        everything = np.arange(samples)
-        found = _gather(rung[1:], self._read if wanted is None else self._read[: len(ANCHORS)], picks, everything)
-        turns, levels = _frame(found)
-        anchors = _turned(found[:, :, : len(ANCHORS)], turns, levels)
-        course = self._follow_courses(anchors, picks, courses.reshape(len(COURSE_CYCLES), -1, channels))
-        after = np.empty_like(state)
-        for rows, last in zip(self._rows, (rung, spectra, course), strict=True):
-            after[rows] = last[-1].reshape(-1, channels)
-        spectra, course = spectra[1:], course[1:]
-        if wanted is not None:
-            at = np.asarray(wanted, np.intp)
-            inputs, turns, levels, picks, course = inputs[at], turns[at], levels[at], picks[at], course[at]
-            found, near = _gather(rung[1:], self._read, picks, at), _gather(spectra, NEAR, picks, at)
-            spectra = spectra[at]
-        else:
-            near = _gather(spectra, NEAR, picks, everything)
-        parts = _parts(inputs, found, turns, levels)
-        return Heard(_features(parts, picks, near, spectra, course), parts, turns, levels), after
+        picture, after = self.picture(inputs, state, None if wanted is None else np.asarray(wanted, np.intp))
+        return picture.heard(), after
 
-    def _ring(self, inputs: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the resonators' states [samples + 1, 2, resonators, channels], the given one first."""
-        rung, drives, crossed = self._room(len(inputs), before.shape[-1])
-        rung[0] = before
-        np.multiply(self._gains, inputs[:, None], drives)
-        reals, imaginaries, negated = self._reals, self._imaginaries, self._negated
-        states = rung
-        if before.shape[-1] == 1:  # NumPy is quickest with one axis
-            states, drives = rung.reshape(len(rung), -1), drives[..., 0]
-            reals, imaginaries, negated = reals.reshape(-1), imaginaries[:, 0], negated[:, 0]
-        crossed_real, crossed_imaginary = (part.reshape(drives.shape[1:]) for part in crossed)
-        crossed = crossed.reshape(states.shape[1:])
-        real_parts, imaginary_parts = (rung[:, part].reshape(-1, *drives.shape[1:]) for part in (0, 1))
-        steps = zip(states[:-1], real_parts, imaginary_parts, states[1:], real_parts[1:], drives, strict=False)
-        for state, real, imaginary, after, after_real, drive in steps:
-            np.multiply(state, reals, after)
-            np.multiply(imaginary, negated, crossed_real)
-            np.multiply(real, imaginaries, crossed_imaginary)
-            np.add(after, crossed, after)
+    def picture(
+        self,
+        inputs: FloatArray,
+        state: FloatArray,
+        wanted: IndexArray | None = None,
+        into: FloatArray | None = None,
+    ) -> tuple[Picture, FloatArray]:
+        """As `listen`; `into`, if given, becomes the picture's rows."""
+        samples, channels = inputs.shape
+        inputs = np.minimum(np.maximum(inputs, np.float32(-LARGEST)), np.float32(LARGEST))
+        resonators, powers, courses = (state[rows] for rows in self.rows)
+        rung = self._ring(inputs, resonators)
+        averages = self._average_powers(rung, powers.reshape(2, CENTRES, channels))
+        picks = averages[1:, 0].argmax(axis=1)
+        at = np.arange(samples)
+        found = _gather(rung[1:], self.read if wanted is None else self.read[: len(ANCHORS)], picks, at)
+        turns, levels = _frame(found[:, : len(ANCHORS)])
+        turned, logarithms = _turned(found, turns, levels)
+        followed = self._follow_courses(
+            turned, logarithms, picks, courses.reshape(2, len(COURSE_CYCLES), COURSES, -1)
+        )
+        after = self._state(rung[-1], averages[-1], followed[-1])
+        followed = followed[1:]
+        if wanted is not None:
+            at, picks, turns, levels, followed = (
+                wanted,
+                picks[wanted],
+                turns[wanted],
+                levels[wanted],
+                followed[wanted],
+            )
+            found = _gather(rung[1:], self.read, picks, at)
+            turned, logarithms = _turned(found, turns, levels)
+        found.real[:, -1], found.imag[:, -1] = turns[:, 0] * levels, turns[:, 1] * levels
+        rows = np.empty((len(at), PICTURE_ROWS, channels), np.float32) if into is None else into
+        rows[:, TURNED] = turned.reshape(len(at), 2 * HEARD, channels)
+        rows[:, LOGARITHMS] = logarithms
+        rows[:, SPECTRUM] = _spectrum(averages[1:], picks, at)
+        rows[:, PICK.start] = pick_feature(picks)
+        rows[:, MEANS] = followed[:, 0].reshape(len(at), _ALL_COURSES, channels)
+        rows[:, SPREADS] = _spreads(followed).reshape(len(at), _ALL_COURSES, channels)
+        return Picture(rows, found, turns, levels), after
+
+    def _state(self, rung: ComplexArray, averages: FloatArray, courses: FloatArray) -> FloatArray:
+        channels = rung.shape[-1]
+        after = np.empty((self.state_rows, channels), np.float32)
+        ring = self.rows[0].stop
+        after[0:ring:2], after[1:ring:2] = rung[:-1].real, rung[:-1].imag
+        after[self.rows[1]] = averages.reshape(-1, channels)
+        after[self.rows[2]] = courses.reshape(-1, channels)
+        return after
+
+    def _ring(self, inputs: FloatArray, before: FloatArray) -> ComplexArray:
+        """Return the resonators' states, and the sample [samples + 1, resonators + 1, channels].
+
+        The given ones first.
+        """
+        channels = inputs.shape[1]
+        rung, drives = self._room(len(inputs), channels)
+        rung.real[0, :-1], rung.imag[0, :-1] = before[0::2], before[1::2]
+        rung[1:, -1] = inputs
+        np.multiply(self.gains[:, None], inputs[:, None], drives)
+        states, poles = rung[:, :-1], self.poles[:, None]
+        if channels == 1:  # NumPy is quickest with one axis
+            states, poles, drives = states[..., 0], self.poles, drives[..., 0]
+        for state, after, after_real, drive in zip(states[:-1], states[1:], states.real[1:], drives, strict=True):
+            np.multiply(state, poles, after)
             np.add(after_real, drive, after_real)
         return rung
 
-    def _room(self, samples: int, channels: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _room(self, samples: int, channels: int) -> tuple[ComplexArray, FloatArray]:
         """Return working arrays, the same ones again: to the system, new memory of this size is dear."""
         room = self._rooms.get(channels)
         if room is None or len(room[1]) < samples:
             if len(self._rooms) == MOST_ROOMS:
                 self._rooms.clear()
-            shape = (2, self.resonators, channels)
-            sizes = (samples + 1, *shape), (samples, *shape[1:]), shape
-            room = self._rooms[channels] = tuple(np.empty(size, np.float32) for size in sizes)
-        rung, drives, crossed = room
-        return rung[: samples + 1], drives[:samples], crossed
+            rung = np.empty((samples + 1, self.resonators + 1, channels), np.complex64)
+            drives = np.empty((samples, self.resonators, channels), np.float32)
+            room = self._rooms[channels] = rung, drives
+        rung, drives = room
+        return rung[: samples + 1], drives[:samples]
 
-    def _average_powers(self, rung: FloatArray, before: FloatArray) -> FloatArray:
+    def _average_powers(self, rung: ComplexArray, before: FloatArray) -> FloatArray:
         """Return quick and slow averages [samples + 1, 2, centres, channels] of the centres' powers."""
-        squares = np.square(rung[1:, :, : len(PICK_WEIGHTS) * CENTRES])
-        powers = squares[:, 0] + squares[:, 1]
-        weighed = powers.reshape(len(powers), len(PICK_WEIGHTS), CENTRES, -1) * self._pick_weights
-        return _leak(weighed[:, :1] + weighed[:, 1:], self._power_shares, before)
+        powers = _powers(rung[1:, : len(self.pick_weights)]) * self.pick_weights[:, None]
+        total = powers[:, :CENTRES] + powers[:, CENTRES:]
+        return _leak(total[:, None] * self.power_shares[..., None], self.power_decays[None, ..., None], before)
 
-    def _follow_courses(self, anchors: FloatArray, picks: IndexArray, before: FloatArray) -> FloatArray:
-        """Return averages [samples + 1, time constants, 2 * COURSES, channels]: values, then their squares."""
-        samples, _, count, channels = anchors.shape
-        values = np.empty((samples, 1, 2 * COURSES, channels), np.float32)
-        values[:, 0, : 2 * count] = anchors.reshape(samples, 2 * count, channels)
-        values[:, 0, 2 * count : 3 * count] = _logarithms(anchors)
-        values[:, 0, 3 * count] = _pick_feature(picks)
-        np.square(values[:, :, :COURSES], out=values[:, :, COURSES:])
-        shares = self._course_shares[:, picks].transpose(1, 0, 2)[:, :, None]
-        return _leak(values, shares, before)
+    def _follow_courses(
+        self, turned: FloatArray, logarithms: FloatArray, picks: IndexArray, before: FloatArray
+    ) -> FloatArray:
+        """Return averages [samples + 1, 2, time constants, COURSES, channels]: of values, then of their squares."""
+        samples, channels = picks.shape
+        count = len(ANCHORS)
+        values = np.empty((samples, 2, 1, COURSES, channels), np.float32)
+        plain = values[:, 0, 0]
+        plain[:, : 2 * count] = turned[:, :count].reshape(samples, 2 * count, channels)
+        plain[:, 2 * count : 3 * count] = logarithms[:, :count]
+        plain[:, 3 * count] = pick_feature(picks)
+        np.square(plain, out=values[:, 1, 0])
+        shares, decays = (
+            table[picks].transpose(0, 2, 1)[:, None, :, None] for table in (self.course_shares, self.course_decays)
+        )
+        return _leak(values * shares, decays, before)
 
 
 @cache
@@ -239,146 +371,121 @@ def _places() -> list[tuple[float, int]]:
 
 
 def _read_rows(places: list[tuple[float, int]], resonators: int) -> IndexArray:
-    """Return the row of the bank [resonators read, centres] at each distance from each pick."""
+    """Return the resonator [HEARD, centres] at each distance from each pick."""
     row = {place: number for number, place in enumerate(places)}
     centres = range(-CENTRES_EACH_SIDE, CENTRES_EACH_SIDE + 1)
     near = [[row[memory, centre + distance] for centre in centres] for memory, distance in (*ANCHORS, *OTHERS)]
-    offsets = [[number] * CENTRES for number in range(len(places), resonators)]
-    return np.array(near + offsets, np.intp)
+    same = [[number] * CENTRES for number in (*range(len(places), resonators), resonators, resonators)]
+    return np.array(near + same, np.intp)
 
 
-def _column(values: NDArray[np.float64]) -> FloatArray:
-    return values.astype(np.float32)[:, None]
+def _shares(cycles: DoubleArray, memories: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Return what a new value and what the old average add to an average over each memory [memories, centres].
+
+    The two are exactly 1 together, so that the average of what is constant is just that.
+    """
+    decays = np.exp(-1 / np.multiply.outer(np.array(memories), cycles)).astype(np.float32)
+    return 1 - decays, decays
 
 
-def _shares(cycles: NDArray[np.float64], memories: Sequence[float]) -> FloatArray:
-    """Return what a new value adds to an average over each memory [memories, centres]."""
-    return np.stack([1 - np.exp(-1 / (memory * cycles)) for memory in memories]).astype(np.float32)
-
-
-def _leak(values: FloatArray, shares: FloatArray, before: FloatArray) -> FloatArray:
-    """Return leaky averages [samples + 1, ...] of values [samples, ...], the given one first."""
+def _leak(values: FloatArray, decays: FloatArray, before: FloatArray) -> FloatArray:
+    """Return leaky averages [samples + 1, ...] of values [samples, ...] times their shares, the given one first."""
     averages = np.empty((len(values) + 1, *before.shape), np.float32)
     averages[0] = before
-    shares = np.broadcast_to(shares, (len(values), *shares.shape[-before.ndim :]))
+    decays = np.broadcast_to(decays, (len(values), *decays.shape[1:]))
     steps = averages
     if before.shape[-1] == 1:  # NumPy is quickest with one axis
-        shape = averages[1:].shape
-        values, shares = (np.broadcast_to(array, shape).reshape(len(values), -1) for array in (values, shares))
+        decays, values = (
+            np.broadcast_to(each, values.shape).reshape(len(values), -1) for each in (decays, values)
+        )
         steps = averages.reshape(len(averages), -1)
-    for value, share, last, after in zip(values, shares, steps[:-1], steps[1:], strict=True):
-        np.subtract(value, last, after)
-        np.multiply(after, share, after)
-        np.add(after, last, after)
+    for value, decay, last, after in zip(values, decays, steps[:-1], steps[1:], strict=True):
+        np.multiply(last, decay, after)
+        np.add(after, value, after)
     return averages
 
 
-def _gather(rung: FloatArray, rows: IndexArray, picks: IndexArray, at: IndexArray) -> FloatArray:
-    """Return the states [samples, 2, rows, channels] of the rows [rows, centres] that belong to each pick.
+def _gather(values: Gathered, rows: IndexArray, picks: IndexArray, at: IndexArray) -> Gathered:
+    """Return the values [samples, rows, channels] of the rows [rows, centres] that belong to each pick.
 
-    `rung` [samples, 2, resonators, channels] is contiguous; `picks` [samples, channels] are of its samples `at`.
+    `values` [samples, all rows, channels] are contiguous; `picks` [samples, channels] are of their samples `at`.
     """
-    _, _, resonators, channels = rung.shape
-    size = resonators * channels
+    _, all_rows, channels = values.shape
     places = (rows * channels)[:, picks].transpose(1, 0, 2) + np.arange(channels)
-    places += (at * (2 * size))[:, None, None]
-    flat = rung.reshape(-1)
-    found = np.empty((len(at), 2, len(rows), channels), np.float32)
-    flat.take(places, out=found[:, 0], mode="clip")
-    flat[size:].take(places, out=found[:, 1], mode="clip")
-    return found
+    places += (at * (all_rows * channels))[:, None, None]
+    return values.reshape(-1).take(places, mode="clip")
 
 
-def _frame(found: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _powers(numbers: ComplexArray) -> FloatArray:
+    powers: FloatArray = np.square(numbers.real)
+    powers += np.square(numbers.imag)
+    return powers
+
+
+def _frame(anchors: ComplexArray) -> tuple[DoubleArray, DoubleArray]:
     """Return the reference's direction [samples, 2, channels] and the anchors' level [samples, channels]."""
-    squares = np.square(found[:, :, : len(ANCHORS)])
-    powers = squares[:, 0] + squares[:, 1]
-    reference = np.maximum(np.sqrt(powers[:, 0]), SILENCE)
-    levels = np.maximum(np.sqrt(summed(powers, axis=1) * np.float32(4 / len(ANCHORS))), SILENCE)
-    return found[:, :, 0] / reference[:, None], levels
+    powers = _powers(anchors).astype(np.float64)
+    reference = np.sqrt(np.maximum(powers[:, 0], NO_POWER))
+    levels = np.sqrt(np.maximum(summed(powers) * (4 / len(ANCHORS)), NO_POWER))
+    return np.stack([anchors[:, 0].real / reference, anchors[:, 0].imag / reference], axis=1), levels
 
 
-def summed(terms: FloatArray, axis: int) -> FloatArray:
-    """Return the sum along an axis after the first, halves added to halves.
+def summed(terms: DoubleArray) -> DoubleArray:
+    """Return the sum along axis 1, halves added to halves.
 
     So the bits do not depend on how many channels stand beside each other, as those of NumPy's own sums do.
     """
-    terms = terms.swapaxes(1, axis)
     while (count := terms.shape[1]) > 1:
         half = count // 2
         halves = terms[:, :half] + terms[:, half : 2 * half]
         if count % 2:
             halves[:, 0] += terms[:, -1]
         terms = halves
-    total: FloatArray = terms[:, 0]
+    total: DoubleArray = terms[:, 0]
     return total
 
 
-def _turned(found: FloatArray, turns: FloatArray, levels: FloatArray) -> FloatArray:
-    """Return complex numbers [samples, 2, rows, channels] times the turns' conjugate, over the levels."""
-    scaled = (turns / levels[:, None])[:, :, None, None]
-    turned: FloatArray = found * scaled[:, 0]
-    crossed = found * scaled[:, 1]
-    np.add(turned[:, 0], crossed[:, 1], turned[:, 0])
-    np.subtract(turned[:, 1], crossed[:, 0], turned[:, 1])
-    return turned
+def _turned(read: ComplexArray, turns: DoubleArray, levels: DoubleArray) -> tuple[FloatArray, FloatArray]:
+    """Return complex numbers times the turns' conjugate, over the levels, and logarithms of their powers.
+
+    Parts stand along axis 2 [samples, rows, 2, channels].
+    """
+    rotations = np.empty((len(read), 1, read.shape[-1]), np.complex64)
+    rotations.real[:, 0], rotations.imag[:, 0] = turns[:, 0] / levels, -turns[:, 1] / levels
+    rotated = read * rotations
+    logarithms = _powers(read)
+    logarithms *= (1 / (levels * levels)).astype(np.float32)[:, None]
+    logarithms += LEAST_PART_POWER
+    np.log(logarithms, logarithms)
+    logarithms *= LOG_SCALE
+    return np.stack([rotated.real, rotated.imag], axis=2), logarithms
 
 
-def _parts(inputs: FloatArray, found: FloatArray, turns: FloatArray, levels: FloatArray) -> FloatArray:
-    """Return the resonators read, the sample and a constant [samples, 2, HEARD, channels], turned and divided."""
-    parts = np.zeros((len(inputs), 2, HEARD, inputs.shape[1]), np.float32)
-    parts[:, :, :-2] = found
-    parts[:, 0, -2] = inputs
-    parts = _turned(parts, turns, levels)
-    parts[:, 0, -1] = 1
-    return parts
-
-
-def _logarithms(parts: FloatArray) -> FloatArray:
-    squares = np.square(parts)
-    powers = squares[:, 0] + squares[:, 1]
-    logarithms: FloatArray = np.log(powers + np.float32(1e-6)) * np.float32(0.15)
-    return logarithms
-
-
-def _pick_feature(picks: IndexArray) -> FloatArray:
+def pick_feature(picks: IndexArray) -> FloatArray:
+    """Return a pick as a feature, from -1 to 1."""
     return picks.astype(np.float32) * np.float32(2 / CENTRES) - np.float32(1)
 
 
-def _features(
-    parts: FloatArray, picks: IndexArray, near: FloatArray, spectra: FloatArray, courses: FloatArray
-) -> FloatArray:
-    """Return [samples, FEATURES, channels]: see `FEATURES`."""
-    samples, channels = picks.shape
-    features = np.empty((samples, FEATURES, channels), np.float32)
-    heard = parts[:, :, :-1]  # the constant tells nothing
-    count = HEARD - 1
-    features[:, :count], features[:, count : 2 * count] = heard[:, 0], heard[:, 1]
-    features[:, 2 * count : 3 * count] = _logarithms(heard)
-    features[:, 3 * count] = _pick_feature(picks)
-    start, end = 3 * count + 1, 3 * count + 1 + 2 * len(SPECTRUM_DISTANCES)
-    features[:, start:end] = _spectrum_features(near, spectra).reshape(samples, end - start, channels)
-    _write_course_features(courses, features[:, end:])
-    return features
-
-
-def _spectrum_features(near: FloatArray, spectra: FloatArray) -> FloatArray:
+def _spectrum(averages: FloatArray, picks: IndexArray, at: IndexArray) -> FloatArray:
     """Return averaged powers around the pick, as logarithms below the strongest."""
-    highest = np.maximum(spectra.max(axis=2, keepdims=True), np.float32(1e-36))
-    logarithms: FloatArray = np.log(near / highest + np.float32(1e-5))
-    logarithms *= np.float32(0.15)
-    logarithms += np.float32(0.3)
-    return logarithms
+    samples, _, _, channels = averages.shape
+    highest = averages[at].max(axis=2).astype(np.float64)
+    scales = (BRIGHTEST / np.maximum(highest, NO_POWER)).astype(np.float32)
+    spectrum = _gather(averages.reshape(samples, 2 * CENTRES, channels), NEAR_BOTH, picks, at)
+    spectrum *= scales.repeat(len(SPECTRUM_DISTANCES), axis=1)
+    spectrum += LEAST_BRIGHTNESS
+    np.log(spectrum, spectrum)
+    spectrum *= LOG_SCALE
+    return spectrum
 
 
-def _write_course_features(courses: FloatArray, into: FloatArray) -> None:
-    """Write means and logarithms of standard deviations, one time constant after another."""
-    means, squares = courses[:, :, :COURSES], courses[:, :, COURSES:]
-    variances = np.maximum(squares - np.square(means), np.float32(0))
-    spreads = np.log(np.sqrt(variances) + np.float32(3e-3))
-    spreads *= np.float32(0.3)
-    spreads += np.float32(0.5)
-    for number in range(len(COURSE_CYCLES)):
-        start = 2 * number * COURSES
-        into[:, start : start + COURSES] = means[:, number]
-        into[:, start + COURSES : start + 2 * COURSES] = spreads[:, number]
+def _spreads(courses: FloatArray) -> FloatArray:
+    """Return logarithms of standard deviations."""
+    spreads: FloatArray = courses[:, 1] - np.square(courses[:, 0])
+    np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes ten times as long
+    np.sqrt(spreads, spreads)
+    spreads += LEAST_SPREAD
+    np.log(spreads, spreads)
+    spreads *= SPREAD_SCALE
+    spreads += SPREAD_OFFSET
+    return spreads

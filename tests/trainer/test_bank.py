@@ -35,8 +35,8 @@ def test_resonators_are_one_pole_filters() -> None:
     pole = np.exp(-1 / (bank.PICK_WEIGHTS[0][0] * 25) + 2j * np.pi / 25)
     powers = pole ** np.arange(199, -1, -1)
     expected = (1 - abs(pole)) * (powers @ inputs[:, 0].astype(float))
-    assert state[middle, 0] == pytest.approx(expected.real, abs=1e-5)
-    assert state[BANK.resonators + middle, 0] == pytest.approx(expected.imag, abs=1e-5)
+    assert state[2 * middle, 0] == pytest.approx(expected.real, abs=1e-5)
+    assert state[2 * middle + 1, 0] == pytest.approx(expected.imag, abs=1e-5)
 
 
 @pytest.mark.parametrize("cycle_samples", [10.0, 12.0, 18.0, 25.0, 37.0, 50.0, 60.0])
@@ -144,8 +144,6 @@ def test_a_bank_for_slower_signals_hears_them_as_this_one_hears_its_own(nominal_
 
 
 def test_sums_are_sums() -> None:
-    terms = np.random.default_rng(0).standard_normal((3, 2, 36, 4)).astype(np.float32)
+    terms = np.random.default_rng(0).standard_normal((3, 36, 4))
     for count in (1, 2, 5, 8, 9, 36):
-        np.testing.assert_allclose(
-            bank.summed(terms[:, :, :count], axis=2), terms[:, :, :count].sum(axis=2), atol=1e-5
-        )
+        np.testing.assert_allclose(bank.summed(terms[:, :count]), terms[:, :count].sum(axis=1), atol=1e-12)
