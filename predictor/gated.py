@@ -4,7 +4,7 @@ import numpy as np
 
 from predictor.products import Workspace
 from streamer.messages import FloatArray
-from trainer.bank import FEATURE_ROWS, GAINS, PICTURE_ROWS, bank_of
+from trainer.bank import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS, bank_of
 from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
 
@@ -13,8 +13,9 @@ def fuse(weights: Weights, layer: int) -> FloatArray:
     """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first layer's takes a picture's rows."""
     weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
     if layer == 0:
+        bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS, 0]
         features, weight = weight, np.zeros((len(weight), PICTURE_ROWS), np.float32)
-        weight[:, FEATURE_ROWS] = features
+        weight[:, FEATURE_ROWS] = features * FEATURE_SCALES[FEATURE_ROWS, 0]
     return np.concatenate([weight, bias[:, None]], axis=1)
 
 

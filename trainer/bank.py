@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import exp
 from typing import TypeVar
 
 import numpy as np
@@ -61,12 +60,9 @@ FEATURES = 3 * (HEARD - 1) + 1 + 2 * len(SPECTRUM_DISTANCES) + 2 * len(COURSE_CY
 LARGEST = 1e15  # its square, and that of what is 1e-30 of it, are normal float32
 SILENCE = 1e-18
 NO_POWER = 1e-36
-LOG_SCALE = np.float32(0.15)  # of logarithms among the features
-LEAST_PART_POWER = np.float32(1e-6)  # where logarithms end
-BRIGHTEST = exp(2.0)  # the strongest power of a spectrum: its logarithm, scaled, is 0.3
-LEAST_BRIGHTNESS = np.float32(1e-5 * BRIGHTEST)
-LEAST_SPREAD = np.float32(3e-3)
-SPREAD_SCALE, SPREAD_OFFSET = np.float32(0.3), np.float32(0.5)
+LEAST_PART_POWER, LEAST_BRIGHTNESS = np.float32(1e-6), np.float32(1e-5)  # added before logarithms are taken
+LOG_SCALE, BRIGHTEST = 0.15, 0.3  # of logarithms as features; the strongest power of a spectrum, as a feature
+SPREAD_SCALE, SPREAD_OFFSET, LEAST_SPREAD = 0.3, 0.5, 3e-3
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
 BLOCK_VALUES = 65_536  # of the resonators' states, over as many samples as that allows
@@ -84,11 +80,12 @@ def _slices(*lengths: int) -> list[slice]:
 
 
 _ALL_COURSES = len(COURSE_CYCLES) * COURSES
-TURNED, LOGARITHMS, SPECTRUM, PICK, MEANS, SPREADS = _slices(
-    2 * HEARD, HEARD, 2 * len(SPECTRUM_DISTANCES), 1, _ALL_COURSES, _ALL_COURSES
+TURNED, LOGARITHMS, SPECTRUM, MEANS, SPREADS = _slices(
+    2 * HEARD, HEARD, 2 * len(SPECTRUM_DISTANCES), _ALL_COURSES, _ALL_COURSES
 )
+PICK = int(SPREADS.stop)
 """The rows of a picture: see `Picture`."""
-PICTURE_ROWS = SPREADS.stop
+PICTURE_ROWS = PICK + 1
 
 
 def _feature_rows() -> IndexArray:
@@ -102,7 +99,7 @@ def _feature_rows() -> IndexArray:
             TURNED.start + 2 * heard,
             TURNED.start + 2 * heard + 1,
             LOGARITHMS.start + heard,
-            [PICK.start],
+            [PICK],
             np.arange(SPECTRUM.start, SPECTRUM.stop),
             *(
                 rows.start + number * COURSES + courses
@@ -114,6 +111,29 @@ def _feature_rows() -> IndexArray:
 
 
 FEATURE_ROWS = _feature_rows()
+
+
+def _feature_scales() -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return what turns a picture's rows [PICTURE_ROWS, 1] into features, and what is added to standard deviations.
+
+    A standard deviation of logarithms is scaled as they are before LEAST_SPREAD is added.
+    """
+    scales, offsets = np.ones(PICTURE_ROWS), np.zeros(PICTURE_ROWS)
+    scales[LOGARITHMS] = scales[SPECTRUM] = LOG_SCALE
+    offsets[SPECTRUM] = BRIGHTEST
+    course_scales = np.ones(COURSES)
+    course_scales[2 * len(ANCHORS) : -1] = LOG_SCALE
+    scales[MEANS] = all_scales = np.tile(course_scales, len(COURSE_CYCLES))
+    scales[SPREADS] = SPREAD_SCALE
+    offsets[SPREADS] = SPREAD_OFFSET + SPREAD_SCALE * np.log(all_scales)
+    return _column(scales), _column(offsets), _column(LEAST_SPREAD / all_scales)
+
+
+def _column(values: DoubleArray) -> FloatArray:
+    return values.astype(np.float32)[:, None]
+
+
+FEATURE_SCALES, FEATURE_OFFSETS, LEAST_SPREADS = _feature_scales()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,14 +159,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """The same in the order in which it is computed, and before anything is turned.
+    """The same as it is computed: in another order, not turned in the end, its logarithms as they are.
 
     Parameters
     ----------
     rows : float32 array, shape (samples, PICTURE_ROWS, channels)
         TURNED: real and imaginary parts of the resonators read and of the sample, in turn, and two rows that tell
         nothing; LOGARITHMS of their powers, and a row that tells nothing; SPECTRUM: quick, then slow averages;
-        PICK; MEANS and SPREADS of the anchors' courses, over one time constant after another.
+        MEANS and SPREADS of the anchors' courses, over one time constant after another; PICK.
     read : complex64 array, shape (samples, HEARD, channels)
         Resonators, sample and constant, all as parts are once they are multiplied by level and direction again.
     turns : float64 array, shape (samples, 2, channels)
@@ -164,7 +184,10 @@ class Picture:
         parts = self.rows[:, TURNED].reshape(samples, HEARD, 2, channels).transpose(0, 2, 1, 3).copy()
         parts[:, 0, -1], parts[:, 1, -1] = 1, 0
         turns, levels = self.turns.astype(np.float32), self.levels.astype(np.float32)
-        return Heard(self.rows.take(FEATURE_ROWS, axis=1), parts, turns, levels)
+        features = self.rows.take(FEATURE_ROWS, axis=1)
+        features *= FEATURE_SCALES[FEATURE_ROWS]
+        features += FEATURE_OFFSETS[FEATURE_ROWS]
+        return Heard(features, parts, turns, levels)
 
 
 class Bank:
@@ -285,7 +308,7 @@ class Bank:
         rows[:, TURNED] = turned.reshape(len(at), 2 * HEARD, channels)
         rows[:, LOGARITHMS] = logarithms
         rows[:, SPECTRUM] = _spectrum(averages[1:], picks, at)
-        rows[:, PICK.start] = pick_feature(picks)
+        rows[:, PICK] = pick_feature(picks)
         rows[:, MEANS] = followed[:, 0].reshape(len(at), _ALL_COURSES, channels)
         rows[:, SPREADS] = _spreads(followed).reshape(len(at), _ALL_COURSES, channels)
         return Picture(rows, found, turns, levels), after
@@ -457,7 +480,6 @@ def _turned(read: ComplexArray, turns: DoubleArray, levels: DoubleArray) -> tupl
     logarithms *= (1 / (levels * levels)).astype(np.float32)[:, None]
     logarithms += LEAST_PART_POWER
     np.log(logarithms, logarithms)
-    logarithms *= LOG_SCALE
     return np.stack([rotated.real, rotated.imag], axis=2), logarithms
 
 
@@ -470,12 +492,11 @@ def _spectrum(averages: FloatArray, picks: IndexArray, at: IndexArray) -> FloatA
     """Return averaged powers around the pick, as logarithms below the strongest."""
     samples, _, _, channels = averages.shape
     highest = averages[at].max(axis=2).astype(np.float64)
-    scales = (BRIGHTEST / np.maximum(highest, NO_POWER)).astype(np.float32)
+    scales = (1 / np.maximum(highest, NO_POWER)).astype(np.float32)
     spectrum = _gather(averages.reshape(samples, 2 * CENTRES, channels), NEAR_BOTH, picks, at)
     spectrum *= scales.repeat(len(SPECTRUM_DISTANCES), axis=1)
     spectrum += LEAST_BRIGHTNESS
     np.log(spectrum, spectrum)
-    spectrum *= LOG_SCALE
     return spectrum
 
 
@@ -484,8 +505,6 @@ def _spreads(courses: FloatArray) -> FloatArray:
     spreads: FloatArray = courses[:, 1] - np.square(courses[:, 0])
     np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes ten times as long
     np.sqrt(spreads, spreads)
-    spreads += LEAST_SPREAD
+    spreads += LEAST_SPREADS.reshape(courses.shape[2:4])[..., None]
     np.log(spreads, spreads)
-    spreads *= SPREAD_SCALE
-    spreads += SPREAD_OFFSET
     return spreads
