@@ -36,6 +36,7 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
+        self._tile = gated.TILE if config.cell == GATED else TILE
         self._pipelines: dict[tuple[int, bool], _Pipeline | GatedPipeline] = {}
         self.load(weights)
 
@@ -104,11 +105,11 @@ class Engine:
     ) -> None:
         """Write `after` and `estimates`, both without the level."""
         channels = inputs.shape[1]
-        if channels <= TILE:
+        if channels <= self._tile:
             self._pipeline(channels, apart).run(self._fused, self._head, inputs, state, after, estimates)
             return
-        for first in range(0, channels, TILE):
-            tile = slice(first, first + TILE)
+        for first in range(0, channels, self._tile):
+            tile = slice(first, first + self._tile)
             self._run_tiles(inputs[:, tile], state[:, tile], after[:, tile], estimates[:, tile], apart)
 
     def _pipeline(self, columns: int, apart: bool) -> "_Pipeline | GatedPipeline":

@@ -2,50 +2,53 @@
 
 import numpy as np
 
-from predictor.products import Workspace
 from streamer.messages import FloatArray
 from trainer.bank import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS, bank_of
 from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
+
+TILE = 32  # columns; more, and the resonators of a few samples leave the core's own cache
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
     """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first layer's takes a picture's rows."""
     weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
     if layer == 0:
-        bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS, 0]
+        bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS]
         features, weight = weight, np.zeros((len(weight), PICTURE_ROWS), np.float32)
-        weight[:, FEATURE_ROWS] = features * FEATURE_SCALES[FEATURE_ROWS, 0]
-    return np.concatenate([weight, bias[:, None]], axis=1)
+        weight[:, FEATURE_ROWS] = features * FEATURE_SCALES[FEATURE_ROWS]
+    return np.asfortranarray(np.concatenate([weight, bias[:, None]], axis=1))
 
 
 def fuse_head(weights: Weights) -> FloatArray:
     """Return the matrix [2 * GAINS, hidden + 1]: a gain's real part, its imaginary part, the next gain's."""
     together = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
-    return together.reshape(2, GAINS, -1).swapaxes(0, 1).reshape(2 * GAINS, -1)
+    return np.asfortranarray(together.reshape(2, GAINS, -1).swapaxes(0, 1).reshape(2 * GAINS, -1))
 
 
 class GatedPipeline:
-    """The working arrays of all layers for one number of columns, through a block of samples.
+    """The working arrays of all layers for one number of channels, through a block of samples.
+
+    A channel's rows are neighbours in memory.
 
     Parameters
     ----------
     config : ModelConfig
     width : int
-        Columns, of which not all need be in use.
+        Channels, of which not all need be in use.
     apart : bool
-        Each column in products of its own.
+        Each channel in products of its own.
     """
 
     def __init__(self, config: ModelConfig, width: int, apart: bool) -> None:
         self._bank = bank_of(config.nominal_samples)
         self._fields = len(config.fields)
-        self._workspace = Workspace(self._bank.block_samples(width), width, apart=apart)
+        self._samples = self._bank.block_samples(width)
+        self._multiply = _apart if apart else _together
         sizes = [PICTURE_ROWS] + [config.hidden] * config.layers
-        self._columns = [self._workspace.empty(self._workspace.samples, size + 1) for size in sizes]
+        self._columns = [np.zeros((self._samples, width, size + 1), np.float32) for size in sizes]
         for columns in self._columns:
-            columns[...] = 0
-            columns[:, -1] = 1
+            columns[..., -1] = 1
         self._single = _Single(config) if width == 1 else None
 
     def run(
@@ -61,7 +64,7 @@ class GatedPipeline:
         if self._single and len(inputs) == 1:
             self._single.run(fused, head, inputs, state, after, estimates)
             return
-        longest = self._workspace.samples
+        longest = self._samples
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
             state = self._run_block(fused, head, inputs[block], state, estimates[block])
@@ -76,15 +79,14 @@ class GatedPipeline:
         estimates: FloatArray,
     ) -> FloatArray:
         samples, channels = inputs.shape
-        multiply_all = self._workspace.multiply_all
         below = self._columns[0][:samples]
-        picture, state = self._bank.picture(inputs, state, into=below[:, :-1, :channels])
+        picture, state = self._bank.picture(inputs, state, into=below[:, :channels, :-1])
         for matrix, columns in zip(fused, self._columns[1:], strict=True):
             above = columns[:samples]
-            np.tanh(multiply_all(matrix, below), above[:, :-1])
+            np.tanh(self._multiply(matrix, below), above[..., :-1])
             below = above
-        gains = _by_channel(multiply_all(head, below)[..., :channels]).view(np.complex64)
-        mixed = np.matmul(gains[..., None, :], _by_channel(picture.read)[..., None])
+        gains = self._multiply(head, below)[:, :channels].view(np.complex64)
+        mixed = np.matmul(gains[..., None, :], picture.read[..., None])
         estimates[...] = mixed[..., 0].view(np.float32)[..., : self._fields]
         return state
 
@@ -123,6 +125,11 @@ class _Single:
             estimates[0, 0, 1] = estimate.imag
 
 
-def _by_channel(array: np.ndarray) -> np.ndarray:
-    """Return [samples, rows, channels] as [samples, channels, rows], each channel's rows neighbours in memory."""
-    return np.ascontiguousarray(array.swapaxes(1, 2))
+def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    """Return the products [samples, channels, products], of all channels in one."""
+    return np.matmul(columns, matrix.T)
+
+
+def _apart(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    products: FloatArray = np.matmul(matrix, columns[..., None])
+    return products[..., 0]

@@ -65,12 +65,12 @@ LOG_SCALE, BRIGHTEST = 0.15, 0.3  # of logarithms as features; the strongest pow
 SPREAD_SCALE, SPREAD_OFFSET, LEAST_SPREAD = 0.3, 0.5, 3e-3
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
-BLOCK_VALUES = 65_536  # of the resonators' states, over as many samples as that allows
+BLOCK_VALUES = 196_608  # of the resonators' states, over as many samples as that allows
 
 
-NEAR: IndexArray = np.clip(np.array(SPECTRUM_DISTANCES)[:, None] + np.arange(CENTRES), 0, CENTRES - 1)
-"""The centre [distances, centres] at each distance from each pick, the outermost standing for those beyond."""
-NEAR_BOTH: IndexArray = np.concatenate([NEAR, NEAR + CENTRES])
+NEAR: IndexArray = np.clip(np.arange(CENTRES)[:, None] + np.array(SPECTRUM_DISTANCES), 0, CENTRES - 1)
+"""The centre [centres, distances] at each distance from each pick, the outermost standing for those beyond."""
+NEAR_BOTH: IndexArray = np.concatenate([NEAR, NEAR + CENTRES], axis=1)
 """The same among the quick averages, then among the slow ones."""
 
 
@@ -114,7 +114,7 @@ FEATURE_ROWS = _feature_rows()
 
 
 def _feature_scales() -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what turns a picture's rows [PICTURE_ROWS, 1] into features, and what is added to standard deviations.
+    """Return what turns a picture's rows into features, and what is added to standard deviations.
 
     A standard deviation of logarithms is scaled as they are before LEAST_SPREAD is added.
     """
@@ -126,11 +126,7 @@ def _feature_scales() -> tuple[FloatArray, FloatArray, FloatArray]:
     scales[MEANS] = all_scales = np.tile(course_scales, len(COURSE_CYCLES))
     scales[SPREADS] = SPREAD_SCALE
     offsets[SPREADS] = SPREAD_OFFSET + SPREAD_SCALE * np.log(all_scales)
-    return _column(scales), _column(offsets), _column(LEAST_SPREAD / all_scales)
-
-
-def _column(values: DoubleArray) -> FloatArray:
-    return values.astype(np.float32)[:, None]
+    return scales.astype(np.float32), offsets.astype(np.float32), (LEAST_SPREAD / all_scales).astype(np.float32)
 
 
 FEATURE_SCALES, FEATURE_OFFSETS, LEAST_SPREADS = _feature_scales()
@@ -163,13 +159,13 @@ class Picture:
 
     Parameters
     ----------
-    rows : float32 array, shape (samples, PICTURE_ROWS, channels)
+    rows : float32 array, shape (samples, channels, PICTURE_ROWS)
         TURNED: real and imaginary parts of the resonators read and of the sample, in turn, and two rows that tell
         nothing; LOGARITHMS of their powers, and a row that tells nothing; SPECTRUM: quick, then slow averages;
         MEANS and SPREADS of the anchors' courses, over one time constant after another; PICK.
-    read : complex64 array, shape (samples, HEARD, channels)
+    read : complex64 array, shape (samples, channels, HEARD)
         Resonators, sample and constant, all as parts are once they are multiplied by level and direction again.
-    turns : float64 array, shape (samples, 2, channels)
+    turns : float64 array, shape (2, samples, channels)
     levels : float64 array, shape (samples, channels)
     """
 
@@ -180,14 +176,13 @@ class Picture:
 
     def heard(self) -> Heard:
         """Return it in the order that models are trained with."""
-        samples, _, channels = self.rows.shape
-        parts = self.rows[:, TURNED].reshape(samples, HEARD, 2, channels).transpose(0, 2, 1, 3).copy()
-        parts[:, 0, -1], parts[:, 1, -1] = 1, 0
-        turns, levels = self.turns.astype(np.float32), self.levels.astype(np.float32)
-        features = self.rows.take(FEATURE_ROWS, axis=1)
+        parts = self.rows[..., TURNED].reshape(*self.levels.shape, HEARD, 2).copy()
+        parts[..., -1, :] = 1, 0
+        features = self.rows.take(FEATURE_ROWS, axis=-1)
         features *= FEATURE_SCALES[FEATURE_ROWS]
         features += FEATURE_OFFSETS[FEATURE_ROWS]
-        return Heard(features, parts, turns, levels)
+        turns, levels = self.turns.astype(np.float32), self.levels.astype(np.float32)
+        return Heard(features.swapaxes(1, 2), parts.transpose(0, 3, 2, 1), turns.swapaxes(0, 1), levels)
 
 
 class Bank:
@@ -207,14 +202,14 @@ class Bank:
     resonators : int
     poles : complex64 array, shape (resonators,)
     gains : float32 array, shape (resonators,)
-    read : array of int, shape (HEARD, CENTRES)
+    read : array of int, shape (CENTRES, HEARD)
         Which resonators belong to each pick. The number after the last resonator stands for the sample, and holds
         the constant's place.
     pick_weights : float32 array, shape (2 * CENTRES,)
         Of the powers of the first resonators.
-    power_shares, power_decays : float32 arrays, shape (2, CENTRES)
+    power_shares, power_decays : float32 arrays, shape (2 * CENTRES,)
         What a new value, and what the average before it, add to an average.
-    course_shares, course_decays : float32 arrays, shape (CENTRES, time constants)
+    course_shares, course_decays : float32 arrays, shape (CENTRES, courses' rows)
         The same, for each pick.
     rows : list of slice
         Of a state: the resonators, the powers and the courses.
@@ -233,8 +228,12 @@ class Bank:
         self.gains = (1 - decays).astype(np.float32)
         self.read = _read_rows(places, self.resonators)
         centre_cycles = nominal_samples * np.exp(-SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
-        self.power_shares, self.power_decays = _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))
-        self.course_shares, self.course_decays = (each.T for each in _shares(centre_cycles, COURSE_CYCLES))
+        self.power_shares, self.power_decays = (
+            each.reshape(-1) for each in _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))
+        )
+        self.course_shares, self.course_decays = (
+            np.tile(np.repeat(each.T, COURSES, axis=1), 2) for each in _shares(centre_cycles, COURSE_CYCLES)
+        )
         self.pick_weights = np.repeat(np.array([weight for _, weight in PICK_WEIGHTS], np.float32), CENTRES)
         self.rows = _slices(2 * self.resonators, 2 * CENTRES, 2 * _ALL_COURSES)
         self._rooms: dict[int, tuple[ComplexArray, FloatArray]] = {}
@@ -280,63 +279,43 @@ class Bank:
         """As `listen`; `into`, if given, becomes the picture's rows."""
         samples, channels = inputs.shape
         inputs = np.minimum(np.maximum(inputs, np.float32(-LARGEST)), np.float32(LARGEST))
-        resonators, powers, courses = (state[rows] for rows in self.rows)
-        rung = self._ring(inputs, resonators)
-        averages = self._average_powers(rung, powers.reshape(2, CENTRES, channels))
-        picks = averages[1:, 0].argmax(axis=1)
-        at = np.arange(samples)
-        found = _gather(rung[1:], self.read if wanted is None else self.read[: len(ANCHORS)], picks, at)
-        turns, levels = _frame(found[:, : len(ANCHORS)])
+        ring, powers, courses = (state[rows].T for rows in self.rows)
+        rung = self._ring(inputs, ring)
+        averages = self._average_powers(rung, powers)
+        strongest = averages[1:].reshape(samples, channels, 2, CENTRES).argmax(axis=-1)
+        picks, at = strongest[..., 0], np.arange(samples)
+        found = _gather(rung[1:], (self.read if wanted is None else self.read[:, : len(ANCHORS)])[picks], at)
+        turns, levels = _frame(found[..., : len(ANCHORS)])
         turned, logarithms = _turned(found, turns, levels)
-        followed = self._follow_courses(
-            turned, logarithms, picks, courses.reshape(2, len(COURSE_CYCLES), COURSES, -1)
-        )
-        after = self._state(rung[-1], averages[-1], followed[-1])
-        followed = followed[1:]
+        followed = self._follow_courses(turned, logarithms, picks, courses)
+        after = np.concatenate([_floats(rung[-1, :, :-1]), averages[-1], followed[-1]], axis=1)
         if wanted is not None:
-            at, picks, turns, levels, followed = (
-                wanted,
-                picks[wanted],
-                turns[wanted],
-                levels[wanted],
-                followed[wanted],
-            )
-            found = _gather(rung[1:], self.read, picks, at)
+            at, picks, strongest, turns, levels = wanted, picks[wanted], strongest[wanted], turns[:, wanted], levels[wanted]
+            found = _gather(rung[1:], self.read[picks], at)
             turned, logarithms = _turned(found, turns, levels)
-        found.real[:, -1], found.imag[:, -1] = turns[:, 0] * levels, turns[:, 1] * levels
-        rows = np.empty((len(at), PICTURE_ROWS, channels), np.float32) if into is None else into
-        rows[:, TURNED] = turned.reshape(len(at), 2 * HEARD, channels)
-        rows[:, LOGARITHMS] = logarithms
-        rows[:, SPECTRUM] = _spectrum(averages[1:], picks, at)
-        rows[:, PICK] = pick_feature(picks)
-        rows[:, MEANS] = followed[:, 0].reshape(len(at), _ALL_COURSES, channels)
-        rows[:, SPREADS] = _spreads(followed).reshape(len(at), _ALL_COURSES, channels)
-        return Picture(rows, found, turns, levels), after
-
-    def _state(self, rung: ComplexArray, averages: FloatArray, courses: FloatArray) -> FloatArray:
-        channels = rung.shape[-1]
-        after = np.empty((self.state_rows, channels), np.float32)
-        ring = self.rows[0].stop
-        after[0:ring:2], after[1:ring:2] = rung[:-1].real, rung[:-1].imag
-        after[self.rows[1]] = averages.reshape(-1, channels)
-        after[self.rows[2]] = courses.reshape(-1, channels)
-        return after
+        found.real[..., -1], found.imag[..., -1] = turns * levels
+        rows = np.empty((*picks.shape, PICTURE_ROWS), np.float32) if into is None else into
+        rows[..., TURNED] = turned
+        rows[..., LOGARITHMS] = logarithms
+        rows[..., SPECTRUM] = _spectrum(averages[1:], strongest, at)
+        rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(followed[1:] if wanted is None else followed[1:][wanted])
+        rows[..., PICK] = pick_feature(picks)
+        return Picture(rows, found, turns, levels), after.T
 
     def _ring(self, inputs: FloatArray, before: FloatArray) -> ComplexArray:
-        """Return the resonators' states, and the sample [samples + 1, resonators + 1, channels].
+        """Return the resonators' states, and the sample [samples + 1, channels, resonators + 1].
 
         The given ones first.
         """
-        channels = inputs.shape[1]
-        rung, drives = self._room(len(inputs), channels)
-        rung.real[0, :-1], rung.imag[0, :-1] = before[0::2], before[1::2]
-        rung[1:, -1] = inputs
-        np.multiply(self.gains[:, None], inputs[:, None], drives)
-        states, poles = rung[:, :-1], self.poles[:, None]
-        if channels == 1:  # NumPy is quickest with one axis
-            states, poles, drives = states[..., 0], self.poles, drives[..., 0]
+        rung, drives = self._room(*inputs.shape)
+        _floats(rung[0, :, :-1])[...] = before
+        rung[1:, :, -1] = inputs
+        np.multiply(inputs[..., None], self.gains, drives)
+        states = rung[..., :-1]
+        if inputs.shape[1] == 1:  # NumPy is quickest with one axis
+            states, drives = states[:, 0], drives[:, 0]
         for state, after, after_real, drive in zip(states[:-1], states[1:], states.real[1:], drives, strict=True):
-            np.multiply(state, poles, after)
+            np.multiply(state, self.poles, after)
             np.add(after_real, drive, after_real)
         return rung
 
@@ -346,34 +325,33 @@ class Bank:
         if room is None or len(room[1]) < samples:
             if len(self._rooms) == MOST_ROOMS:
                 self._rooms.clear()
-            rung = np.empty((samples + 1, self.resonators + 1, channels), np.complex64)
-            drives = np.empty((samples, self.resonators, channels), np.float32)
+            rung = np.empty((samples + 1, channels, self.resonators + 1), np.complex64)
+            drives = np.empty((samples, channels, self.resonators), np.float32)
             room = self._rooms[channels] = rung, drives
         rung, drives = room
         return rung[: samples + 1], drives[:samples]
 
     def _average_powers(self, rung: ComplexArray, before: FloatArray) -> FloatArray:
-        """Return quick and slow averages [samples + 1, 2, centres, channels] of the centres' powers."""
-        powers = _powers(rung[1:, : len(self.pick_weights)]) * self.pick_weights[:, None]
-        total = powers[:, :CENTRES] + powers[:, CENTRES:]
-        return _leak(total[:, None] * self.power_shares[..., None], self.power_decays[None, ..., None], before)
+        """Return quick and slow averages [samples + 1, channels, 2 * CENTRES] of the centres' powers."""
+        powers = _powers(rung[1:, :, : len(self.pick_weights)])
+        powers *= self.pick_weights
+        total = powers[..., :CENTRES] + powers[..., CENTRES:]
+        new = np.concatenate([total, total], axis=-1)
+        new *= self.power_shares
+        return _leak(new, self.power_decays, before)
 
     def _follow_courses(
         self, turned: FloatArray, logarithms: FloatArray, picks: IndexArray, before: FloatArray
     ) -> FloatArray:
-        """Return averages [samples + 1, 2, time constants, COURSES, channels]: of values, then of their squares."""
-        samples, channels = picks.shape
+        """Return averages [samples + 1, channels, 4 * COURSES]: of values, then of their squares."""
         count = len(ANCHORS)
-        values = np.empty((samples, 2, 1, COURSES, channels), np.float32)
-        plain = values[:, 0, 0]
-        plain[:, : 2 * count] = turned[:, :count].reshape(samples, 2 * count, channels)
-        plain[:, 2 * count : 3 * count] = logarithms[:, :count]
-        plain[:, 3 * count] = pick_feature(picks)
-        np.square(plain, out=values[:, 1, 0])
-        shares, decays = (
-            table[picks].transpose(0, 2, 1)[:, None, :, None] for table in (self.course_shares, self.course_decays)
+        once = np.concatenate(
+            [turned[..., : 2 * count], logarithms[..., :count], pick_feature(picks)[..., None]], axis=-1
         )
-        return _leak(values * shares, decays, before)
+        squares = np.square(once)
+        values = np.concatenate([once, once, squares, squares], axis=-1)
+        values *= self.course_shares[picks]
+        return _leak(values, self.course_decays[picks], before)
 
 
 @cache
@@ -394,12 +372,12 @@ def _places() -> list[tuple[float, int]]:
 
 
 def _read_rows(places: list[tuple[float, int]], resonators: int) -> IndexArray:
-    """Return the resonator [HEARD, centres] at each distance from each pick."""
+    """Return the resonators [centres, HEARD] that belong to each pick."""
     row = {place: number for number, place in enumerate(places)}
     centres = range(-CENTRES_EACH_SIDE, CENTRES_EACH_SIDE + 1)
-    near = [[row[memory, centre + distance] for centre in centres] for memory, distance in (*ANCHORS, *OTHERS)]
-    same = [[number] * CENTRES for number in (*range(len(places), resonators), resonators, resonators)]
-    return np.array(near + same, np.intp)
+    near = [[row[memory, centre + distance] for memory, distance in (*ANCHORS, *OTHERS)] for centre in centres]
+    same = [*range(len(places), resonators), resonators, resonators]
+    return np.array([[*rows, *same] for rows in near], np.intp)
 
 
 def _shares(cycles: DoubleArray, memories: Sequence[float]) -> tuple[FloatArray, FloatArray]:
@@ -412,75 +390,76 @@ def _shares(cycles: DoubleArray, memories: Sequence[float]) -> tuple[FloatArray,
 
 
 def _leak(values: FloatArray, decays: FloatArray, before: FloatArray) -> FloatArray:
-    """Return leaky averages [samples + 1, ...] of values [samples, ...] times their shares, the given one first."""
+    """Return leaky averages [samples + 1, channels, rows] of values that are multiplied by their shares.
+
+    The given ones [channels, rows] first.
+    """
     averages = np.empty((len(values) + 1, *before.shape), np.float32)
     averages[0] = before
-    decays = np.broadcast_to(decays, (len(values), *decays.shape[1:]))
+    decays = np.broadcast_to(decays, values.shape)
     steps = averages
-    if before.shape[-1] == 1:  # NumPy is quickest with one axis
-        decays, values = (
-            np.broadcast_to(each, values.shape).reshape(len(values), -1) for each in (decays, values)
-        )
-        steps = averages.reshape(len(averages), -1)
+    if len(before) == 1:  # NumPy is quickest with one axis
+        values, decays, steps = values[:, 0], decays[:, 0], averages[:, 0]
     for value, decay, last, after in zip(values, decays, steps[:-1], steps[1:], strict=True):
         np.multiply(last, decay, after)
         np.add(after, value, after)
     return averages
 
 
-def _gather(values: Gathered, rows: IndexArray, picks: IndexArray, at: IndexArray) -> Gathered:
-    """Return the values [samples, rows, channels] of the rows [rows, centres] that belong to each pick.
+def _gather(values: Gathered, rows: IndexArray, at: IndexArray) -> Gathered:
+    """Return some rows [samples, channels, rows] of the values.
 
-    `values` [samples, all rows, channels] are contiguous; `picks` [samples, channels] are of their samples `at`.
+    `values` [samples, channels, all rows] are contiguous; `rows` are of their samples `at`.
     """
-    _, all_rows, channels = values.shape
-    places = (rows * channels)[:, picks].transpose(1, 0, 2) + np.arange(channels)
-    places += (at * (all_rows * channels))[:, None, None]
-    return values.reshape(-1).take(places, mode="clip")
+    _, channels, all_rows = values.shape
+    places = rows + ((at[:, None] * channels + np.arange(channels)) * all_rows)[..., None]
+    gathered: Gathered = values.reshape(-1).take(places, mode="clip")
+    return gathered
+
+
+def _floats(numbers: ComplexArray) -> FloatArray:
+    """Return a view of the real and the imaginary part of each number in turn, along the last axis."""
+    return numbers.view(np.float32)
 
 
 def _powers(numbers: ComplexArray) -> FloatArray:
-    powers: FloatArray = np.square(numbers.real)
-    powers += np.square(numbers.imag)
+    squares = np.square(_floats(numbers))
+    powers: FloatArray = squares[..., 0::2] + squares[..., 1::2]
     return powers
 
 
 def _frame(anchors: ComplexArray) -> tuple[DoubleArray, DoubleArray]:
-    """Return the reference's direction [samples, 2, channels] and the anchors' level [samples, channels]."""
+    """Return the reference's direction [2, samples, channels] and the anchors' level [samples, channels]."""
     powers = _powers(anchors).astype(np.float64)
-    reference = np.sqrt(np.maximum(powers[:, 0], NO_POWER))
-    levels = np.sqrt(np.maximum(summed(powers) * (4 / len(ANCHORS)), NO_POWER))
-    return np.stack([anchors[:, 0].real / reference, anchors[:, 0].imag / reference], axis=1), levels
+    reference = np.sqrt(np.maximum(powers[..., 0], NO_POWER))
+    levels = np.sqrt(np.maximum(_summed(powers) * (4 / len(ANCHORS)), NO_POWER))
+    return np.stack([anchors[..., 0].real / reference, anchors[..., 0].imag / reference]), levels
 
 
-def summed(terms: DoubleArray) -> DoubleArray:
-    """Return the sum along axis 1, halves added to halves.
-
-    So the bits do not depend on how many channels stand beside each other, as those of NumPy's own sums do.
-    """
-    while (count := terms.shape[1]) > 1:
+def _summed(terms: DoubleArray) -> DoubleArray:
+    """Return the sum along the last axis, halves added to halves: in an order that is ours, not NumPy's."""
+    while (count := terms.shape[-1]) > 1:
         half = count // 2
-        halves = terms[:, :half] + terms[:, half : 2 * half]
+        halves = terms[..., :half] + terms[..., half : 2 * half]
         if count % 2:
-            halves[:, 0] += terms[:, -1]
+            halves[..., 0] += terms[..., -1]
         terms = halves
-    total: DoubleArray = terms[:, 0]
+    total: DoubleArray = terms[..., 0]
     return total
 
 
 def _turned(read: ComplexArray, turns: DoubleArray, levels: DoubleArray) -> tuple[FloatArray, FloatArray]:
     """Return complex numbers times the turns' conjugate, over the levels, and logarithms of their powers.
 
-    Parts stand along axis 2 [samples, rows, 2, channels].
+    Real and imaginary parts stand in turn along the last axis.
     """
-    rotations = np.empty((len(read), 1, read.shape[-1]), np.complex64)
-    rotations.real[:, 0], rotations.imag[:, 0] = turns[:, 0] / levels, -turns[:, 1] / levels
-    rotated = read * rotations
+    rotations = np.empty((*levels.shape, 1), np.complex64)
+    rotations.real[..., 0], rotations.imag[..., 0] = turns[0] / levels, -turns[1] / levels
     logarithms = _powers(read)
-    logarithms *= (1 / (levels * levels)).astype(np.float32)[:, None]
+    logarithms *= (1 / (levels * levels)).astype(np.float32)[..., None]
     logarithms += LEAST_PART_POWER
     np.log(logarithms, logarithms)
-    return np.stack([rotated.real, rotated.imag], axis=2), logarithms
+    return _floats(read * rotations), logarithms
 
 
 def pick_feature(picks: IndexArray) -> FloatArray:
@@ -488,23 +467,26 @@ def pick_feature(picks: IndexArray) -> FloatArray:
     return picks.astype(np.float32) * np.float32(2 / CENTRES) - np.float32(1)
 
 
-def _spectrum(averages: FloatArray, picks: IndexArray, at: IndexArray) -> FloatArray:
-    """Return averaged powers around the pick, as logarithms below the strongest."""
-    samples, _, _, channels = averages.shape
-    highest = averages[at].max(axis=2).astype(np.float64)
+def _spectrum(averages: FloatArray, strongest: IndexArray, at: IndexArray) -> FloatArray:
+    """Return averaged powers around the pick, as logarithms below the strongest.
+
+    `strongest` [samples, channels, 2] are the places of the quick and of the slow averages' largest.
+    """
+    highest = _gather(averages, strongest + np.array([0, CENTRES]), at).astype(np.float64)
     scales = (1 / np.maximum(highest, NO_POWER)).astype(np.float32)
-    spectrum = _gather(averages.reshape(samples, 2 * CENTRES, channels), NEAR_BOTH, picks, at)
-    spectrum *= scales.repeat(len(SPECTRUM_DISTANCES), axis=1)
+    spectrum = _gather(averages, NEAR_BOTH[strongest[..., 0]], at)
+    spectrum *= scales.repeat(len(SPECTRUM_DISTANCES), axis=-1)
     spectrum += LEAST_BRIGHTNESS
     np.log(spectrum, spectrum)
     return spectrum
 
 
-def _spreads(courses: FloatArray) -> FloatArray:
-    """Return logarithms of standard deviations."""
-    spreads: FloatArray = courses[:, 1] - np.square(courses[:, 0])
-    np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes ten times as long
+def _means_and_spreads(courses: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means, and logarithms of standard deviations."""
+    means, squares = courses[..., :_ALL_COURSES], courses[..., _ALL_COURSES:]
+    spreads: FloatArray = squares - np.square(means)
+    np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes five times as long
     np.sqrt(spreads, spreads)
-    spreads += LEAST_SPREADS.reshape(courses.shape[2:4])[..., None]
+    spreads += LEAST_SPREADS
     np.log(spreads, spreads)
-    return spreads
+    return means, spreads

@@ -31,7 +31,6 @@ from trainer.bank import (
     SPREADS,
     TURNED,
     Bank,
-    IndexArray,
     pick_feature,
 )
 
@@ -107,11 +106,11 @@ class _Averages:
         self._powers = np.empty_like(self._weights)
         self._middle, self._short = np.split(self._powers, 2)
         self._total = np.empty_like(self._middle)
-        self._averages, self._decays = work[bank.rows[1]], bank.power_decays.reshape(-1)
+        self._averages, self._decays = work[bank.rows[1]], bank.power_decays
         self._both = self._averages.reshape(2, CENTRES)
         self._new = np.empty_like(self._averages)
         self._quick, self._slow = np.split(self._new, 2)
-        self._quick_shares, self._slow_shares = bank.power_shares
+        self._quick_shares, self._slow_shares = np.split(bank.power_shares, 2)
 
     def step(self) -> tuple[int, float, float]:
         """Return the pick, and the strongest of the quick and of the slow averages."""
@@ -134,21 +133,22 @@ class _View:
     def __init__(self, bank: Bank, work: FloatArray, column: FloatArray) -> None:
         self._work, self._numbers = work, work.view(np.complex64)
         # The sample stands behind averages and courses, not behind the resonators.
-        self._read_rows = _by_pick(np.where(bank.read < bank.resonators, bank.read, len(work) // 2 - 1))
-        self._near_rows = _by_pick(NEAR_BOTH + bank.rows[1].start)
+        # Lists of a pick's own: they are indexed quicker than arrays.
+        self._read_rows = list(np.where(bank.read < bank.resonators, bank.read, len(work) // 2 - 1))
+        self._near_rows = list(NEAR_BOTH + bank.rows[1].start)
         self.read = np.empty(HEARD, np.complex64)
         self._parts = self.read.view(np.float32)
         self._squares = np.empty_like(self._parts)
         self._of_real, self._of_imaginary = self._squares[0::2], self._squares[1::2]
         # Powers of what is read, then quick and slow averages; and what to divide each by.
-        self._powers, self._scales = np.empty((2, HEARD + len(NEAR_BOTH)), np.float32)
+        self._powers, self._scales = np.empty((2, HEARD + NEAR_BOTH.shape[1]), np.float32)
         self._of_read, self._near = self._powers[:HEARD], self._powers[HEARD:]
         self._of_anchors = self._powers[:COUNT]
         self._read_scales, (self._quick_scales, self._slow_scales) = (
             self._scales[:HEARD],
             np.split(self._scales[HEARD:], 2),
         )
-        self._floors = np.repeat([LEAST_PART_POWER, LEAST_BRIGHTNESS], [HEARD, len(NEAR_BOTH)])
+        self._floors = np.repeat([LEAST_PART_POWER, LEAST_BRIGHTNESS], [HEARD, NEAR_BOTH.shape[1]])
         self._rotation = np.empty((), np.complex64)
         self._turned = column[TURNED].view(np.complex64)
         self._logarithms = column[LOGARITHMS.start : SPECTRUM.stop]
@@ -183,9 +183,7 @@ class _Courses:
     def __init__(self, bank: Bank, state: FloatArray, column: FloatArray) -> None:
         half = len(state) // 2
         self._courses, self._means, self._mean_squares = state, state[:half], state[half:]
-        self._shares, self._decays = (
-            list(np.tile(np.repeat(table, COURSES, axis=1), 2)) for table in (bank.course_shares, bank.course_decays)
-        )
+        self._shares, self._decays = list(bank.course_shares), list(bank.course_decays)
         self._picks = pick_feature(np.arange(CENTRES)).tolist()
         # Values for one time constant, and for the other; then their squares.
         self._values = np.empty_like(state)
@@ -194,7 +192,7 @@ class _Courses:
         self._parts, self._turned = self._values[: 2 * COUNT], column[TURNED][: 2 * COUNT]
         self._of_powers, self._logarithms = self._values[2 * COUNT :][:COUNT], column[LOGARITHMS][:COUNT]
         self._column, self._mean_rows, self._spreads = column, column[MEANS], column[SPREADS]
-        self._least_spreads = LEAST_SPREADS[:, 0]
+        self._least_spreads = LEAST_SPREADS
 
     def step(self, pick: int) -> None:
         values, courses, spreads = self._values, self._courses, self._spreads
@@ -213,8 +211,3 @@ class _Courses:
         square_root(spreads, spreads)
         add(spreads, self._least_spreads, spreads)
         log(spreads, spreads)
-
-
-def _by_pick(rows: IndexArray) -> list[IndexArray]:
-    """Return each pick's column of a table; a list, for that is indexed quicker than an array."""
-    return list(np.ascontiguousarray(rows.T))

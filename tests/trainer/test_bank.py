@@ -144,6 +144,6 @@ def test_a_bank_for_slower_signals_hears_them_as_this_one_hears_its_own(nominal_
 
 
 def test_sums_are_sums() -> None:
-    terms = np.random.default_rng(0).standard_normal((3, 36, 4))
+    terms = np.random.default_rng(0).standard_normal((3, 4, 36))
     for count in (1, 2, 5, 8, 9, 36):
-        np.testing.assert_allclose(bank.summed(terms[:, :count]), terms[:, :count].sum(axis=1), atol=1e-12)
+        np.testing.assert_allclose(bank._summed(terms[..., :count]), terms[..., :count].sum(axis=-1), atol=1e-12)
