@@ -7,7 +7,9 @@ from trainer.bank import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, P
 from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
 
-TILE = 32  # columns; more, and the resonators of a few samples leave the core's own cache
+TILE = 64  # channels; more, and the resonators of a few samples leave the core's own cache
+FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
+ORDER = "F"  # of a state in memory: a channel's rows are neighbours
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
@@ -49,7 +51,7 @@ class GatedPipeline:
         self._columns = [np.zeros((self._samples, width, size + 1), np.float32) for size in sizes]
         for columns in self._columns:
             columns[..., -1] = 1
-        self._single = _Single(config) if width == 1 else None
+        self._one_by_one = _OneByOne(config) if apart else None
 
     def run(
         self,
@@ -61,8 +63,8 @@ class GatedPipeline:
         estimates: FloatArray,
     ) -> None:
         """Write `estimates` and `after`."""
-        if self._single and len(inputs) == 1:
-            self._single.run(fused, head, inputs, state, after, estimates)
+        if self._one_by_one and inputs.size <= FEW_VALUES:
+            self._one_by_one.run(fused, head, inputs, state, after, estimates)
             return
         longest = self._samples
         for first in range(0, len(inputs), longest):
@@ -91,8 +93,8 @@ class GatedPipeline:
         return state
 
 
-class _Single:
-    """The same for one sample of one channel, on vectors."""
+class _OneByOne:
+    """The same sample by sample and channel by channel, on vectors."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._ear = Ear(bank_of(config.nominal_samples))
@@ -111,18 +113,26 @@ class _Single:
         after: FloatArray,
         estimates: FloatArray,
     ) -> None:
-        ear = self._ear
-        after[:, 0] = ear.hear(inputs.item(), state[:, 0])
-        below = ear.column
+        ear, single = self._ear, self._fields == 1
+        for channel, samples in enumerate(inputs.T.tolist()):
+            ear.state[...] = state[:, channel]
+            for number, sample in enumerate(samples):
+                ear.hear(sample)
+                estimate = self._mix(fused, head)
+                estimates[number, channel, 0] = estimate.real
+                if not single:
+                    estimates[number, channel, 1] = estimate.imag
+            after[:, channel] = ear.state
+
+    def _mix(self, fused: list[FloatArray], head: FloatArray) -> np.complex64:
+        below = self._ear.column
         for matrix, (column, hidden) in zip(fused, self._layers, strict=True):
             matrix.dot(below, hidden)
             np.tanh(hidden, hidden)
             below = column
         head.dot(below, self._gains)
-        estimate = complex(self._complex_gains.dot(ear.read))
-        estimates[0, 0, 0] = estimate.real
-        if self._fields == 2:
-            estimates[0, 0, 1] = estimate.imag
+        estimate: np.complex64 = self._complex_gains.dot(self._ear.read)
+        return estimate
 
 
 def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:

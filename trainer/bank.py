@@ -65,7 +65,7 @@ LOG_SCALE, BRIGHTEST = 0.15, 0.3  # of logarithms as features; the strongest pow
 SPREAD_SCALE, SPREAD_OFFSET, LEAST_SPREAD = 0.3, 0.5, 3e-3
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
-BLOCK_VALUES = 196_608  # of the resonators' states, over as many samples as that allows
+BLOCK_VALUES = 262_144  # of the resonators' states, over as many samples as that allows
 
 
 NEAR: IndexArray = np.clip(np.arange(CENTRES)[:, None] + np.array(SPECTRUM_DISTANCES), 0, CENTRES - 1)

@@ -38,7 +38,7 @@ COUNT = len(ANCHORS)
 
 
 class Ear:
-    """Hears sample after sample with one bank. Carries nothing from one to the next but working arrays.
+    """Hears sample after sample with one bank.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class Ear:
 
     Attributes
     ----------
+    state : float32 array, shape (rows,)
+        To be written before, and read after each channel's samples.
     column : float32 array, shape (PICTURE_ROWS + 1,)
         The latest picture's rows, and a 1.
     read : complex64 array, shape (HEARD,)
@@ -55,7 +57,7 @@ class Ear:
     def __init__(self, bank: Bank) -> None:
         # The state, and behind it the sample as a complex number, which is read as if it were a resonator.
         work = np.zeros(bank.state_rows + 2, np.float32)
-        self._state, self._sample = work[:-2], work[-2:-1].reshape(())
+        self.state, self._sample = work[:-2], work[-2:-1].reshape(())
         self.column = np.ones(PICTURE_ROWS + 1, np.float32)
         self._resonators = _Resonators(bank, work[bank.rows[0]], self._sample)
         self._averages = _Averages(bank, work)
@@ -63,22 +65,13 @@ class Ear:
         self._courses = _Courses(bank, work[bank.rows[2]], self.column)
         self.read = self._view.read
 
-    def hear(self, sample: float, state: FloatArray) -> FloatArray:
-        """Take a sample; return the state after it, valid until the next call.
-
-        Parameters
-        ----------
-        sample : float
-            Finite.
-        state : float32 array, shape (rows,)
-        """
-        self._state[...] = state
+    def hear(self, sample: float) -> None:
+        """Take a finite sample."""
         self._sample[...] = min(max(sample, -LARGEST), LARGEST)
         self._resonators.step()
         pick, quick, slow = self._averages.step()
         self._view.look(pick, quick, slow)
         self._courses.step(pick)
-        return self._state
 
 
 class _Resonators:
