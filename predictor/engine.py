@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
-        self._tile, self._order = (gated.TILE, gated.ORDER) if config.cell == GATED else (TILE, "K")
+        self._tile = gated.TILE if config.cell == GATED else TILE
         self._pipelines: dict[tuple[int, bool], _Pipeline | GatedPipeline] = {}
         self.load(weights)
 
@@ -90,7 +90,8 @@ class Engine:
     def _run(self, inputs: FloatArray, state: FloatArray, *, apart: bool) -> tuple[FloatArray, FloatArray]:
         config, channels = self.config, inputs.shape[1]
         rows = config.level_rows
-        after = np.empty_like(state, order=self._order)
+        # Of a gated model, a column's rows are neighbours in memory.
+        after = np.empty_like(state, order="F" if config.cell == GATED else "K")
         estimates = np.empty((len(inputs), channels, len(config.fields)), np.float32)
         if not rows:
             self._run_tiles(inputs, state, after, estimates, apart)

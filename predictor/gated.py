@@ -3,17 +3,17 @@
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.bank import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS, bank_of
+from trainer.bank import bank_of
 from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
+from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
 TILE = 64  # channels; more, and the resonators of a few samples leave the core's own cache
 FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
-ORDER = "F"  # of a state in memory: a channel's rows are neighbours
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
-    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first layer's takes a picture's rows."""
+    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first takes the rows of a picture."""
     weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
     if layer == 0:
         bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS]
@@ -136,10 +136,12 @@ class _OneByOne:
 
 
 def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:
-    """Return the products [samples, channels, products], of all channels in one."""
-    return np.matmul(columns, matrix.T)
+    """Return the products [samples, channels, products] of columns [samples, channels, rows]."""
+    products: FloatArray = np.matmul(columns, matrix.T)
+    return products
 
 
 def _apart(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    """As `_together`, each channel in a product of its own."""
     products: FloatArray = np.matmul(matrix, columns[..., None])
     return products[..., 0]

@@ -7,182 +7,59 @@ sample the strongest centre is picked, from powers averaged over a few cycles, a
 from it are read: so a network sees the same picture whatever the frequency. All is turned to the phase of one of
 them and divided by their magnitude, so that neither phase nor amplitude matters.
 
-Everything is linear, a product or an average, on arrays [rows, channels]; nothing here is learnt. A sample of one
-channel that comes alone is heard by `trainer.ear`, to the same bits.
+Everything is linear, a product or an average; nothing here is learnt. A channel's rows are neighbours in memory.
+A sample of one channel that comes alone is heard by `trainer.ear`, to the same bits.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
+from trainer.picture import (
+    ALL_COURSES,
+    ANCHORS,
+    CENTRES,
+    CENTRES_EACH_SIDE,
+    COURSE_CYCLES,
+    COURSES,
+    LEAST_BRIGHTNESS,
+    LEAST_PART_POWER,
+    LEAST_SPREADS,
+    LOGARITHMS,
+    MEANS,
+    MIDDLE,
+    NEAR_BOTH,
+    OFFSET_MEMORIES_SAMPLES,
+    OTHERS,
+    PICK,
+    PICTURE_ROWS,
+    SHORT,
+    SPECTRUM,
+    SPECTRUM_DISTANCES,
+    SPREADS,
+    TURNED,
+    ComplexArray,
+    DoubleArray,
+    Heard,
+    IndexArray,
+    Picture,
+    slices_of,
+)
 
-IndexArray = NDArray[np.intp]
-ComplexArray = NDArray[np.complex64]
-DoubleArray = NDArray[np.float64]
 Gathered = TypeVar("Gathered", FloatArray, ComplexArray)
 
 DESIGN_NOMINAL_SAMPLES = 25.0
 SPACING = 0.036  # of neighbouring centres, in ln(frequency)
-CENTRES_EACH_SIDE = 27  # of the nominal frequency: 2.6 times as fast, 2.6 times as slow
-CENTRES = 2 * CENTRES_EACH_SIDE + 1
-
-LONG, MIDDLE, SHORT, BRIEF, INSTANT = 10.0, 4.0, 1.5, 0.6, 0.25  # memories, in cycles
-ANCHORS = ((MIDDLE, 0), (LONG, 0), (MIDDLE, -4), (MIDDLE, 4), (SHORT, -6), (SHORT, 0), (SHORT, 6), (BRIEF, 0))
-"""(memory, distance from the pick in centres, upwards in frequency): those whose course is remembered.
-The first is the reference that all are turned to."""
-OTHERS = (
-    *((LONG, distance) for distance in (-3, -2, -1, 1, 2, 3)),
-    *((MIDDLE, distance) for distance in (-6, -2, -1, 1, 2, 6)),
-    *((SHORT, distance) for distance in (-30, -20, -12, 12, 19, 30)),  # 19 and 30: 2nd and 3rd harmonic
-    *((memory, distance) for memory in (BRIEF, INSTANT) for distance in (-12, 12)),
-    (INSTANT, 0),
-)
-OFFSET_MEMORIES_SAMPLES = (8.0, 40.0, 200.0)  # of leaky means, which hear an offset; at the design's nominal
-RESONATORS_READ = len(ANCHORS) + len(OTHERS) + len(OFFSET_MEMORIES_SAMPLES)
-HEARD = RESONATORS_READ + 2  # and the sample itself, and a constant
-GAINS = HEARD
-"""Complex numbers that a network answers with: an estimate is the sum of the parts, each times its gain."""
-
 PICK_WEIGHTS = ((MIDDLE, 0.5), (SHORT, 1.0))
 QUICK_CYCLES, SLOW_CYCLES = 3.0, 20.0  # that powers are averaged over, for the pick and for the picture
-SPECTRUM_DISTANCES = (-14, -11, -8, -6, -4, -2, 0, 2, 4, 6, 8, 11, 14)
-COURSE_CYCLES = (5.0, 20.0)  # that means and spreads of the anchors are taken over
-COURSES = 3 * len(ANCHORS) + 1  # real and imaginary parts, logarithms, the pick
-
-FEATURES = 3 * (HEARD - 1) + 1 + 2 * len(SPECTRUM_DISTANCES) + 2 * len(COURSE_CYCLES) * COURSES
-
 LARGEST = 1e15  # its square, and that of what is 1e-30 of it, are normal float32
-SILENCE = 1e-18
-NO_POWER = 1e-36
-LEAST_PART_POWER, LEAST_BRIGHTNESS = np.float32(1e-6), np.float32(1e-5)  # added before logarithms are taken
-LOG_SCALE, BRIGHTEST = 0.15, 0.3  # of logarithms as features; the strongest power of a spectrum, as a feature
-SPREAD_SCALE, SPREAD_OFFSET, LEAST_SPREAD = 0.3, 0.5, 3e-3
+NO_POWER = 1e-36  # what silence is divided by
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
 BLOCK_VALUES = 262_144  # of the resonators' states, over as many samples as that allows
-
-
-NEAR: IndexArray = np.clip(np.arange(CENTRES)[:, None] + np.array(SPECTRUM_DISTANCES), 0, CENTRES - 1)
-"""The centre [centres, distances] at each distance from each pick, the outermost standing for those beyond."""
-NEAR_BOTH: IndexArray = np.concatenate([NEAR, NEAR + CENTRES], axis=1)
-"""The same among the quick averages, then among the slow ones."""
-
-
-def _slices(*lengths: int) -> list[slice]:
-    """Return slices of these lengths, one behind the other."""
-    return [slice(*pair) for pair in pairwise(np.cumsum([0, *lengths]).tolist())]
-
-
-_ALL_COURSES = len(COURSE_CYCLES) * COURSES
-TURNED, LOGARITHMS, SPECTRUM, MEANS, SPREADS = _slices(
-    2 * HEARD, HEARD, 2 * len(SPECTRUM_DISTANCES), _ALL_COURSES, _ALL_COURSES
-)
-PICK = int(SPREADS.stop)
-"""The rows of a picture: see `Picture`."""
-PICTURE_ROWS = PICK + 1
-
-
-def _feature_rows() -> IndexArray:
-    """Return the row of a picture [FEATURES] that each feature stands in."""
-    heard, count = np.arange(HEARD - 1), len(ANCHORS)  # the constant tells nothing
-    courses = np.concatenate(
-        [np.arange(0, 2 * count, 2), np.arange(1, 2 * count, 2), np.arange(2 * count, COURSES)]
-    )
-    return np.concatenate(
-        [
-            TURNED.start + 2 * heard,
-            TURNED.start + 2 * heard + 1,
-            LOGARITHMS.start + heard,
-            [PICK],
-            np.arange(SPECTRUM.start, SPECTRUM.stop),
-            *(
-                rows.start + number * COURSES + courses
-                for number in range(len(COURSE_CYCLES))
-                for rows in (MEANS, SPREADS)
-            ),
-        ]
-    )
-
-
-FEATURE_ROWS = _feature_rows()
-
-
-def _feature_scales() -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what turns a picture's rows into features, and what is added to standard deviations.
-
-    A standard deviation of logarithms is scaled as they are before LEAST_SPREAD is added.
-    """
-    scales, offsets = np.ones(PICTURE_ROWS), np.zeros(PICTURE_ROWS)
-    scales[LOGARITHMS] = scales[SPECTRUM] = LOG_SCALE
-    offsets[SPECTRUM] = BRIGHTEST
-    course_scales = np.ones(COURSES)
-    course_scales[2 * len(ANCHORS) : -1] = LOG_SCALE
-    scales[MEANS] = all_scales = np.tile(course_scales, len(COURSE_CYCLES))
-    scales[SPREADS] = SPREAD_SCALE
-    offsets[SPREADS] = SPREAD_OFFSET + SPREAD_SCALE * np.log(all_scales)
-    return scales.astype(np.float32), offsets.astype(np.float32), (LEAST_SPREAD / all_scales).astype(np.float32)
-
-
-FEATURE_SCALES, FEATURE_OFFSETS, LEAST_SPREADS = _feature_scales()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """What a network is told of some samples, and what its estimate is made from.
-
-    Parameters
-    ----------
-    features : float32 array, shape (samples, FEATURES, channels)
-    parts : float32 array, shape (samples, 2, HEARD, channels)
-        Real and imaginary parts of the resonators read and of the sample, turned and divided; and 1.
-    turns : float32 array, shape (samples, 2, channels)
-        The direction of the reference, a complex number of magnitude 1: what to multiply by to turn back.
-    levels : float32 array, shape (samples, channels)
-        What the parts were divided by.
-    """
-
-    features: FloatArray
-    parts: FloatArray
-    turns: FloatArray
-    levels: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """The same as it is computed: in another order, not turned in the end, its logarithms as they are.
-
-    Parameters
-    ----------
-    rows : float32 array, shape (samples, channels, PICTURE_ROWS)
-        TURNED: real and imaginary parts of the resonators read and of the sample, in turn, and two rows that tell
-        nothing; LOGARITHMS of their powers, and a row that tells nothing; SPECTRUM: quick, then slow averages;
-        MEANS and SPREADS of the anchors' courses, over one time constant after another; PICK.
-    read : complex64 array, shape (samples, channels, HEARD)
-        Resonators, sample and constant, all as parts are once they are multiplied by level and direction again.
-    turns : float64 array, shape (2, samples, channels)
-    levels : float64 array, shape (samples, channels)
-    """
-
-    rows: FloatArray
-    read: ComplexArray
-    turns: DoubleArray
-    levels: DoubleArray
-
-    def heard(self) -> Heard:
-        """Return it in the order that models are trained with."""
-        parts = self.rows[..., TURNED].reshape(*self.levels.shape, HEARD, 2).copy()
-        parts[..., -1, :] = 1, 0
-        features = self.rows.take(FEATURE_ROWS, axis=-1)
-        features *= FEATURE_SCALES[FEATURE_ROWS]
-        features += FEATURE_OFFSETS[FEATURE_ROWS]
-        turns, levels = self.turns.astype(np.float32), self.levels.astype(np.float32)
-        return Heard(features.swapaxes(1, 2), parts.transpose(0, 3, 2, 1), turns.swapaxes(0, 1), levels)
 
 
 class Bank:
@@ -235,8 +112,8 @@ class Bank:
             np.tile(np.repeat(each.T, COURSES, axis=1), 2) for each in _shares(centre_cycles, COURSE_CYCLES)
         )
         self.pick_weights = np.repeat(np.array([weight for _, weight in PICK_WEIGHTS], np.float32), CENTRES)
-        self.rows = _slices(2 * self.resonators, 2 * CENTRES, 2 * _ALL_COURSES)
-        self._rooms: dict[int, tuple[ComplexArray, FloatArray]] = {}
+        self.rows = slices_of(2 * self.resonators, 2 * CENTRES, 2 * ALL_COURSES)
+        self._rooms: dict[int, ComplexArray] = {}
 
     @property
     def state_rows(self) -> int:
@@ -290,7 +167,13 @@ class Bank:
         followed = self._follow_courses(turned, logarithms, picks, courses)
         after = np.concatenate([_floats(rung[-1, :, :-1]), averages[-1], followed[-1]], axis=1)
         if wanted is not None:
-            at, picks, strongest, turns, levels = wanted, picks[wanted], strongest[wanted], turns[:, wanted], levels[wanted]
+            at, picks, strongest, turns, levels = (
+                wanted,
+                picks[wanted],
+                strongest[wanted],
+                turns[:, wanted],
+                levels[wanted],
+            )
             found = _gather(rung[1:], self.read[picks], at)
             turned, logarithms = _turned(found, turns, levels)
         found.real[..., -1], found.imag[..., -1] = turns * levels
@@ -298,7 +181,9 @@ class Bank:
         rows[..., TURNED] = turned
         rows[..., LOGARITHMS] = logarithms
         rows[..., SPECTRUM] = _spectrum(averages[1:], strongest, at)
-        rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(followed[1:] if wanted is None else followed[1:][wanted])
+        rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(
+            followed[1:] if wanted is None else followed[1:][wanted]
+        )
         rows[..., PICK] = pick_feature(picks)
         return Picture(rows, found, turns, levels), after.T
 
@@ -307,29 +192,30 @@ class Bank:
 
         The given ones first.
         """
-        rung, drives = self._room(*inputs.shape)
+        samples, channels = inputs.shape
+        rung = self._room(samples, channels)
         _floats(rung[0, :, :-1])[...] = before
         rung[1:, :, -1] = inputs
-        np.multiply(inputs[..., None], self.gains, drives)
         states = rung[..., :-1]
-        if inputs.shape[1] == 1:  # NumPy is quickest with one axis
-            states, drives = states[:, 0], drives[:, 0]
+        if channels == 1:  # NumPy is quickest with one axis
+            states, drives = states[:, 0], iter(inputs * self.gains)
+        else:  # so many as fit into the core's cache
+            drive = np.empty((channels, self.resonators), np.float32)
+            drives = (np.multiply(sample, self.gains, drive) for sample in inputs[..., None])
         for state, after, after_real, drive in zip(states[:-1], states[1:], states.real[1:], drives, strict=True):
             np.multiply(state, self.poles, after)
             np.add(after_real, drive, after_real)
         return rung
 
-    def _room(self, samples: int, channels: int) -> tuple[ComplexArray, FloatArray]:
-        """Return working arrays, the same ones again: to the system, new memory of this size is dear."""
+    def _room(self, samples: int, channels: int) -> ComplexArray:
+        """Return a working array, the same one again: to the system, new memory of this size is dear."""
         room = self._rooms.get(channels)
-        if room is None or len(room[1]) < samples:
+        if room is None or len(room) <= samples:
             if len(self._rooms) == MOST_ROOMS:
                 self._rooms.clear()
-            rung = np.empty((samples + 1, channels, self.resonators + 1), np.complex64)
-            drives = np.empty((samples, channels, self.resonators), np.float32)
-            room = self._rooms[channels] = rung, drives
-        rung, drives = room
-        return rung[: samples + 1], drives[:samples]
+            shape = (samples + 1, channels, self.resonators + 1)
+            room = self._rooms[channels] = np.empty(shape, np.complex64)
+        return room[: samples + 1]
 
     def _average_powers(self, rung: ComplexArray, before: FloatArray) -> FloatArray:
         """Return quick and slow averages [samples + 1, channels, 2 * CENTRES] of the centres' powers."""
@@ -483,7 +369,7 @@ def _spectrum(averages: FloatArray, strongest: IndexArray, at: IndexArray) -> Fl
 
 def _means_and_spreads(courses: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return means, and logarithms of standard deviations."""
-    means, squares = courses[..., :_ALL_COURSES], courses[..., _ALL_COURSES:]
+    means, squares = courses[..., :ALL_COURSES], courses[..., ALL_COURSES:]
     spreads: FloatArray = squares - np.square(means)
     np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes five times as long
     np.sqrt(spreads, spreads)

@@ -1,8 +1,8 @@
 """One sample of one channel, heard alone: the bank's arithmetic on vectors that are always in the same place.
 
-A hundred small array operations cost more in being called than in numbers. So state, sample and picture are vectors
-with views made once; every operation takes one contiguous axis, which NumPy calls quickest; and what is a single
-number is Python's own. Each is the operation that `trainer.bank` makes for a block, so the bits are equal.
+Small array operations cost more in being called than in numbers. So state, sample and picture are vectors with
+views made once; every operation takes one contiguous axis, which NumPy calls quickest; and what is a single number
+is Python's own. Each is the operation that `trainer.bank` makes for a block, so the bits are equal.
 """
 
 from math import sqrt
@@ -12,26 +12,23 @@ from numpy import absolute, add, log, multiply, square, subtract
 from numpy import sqrt as square_root
 
 from streamer.messages import FloatArray
-from trainer.bank import (
+from trainer.bank import LARGEST, NO_POWER, Bank, pick_feature
+from trainer.picture import (
     ANCHORS,
     CENTRES,
     COURSES,
     HEARD,
-    LARGEST,
     LEAST_BRIGHTNESS,
     LEAST_PART_POWER,
     LEAST_SPREADS,
     LOGARITHMS,
     MEANS,
     NEAR_BOTH,
-    NO_POWER,
     PICK,
     PICTURE_ROWS,
     SPECTRUM,
     SPREADS,
     TURNED,
-    Bank,
-    pick_feature,
 )
 
 COUNT = len(ANCHORS)

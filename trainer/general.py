@@ -18,9 +18,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
 from trainer import examples
-from trainer.bank import FEATURES, HEARD, Bank, Heard, bank_of
+from trainer.bank import Bank, bank_of
 from trainer.model import ModelConfig, Weights
 from trainer.network import GatedNetwork, multiply
+from trainer.picture import FEATURES, HEARD, Heard
 
 CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 256  # heard together: more would leave the core's cache

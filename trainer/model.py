@@ -11,7 +11,8 @@ import numpy as np
 
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
-from trainer.bank import DESIGN_NOMINAL_SAMPLES, FEATURES, GAINS, bank_of
+from trainer.bank import DESIGN_NOMINAL_SAMPLES, bank_of
+from trainer.picture import FEATURES, GAINS
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Recurrent cell -> number of gates, each with its own rows of weights."""
