@@ -19,7 +19,7 @@ from trainer.level import divide_out
 from trainer.model import GATED, ModelConfig, Weights, new_model
 
 FEW_CHANNELS = 8  # each in a product of its own; from here on one product for all is quicker
-TILE = 256  # columns; more, and a step's arrays leave the core's own cache
+TILE = 512  # columns; more, and a step's arrays leave the core's own cache
 LEAST_TILE = 16
 BLOCK_VALUES = 16_384  # of one layer's columns, over as many samples as that allows
 MOST_SAMPLES = 32
@@ -54,7 +54,7 @@ class Engine:
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
-        return np.zeros((self.config.state_rows, channels), np.float32)
+        return self.config.initial_state(channels)
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.

@@ -24,7 +24,7 @@ from trainer.network import GatedNetwork, multiply
 from trainer.picture import FEATURES, HEARD, Heard
 
 CHANNELS = 512  # signals a batch
-TILE_CHANNELS = 256  # heard together: more would leave the core's cache
+TILE_CHANNELS = 64  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
 EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change

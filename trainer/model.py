@@ -93,6 +93,10 @@ class ModelConfig:
         """Rows of the state that each layer takes."""
         return self.hidden * (2 if self.cell == "lstm" else 1)
 
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        return np.zeros((self.state_rows, channels), np.float32)
+
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""
         if self.cell == GATED:
@@ -157,7 +161,7 @@ class Model:
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
-        return np.zeros((self.config.state_rows, channels), dtype=np.float32)
+        return self.config.initial_state(channels)
 
 
 def new_model(config: ModelConfig, seed: int) -> Model:
