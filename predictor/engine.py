@@ -90,7 +90,6 @@ class Engine:
     def _run(self, inputs: FloatArray, state: FloatArray, *, apart: bool) -> tuple[FloatArray, FloatArray]:
         config, channels = self.config, inputs.shape[1]
         rows = config.level_rows
-        # Of a gated model, a column's rows are neighbours in memory.
         after = np.empty_like(state, order="F" if config.cell == GATED else "K")
         estimates = np.empty((len(inputs), channels, len(config.fields)), np.float32)
         if not rows:

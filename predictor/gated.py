@@ -8,7 +8,7 @@ from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
 from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
-TILE = 64  # channels; more, and the resonators of a few samples leave the core's own cache
+TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
 FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
 
 
@@ -69,8 +69,10 @@ class GatedPipeline:
         longest = self._samples
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
-            state = self._run_block(fused, head, inputs[block], state, estimates[block])
-        after[...] = state
+            self._run_block(fused, head, inputs[block], state, after, estimates[block])
+            state = after
+        if state is not after:
+            after[...] = state
 
     def _run_block(
         self,
@@ -78,11 +80,12 @@ class GatedPipeline:
         head: FloatArray,
         inputs: FloatArray,
         state: FloatArray,
+        after: FloatArray,
         estimates: FloatArray,
-    ) -> FloatArray:
+    ) -> None:
         samples, channels = inputs.shape
         below = self._columns[0][:samples]
-        picture, state = self._bank.picture(inputs, state, into=below[:, :channels, :-1])
+        picture, _ = self._bank.picture(inputs, state, into=(below[:, :channels, :-1], after))
         for matrix, columns in zip(fused, self._columns[1:], strict=True):
             above = columns[:samples]
             np.tanh(self._multiply(matrix, below), above[..., :-1])
@@ -90,7 +93,6 @@ class GatedPipeline:
         gains = self._multiply(head, below)[:, :channels].view(np.complex64)
         mixed = np.matmul(gains[..., None, :], picture.read[..., None])
         estimates[...] = mixed[..., 0].view(np.float32)[..., : self._fields]
-        return state
 
 
 class _OneByOne:

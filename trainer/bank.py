@@ -59,7 +59,7 @@ LARGEST = 1e15  # its square, and that of what is 1e-30 of it, are normal float3
 NO_POWER = 1e-36  # what silence is divided by
 MOST_SAMPLES = 64
 MOST_ROOMS = 8
-BLOCK_VALUES = 262_144  # of the resonators' states, over as many samples as that allows
+BLOCK_VALUES = 393_216  # of the resonators' states, over as many samples as that allows
 
 
 class Bank:
@@ -151,93 +151,89 @@ class Bank:
         inputs: FloatArray,
         state: FloatArray,
         wanted: IndexArray | None = None,
-        into: FloatArray | None = None,
+        into: tuple[FloatArray, FloatArray] | None = None,
     ) -> tuple[Picture, FloatArray]:
-        """As `listen`; `into`, if given, becomes the picture's rows."""
+        """As `listen`; `into`, if given, becomes the picture's rows and the state after.
+
+        The latter may be the state before.
+        """
         samples, channels = inputs.shape
         inputs = np.minimum(np.maximum(inputs, np.float32(-LARGEST)), np.float32(LARGEST))
         ring, powers, courses = (state[rows].T for rows in self.rows)
         rung = self._ring(inputs, ring)
         averages = self._average_powers(rung, powers)
-        strongest = averages[1:].reshape(samples, channels, 2, CENTRES).argmax(axis=-1)
+        strongest = averages.reshape(samples, channels, 2, CENTRES).argmax(axis=-1)
         picks, at = strongest[..., 0], np.arange(samples)
-        found = _gather(rung[1:], (self.read if wanted is None else self.read[:, : len(ANCHORS)])[picks], at)
+        found = _gather(rung, (self.read if wanted is None else self.read[:, : len(ANCHORS)])[picks], at)
         turns, levels = _frame(found[..., : len(ANCHORS)])
         turned, logarithms = _turned(found, turns, levels)
         followed = self._follow_courses(turned, logarithms, picks, courses)
-        after = np.concatenate([_floats(rung[-1, :, :-1]), averages[-1], followed[-1]], axis=1)
+        rows, after = into or (None, np.empty((self.state_rows, channels), np.float32, order="F"))
+        np.concatenate([_floats(rung[-1, :, :-1]), averages[-1], followed[-1]], axis=1, out=after.T)
         if wanted is not None:
-            at, picks, strongest, turns, levels = (
-                wanted,
-                picks[wanted],
-                strongest[wanted],
-                turns[:, wanted],
-                levels[wanted],
-            )
-            found = _gather(rung[1:], self.read[picks], at)
+            at, picks, strongest, followed = wanted, picks[wanted], strongest[wanted], followed[wanted]
+            turns, levels = turns[:, wanted], levels[wanted]
+            found = _gather(rung, self.read[picks], at)
             turned, logarithms = _turned(found, turns, levels)
         found.real[..., -1], found.imag[..., -1] = turns * levels
-        rows = np.empty((*picks.shape, PICTURE_ROWS), np.float32) if into is None else into
-        rows[..., TURNED] = turned
-        rows[..., LOGARITHMS] = logarithms
-        rows[..., SPECTRUM] = _spectrum(averages[1:], strongest, at)
-        rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(
-            followed[1:] if wanted is None else followed[1:][wanted]
-        )
+        if rows is None:
+            rows = np.empty((*picks.shape, PICTURE_ROWS), np.float32)
+        rows[..., TURNED], rows[..., LOGARITHMS] = turned, logarithms
+        rows[..., SPECTRUM] = _spectrum(averages, strongest, at)
+        rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(followed)
         rows[..., PICK] = pick_feature(picks)
-        return Picture(rows, found, turns, levels), after.T
+        return Picture(rows, found, turns, levels), after
 
     def _ring(self, inputs: FloatArray, before: FloatArray) -> ComplexArray:
-        """Return the resonators' states, and the sample [samples + 1, channels, resonators + 1].
-
-        The given ones first.
-        """
+        """Return the resonators' states, and the sample [samples, channels, resonators + 1]."""
         samples, channels = inputs.shape
         rung = self._room(samples, channels)
-        _floats(rung[0, :, :-1])[...] = before
-        rung[1:, :, -1] = inputs
+        rung[..., -1] = inputs
+        last = (before if before.strides[-1] == before.itemsize else before.copy("C")).view(np.complex64)
         states = rung[..., :-1]
         if channels == 1:  # NumPy is quickest with one axis
-            states, drives = states[:, 0], iter(inputs * self.gains)
+            last, states, drives = last[0], states[:, 0], iter(inputs * self.gains)
         else:  # so many as fit into the core's cache
             drive = np.empty((channels, self.resonators), np.float32)
             drives = (np.multiply(sample, self.gains, drive) for sample in inputs[..., None])
-        for state, after, after_real, drive in zip(states[:-1], states[1:], states.real[1:], drives, strict=True):
-            np.multiply(state, self.poles, after)
-            np.add(after_real, drive, after_real)
+        for state, real, drive in zip(states, states.real, drives, strict=True):
+            np.multiply(last, self.poles, state)
+            np.add(real, drive, real)
+            last = state
         return rung
 
     def _room(self, samples: int, channels: int) -> ComplexArray:
         """Return a working array, the same one again: to the system, new memory of this size is dear."""
         room = self._rooms.get(channels)
-        if room is None or len(room) <= samples:
+        if room is None or len(room) < samples:
             if len(self._rooms) == MOST_ROOMS:
                 self._rooms.clear()
-            shape = (samples + 1, channels, self.resonators + 1)
-            room = self._rooms[channels] = np.empty(shape, np.complex64)
-        return room[: samples + 1]
+            room = self._rooms[channels] = np.empty((samples, channels, self.resonators + 1), np.complex64)
+        return room[:samples]
 
     def _average_powers(self, rung: ComplexArray, before: FloatArray) -> FloatArray:
-        """Return quick and slow averages [samples + 1, channels, 2 * CENTRES] of the centres' powers."""
-        powers = _powers(rung[1:, :, : len(self.pick_weights)])
+        """Return quick and slow averages [samples, channels, 2 * CENTRES] of the centres' powers."""
+        powers = _powers(rung[..., : len(self.pick_weights)])
         powers *= self.pick_weights
         total = powers[..., :CENTRES] + powers[..., CENTRES:]
-        new = np.concatenate([total, total], axis=-1)
-        new *= self.power_shares
-        return _leak(new, self.power_decays, before)
+        averages = np.concatenate([total, total], axis=-1)
+        averages *= self.power_shares
+        _leak(averages, self.power_decays, before)
+        return averages
 
     def _follow_courses(
         self, turned: FloatArray, logarithms: FloatArray, picks: IndexArray, before: FloatArray
     ) -> FloatArray:
-        """Return averages [samples + 1, channels, 4 * COURSES]: of values, then of their squares."""
+        """Return averages [samples, channels, 4 * COURSES]: of values, then of their squares."""
         count = len(ANCHORS)
         once = np.concatenate(
             [turned[..., : 2 * count], logarithms[..., :count], pick_feature(picks)[..., None]], axis=-1
         )
         squares = np.square(once)
-        values = np.concatenate([once, once, squares, squares], axis=-1)
-        values *= self.course_shares[picks]
-        return _leak(values, self.course_decays[picks], before)
+        averages = np.concatenate([once, once, squares, squares], axis=-1)
+        averages *= self.course_shares[picks]
+        _leak(averages, self.course_decays[picks], before)
+        return averages
 
 
 @cache
@@ -275,21 +271,19 @@ def _shares(cycles: DoubleArray, memories: Sequence[float]) -> tuple[FloatArray,
     return 1 - decays, decays
 
 
-def _leak(values: FloatArray, decays: FloatArray, before: FloatArray) -> FloatArray:
-    """Return leaky averages [samples + 1, channels, rows] of values that are multiplied by their shares.
+def _leak(values: FloatArray, decays: FloatArray, before: FloatArray) -> None:
+    """Turn values [samples, channels, rows], already multiplied by their shares, into leaky averages, in place.
 
-    The given ones [channels, rows] first.
+    The averages before the first are [channels, rows].
     """
-    averages = np.empty((len(values) + 1, *before.shape), np.float32)
-    averages[0] = before
     decays = np.broadcast_to(decays, values.shape)
-    steps = averages
     if len(before) == 1:  # NumPy is quickest with one axis
-        values, decays, steps = values[:, 0], decays[:, 0], averages[:, 0]
-    for value, decay, last, after in zip(values, decays, steps[:-1], steps[1:], strict=True):
-        np.multiply(last, decay, after)
-        np.add(after, value, after)
-    return averages
+        values, decays, before = values[:, 0], decays[:, 0], before[0]
+    last, decayed = before, np.empty_like(values[0])
+    for value, decay in zip(values, decays, strict=True):
+        np.multiply(last, decay, decayed)
+        np.add(decayed, value, value)
+        last = value
 
 
 def _gather(values: Gathered, rows: IndexArray, at: IndexArray) -> Gathered:

@@ -95,7 +95,8 @@ class ModelConfig:
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
-        return np.zeros((self.state_rows, channels), np.float32)
+        # The bank is quickest where a channel's rows are neighbours in memory.
+        return np.zeros((self.state_rows, channels), np.float32, order="F" if self.cell == GATED else "C")
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""
