@@ -6,11 +6,13 @@ from itertools import groupby
 
 import numpy as np
 
-from predictor.engine import FEW_CHANNELS, TILE, Engine
+from predictor.engine import FEW_CHANNELS, Engine
 from predictor.stream import SLICE_VALUES, Stream
 from streamer.clock import Instant
 from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Info
+
+MOST_COLUMNS = 256  # in a call; more would bring nothing but delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        """Whether more would bring nothing but delay."""
-        return self._columns >= TILE
+        """Whether to answer before more is collected."""
+        return self._columns >= MOST_COLUMNS
 
     def takes(self, stream: Stream, chunk: Chunk) -> bool:
         """Return whether `chunk` can be stepped beside others."""
         samples, channels, _ = chunk.values.shape
-        small = channels <= FEW_CHANNELS and samples * TILE <= SLICE_VALUES
+        small = channels <= FEW_CHANNELS and samples * MOST_COLUMNS <= SLICE_VALUES
         return small and not stream.scaled and stream.continues(chunk)
 
     def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:

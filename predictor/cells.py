@@ -42,6 +42,11 @@ class Cell(Protocol):
         """Return the matrix [gates, inputs + hidden + 1] of a layer."""
         ...
 
+    @staticmethod
+    def fuse_head(weights: Weights) -> FloatArray:
+        """Return the matrix [fields, hidden + 1] of the head."""
+        ...
+
     def load_state(self, state: FloatArray) -> None:
         """Start from a state [rows, channels], of no more channels than there is room for."""
         ...
@@ -73,6 +78,10 @@ class _Cell:
         self._steps = list(zip(operands[:-1], self._all_hiddens[:-1], self._all_hiddens[1:], strict=True))
         self.top = workspace.operand(self.hiddens_and_one[0])
         self._multiply = workspace.multiply
+
+    @staticmethod
+    def fuse_head(weights: Weights) -> FloatArray:
+        return np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
 
     def load_state(self, state: FloatArray) -> None:
         self._all_hiddens[0, :, : state.shape[1]] = state

@@ -19,7 +19,7 @@ from trainer.level import divide_out
 from trainer.model import GATED, ModelConfig, Weights, new_model
 
 FEW_CHANNELS = 8  # each in a product of its own; from here on one product for all is quicker
-TILE = 256  # columns; more, and a step's arrays leave the core's own cache
+TILE = 512  # columns; more, and a step's arrays leave the core's own cache
 LEAST_TILE = 16
 BLOCK_VALUES = 16_384  # of one layer's columns, over as many samples as that allows
 MOST_SAMPLES = 32
@@ -36,6 +36,7 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
+        self._tile = gated.TILE if config.cell == GATED else TILE
         self._pipelines: dict[tuple[int, bool], _Pipeline | GatedPipeline] = {}
         self.load(weights)
 
@@ -47,13 +48,13 @@ class Engine:
 
     def load(self, weights: Weights) -> None:
         """Take other weights from the next step on."""
-        fuse = gated.fuse if self.config.cell == GATED else CELLS[self.config.cell].fuse
-        self._fused = [fuse(weights, layer) for layer in range(self.config.layers)]
-        self._head = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
+        step = gated if self.config.cell == GATED else CELLS[self.config.cell]
+        self._fused = [step.fuse(weights, layer) for layer in range(self.config.layers)]
+        self._head = step.fuse_head(weights)
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
-        return np.zeros((self.config.state_rows, channels), np.float32)
+        return self.config.initial_state(channels)
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.
@@ -89,7 +90,7 @@ class Engine:
     def _run(self, inputs: FloatArray, state: FloatArray, *, apart: bool) -> tuple[FloatArray, FloatArray]:
         config, channels = self.config, inputs.shape[1]
         rows = config.level_rows
-        after = np.empty_like(state)
+        after = np.empty_like(state, order="F" if config.cell == GATED else "K")
         estimates = np.empty((len(inputs), channels, len(config.fields)), np.float32)
         if not rows:
             self._run_tiles(inputs, state, after, estimates, apart)
@@ -104,11 +105,11 @@ class Engine:
     ) -> None:
         """Write `after` and `estimates`, both without the level."""
         channels = inputs.shape[1]
-        if channels <= TILE:
+        if channels <= self._tile:
             self._pipeline(channels, apart).run(self._fused, self._head, inputs, state, after, estimates)
             return
-        for first in range(0, channels, TILE):
-            tile = slice(first, first + TILE)
+        for first in range(0, channels, self._tile):
+            tile = slice(first, first + self._tile)
             self._run_tiles(inputs[:, tile], state[:, tile], after[:, tile], estimates[:, tile], apart)
 
     def _pipeline(self, columns: int, apart: bool) -> "_Pipeline | GatedPipeline":

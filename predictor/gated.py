@@ -2,38 +2,56 @@
 
 import numpy as np
 
-from predictor.products import Workspace
 from streamer.messages import FloatArray
-from trainer.bank import FEATURES, GAINS, bank_of, summed
+from trainer.bank import bank_of
+from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
+from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
+
+TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
+FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
-    """Return the matrix [hidden, inputs + 1] of a layer, its bias last."""
-    return np.concatenate([weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"][:, None]], axis=1)
+    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first takes the rows of a picture."""
+    weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
+    if layer == 0:
+        bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS]
+        features, weight = weight, np.zeros((len(weight), PICTURE_ROWS), np.float32)
+        weight[:, FEATURE_ROWS] = features * FEATURE_SCALES[FEATURE_ROWS]
+    return np.asfortranarray(np.concatenate([weight, bias[:, None]], axis=1))
+
+
+def fuse_head(weights: Weights) -> FloatArray:
+    """Return the matrix [2 * GAINS, hidden + 1]: a gain's real part, its imaginary part, the next gain's."""
+    together = np.concatenate([weights["head.weight"], weights["head.bias"][:, None]], axis=1)
+    return np.asfortranarray(together.reshape(2, GAINS, -1).swapaxes(0, 1).reshape(2 * GAINS, -1))
 
 
 class GatedPipeline:
-    """The working arrays of all layers for one number of columns, through a block of samples.
+    """The working arrays of all layers for one number of channels, through a block of samples.
+
+    A channel's rows are neighbours in memory.
 
     Parameters
     ----------
     config : ModelConfig
     width : int
-        Columns, of which not all need be in use.
+        Channels, of which not all need be in use.
     apart : bool
-        Each column in products of its own.
+        Each channel in products of its own.
     """
 
     def __init__(self, config: ModelConfig, width: int, apart: bool) -> None:
         self._bank = bank_of(config.nominal_samples)
         self._fields = len(config.fields)
-        self._workspace = Workspace(self._bank.block_samples(width), width, apart=apart)
-        sizes = [FEATURES] + [config.hidden] * config.layers
-        self._columns = [self._workspace.empty(self._workspace.samples, size + 1) for size in sizes]
+        self._samples = self._bank.block_samples(width)
+        self._multiply = _apart if apart else _together
+        sizes = [PICTURE_ROWS] + [config.hidden] * config.layers
+        self._columns = [np.zeros((self._samples, width, size + 1), np.float32) for size in sizes]
         for columns in self._columns:
-            columns[...] = 0
-            columns[:, -1] = 1
+            columns[..., -1] = 1
+        self._one_by_one = _OneByOne(config) if apart else None
 
     def run(
         self,
@@ -45,11 +63,16 @@ class GatedPipeline:
         estimates: FloatArray,
     ) -> None:
         """Write `estimates` and `after`."""
-        longest = self._workspace.samples
+        if self._one_by_one and inputs.size <= FEW_VALUES:
+            self._one_by_one.run(fused, head, inputs, state, after, estimates)
+            return
+        longest = self._samples
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
-            state = self._run_block(fused, head, inputs[block], state, estimates[block])
-        after[...] = state
+            self._run_block(fused, head, inputs[block], state, after, estimates[block])
+            state = after
+        if state is not after:
+            after[...] = state
 
     def _run_block(
         self,
@@ -57,34 +80,70 @@ class GatedPipeline:
         head: FloatArray,
         inputs: FloatArray,
         state: FloatArray,
+        after: FloatArray,
         estimates: FloatArray,
-    ) -> FloatArray:
+    ) -> None:
         samples, channels = inputs.shape
-        heard, state = self._bank.listen(inputs, state)
-        multiply_all = self._workspace.multiply_all
         below = self._columns[0][:samples]
-        below[:, :-1, :channels] = heard.features
+        picture, _ = self._bank.picture(inputs, state, into=(below[:, :channels, :-1], after))
         for matrix, columns in zip(fused, self._columns[1:], strict=True):
             above = columns[:samples]
-            np.tanh(multiply_all(matrix, below), above[:, :-1])
+            np.tanh(self._multiply(matrix, below), above[..., :-1])
             below = above
-        gains = multiply_all(head, below)[..., :channels]
-        mixed = _mixed(gains.reshape(samples, 2, GAINS, channels), heard.parts)
-        turned = _product(mixed, heard.turns)
-        np.multiply(turned, heard.levels[:, None], turned)
-        estimates[...] = turned[:, : self._fields].transpose(0, 2, 1)
-        return state
+        gains = self._multiply(head, below)[:, :channels].view(np.complex64)
+        mixed = np.matmul(gains[..., None, :], picture.read[..., None])
+        estimates[...] = mixed[..., 0].view(np.float32)[..., : self._fields]
 
 
-def _mixed(gains: FloatArray, parts: FloatArray) -> FloatArray:
-    """Return the sum [samples, 2, channels] of the parts, each times its gain."""
-    return summed(_product(gains, parts), axis=2)
+class _OneByOne:
+    """The same sample by sample and channel by channel, on vectors."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._ear = Ear(bank_of(config.nominal_samples))
+        self._fields = len(config.fields)
+        columns = [np.ones(config.hidden + 1, np.float32) for _ in range(config.layers)]
+        self._layers = [(column, column[:-1]) for column in columns]
+        self._gains = np.empty(2 * GAINS, np.float32)
+        self._complex_gains = self._gains.view(np.complex64)
+
+    def run(
+        self,
+        fused: list[FloatArray],
+        head: FloatArray,
+        inputs: FloatArray,
+        state: FloatArray,
+        after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        ear, single = self._ear, self._fields == 1
+        for channel, samples in enumerate(inputs.T.tolist()):
+            ear.state[...] = state[:, channel]
+            for number, sample in enumerate(samples):
+                ear.hear(sample)
+                estimate = self._mix(fused, head)
+                estimates[number, channel, 0] = estimate.real
+                if not single:
+                    estimates[number, channel, 1] = estimate.imag
+            after[:, channel] = ear.state
+
+    def _mix(self, fused: list[FloatArray], head: FloatArray) -> np.complex64:
+        below = self._ear.column
+        for matrix, (column, hidden) in zip(fused, self._layers, strict=True):
+            matrix.dot(below, hidden)
+            np.tanh(hidden, hidden)
+            below = column
+        head.dot(below, self._gains)
+        estimate: np.complex64 = self._complex_gains.dot(self._ear.read)
+        return estimate
 
 
-def _product(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the product of complex numbers whose real and imaginary parts stand along axis 1."""
-    product = left * right[:, :1]
-    crossed = left[:, ::-1] * right[:, 1:]
-    np.subtract(product[:, 0], crossed[:, 0], product[:, 0])
-    np.add(product[:, 1], crossed[:, 1], product[:, 1])
-    return product
+def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    """Return the products [samples, channels, products] of columns [samples, channels, rows]."""
+    products: FloatArray = np.matmul(columns, matrix.T)
+    return products
+
+
+def _apart(matrix: FloatArray, columns: FloatArray) -> FloatArray:
+    """As `_together`, each channel in a product of its own."""
+    products: FloatArray = np.matmul(matrix, columns[..., None])
+    return products[..., 0]

@@ -18,12 +18,13 @@ from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
 from trainer import examples
-from trainer.bank import FEATURES, HEARD, Bank, Heard, bank_of
+from trainer.bank import Bank, bank_of
 from trainer.model import ModelConfig, Weights
 from trainer.network import GatedNetwork, multiply
+from trainer.picture import FEATURES, HEARD, Heard
 
 CHANNELS = 512  # signals a batch
-TILE_CHANNELS = 256  # heard together: more would leave the core's cache
+TILE_CHANNELS = 64  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
 EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.bank import GAINS, bank_of
+from trainer.bank import bank_of
 from trainer.model import ModelConfig, Weights
+from trainer.picture import GAINS
 
 ONE = np.float32(1)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
-from trainer.bank import DESIGN_NOMINAL_SAMPLES, FEATURES, GAINS, bank_of
+from trainer.bank import DESIGN_NOMINAL_SAMPLES, bank_of
+from trainer.picture import FEATURES, GAINS
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Recurrent cell -> number of gates, each with its own rows of weights."""
@@ -92,6 +93,11 @@ class ModelConfig:
         """Rows of the state that each layer takes."""
         return self.hidden * (2 if self.cell == "lstm" else 1)
 
+    def initial_state(self, channels: int) -> FloatArray:
+        """Return the state [rows, channels] before the first sample."""
+        # The bank is quickest where a channel's rows are neighbours in memory.
+        return np.zeros((self.state_rows, channels), np.float32, order="F" if self.cell == GATED else "C")
+
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""
         if self.cell == GATED:
@@ -156,7 +162,7 @@ class Model:
 
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
-        return np.zeros((self.config.state_rows, channels), dtype=np.float32)
+        return self.config.initial_state(channels)
 
 
 def new_model(config: ModelConfig, seed: int) -> Model:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from streamer.messages import FloatArray
-from trainer.bank import FEATURES, GAINS, bank_of
+from trainer.bank import bank_of
 from trainer.level import divide_out
 from trainer.model import GATED, Model, ModelConfig, Weights
+from trainer.picture import FEATURES, GAINS
 
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 

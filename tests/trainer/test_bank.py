@@ -7,7 +7,20 @@ from hypothesis import strategies as st
 
 from streamer.messages import FloatArray
 from trainer import bank
-from trainer.bank import Bank, Heard
+from trainer.bank import Bank
+from trainer.ear import Ear
+from trainer.picture import (
+    ANCHORS,
+    CENTRES,
+    CENTRES_EACH_SIDE,
+    COURSE_CYCLES,
+    COURSES,
+    FEATURES,
+    HEARD,
+    LONG,
+    SPECTRUM_DISTANCES,
+    Heard,
+)
 
 BANK = Bank(25.0)
 
@@ -31,12 +44,12 @@ def sines(cycles_samples: FloatArray, samples: int = 1_500, phase: float = 0.3) 
 def test_resonators_are_one_pole_filters() -> None:
     inputs = np.random.default_rng(0).standard_normal((200, 1)).astype(np.float32)
     _, state = heard_in_blocks(inputs)
-    middle = bank.CENTRES_EACH_SIDE  # the first group's centres begin the rows
+    middle = CENTRES_EACH_SIDE  # the first group's centres begin the rows
     pole = np.exp(-1 / (bank.PICK_WEIGHTS[0][0] * 25) + 2j * np.pi / 25)
     powers = pole ** np.arange(199, -1, -1)
     expected = (1 - abs(pole)) * (powers @ inputs[:, 0].astype(float))
-    assert state[middle, 0] == pytest.approx(expected.real, abs=1e-5)
-    assert state[BANK.resonators + middle, 0] == pytest.approx(expected.imag, abs=1e-5)
+    assert state[2 * middle, 0] == pytest.approx(expected.real, abs=1e-5)
+    assert state[2 * middle + 1, 0] == pytest.approx(expected.imag, abs=1e-5)
 
 
 @pytest.mark.parametrize("cycle_samples", [10.0, 12.0, 18.0, 25.0, 37.0, 50.0, 60.0])
@@ -44,8 +57,8 @@ def test_the_nearest_centre_is_picked(cycle_samples: float) -> None:
     inputs = sines(np.array([cycle_samples]))
     state = start(1)
     _, state = BANK.listen(inputs, state)
-    quick = state[2 * BANK.resonators :][: bank.CENTRES, 0]
-    centres = 25 * np.exp(-bank.SPACING * (np.arange(bank.CENTRES) - bank.CENTRES_EACH_SIDE))
+    quick = state[2 * BANK.resonators :][:CENTRES, 0]
+    centres = 25 * np.exp(-bank.SPACING * (np.arange(CENTRES) - CENTRES_EACH_SIDE))
     assert abs(np.log(centres[quick.argmax()] / cycle_samples)) < 1.5 * bank.SPACING
 
 
@@ -75,6 +88,58 @@ def test_some_samples_are_told_of_as_when_all_are(channels: int) -> None:
             assert getattr(some, name).tobytes() == getattr(everything, name)[wanted].tobytes()
 
 
+def test_one_sample_alone_is_heard_to_the_same_bits() -> None:
+    inputs = np.random.default_rng(4).standard_normal((90, 1)).astype(np.float32)
+    inputs[:5], inputs[30:60], inputs[70:] = 0, 1e-25, 3e38
+    picture, after = BANK.picture(inputs, start(1))
+    ear = Ear(BANK)
+    ear.state[...] = 0
+    for sample, rows, read in zip(inputs[:, 0].tolist(), picture.rows[:, 0], picture.read[:, 0], strict=True):
+        ear.hear(sample)
+        assert ear.column.tobytes() == np.append(rows, np.float32(1)).tobytes()
+        assert ear.read.tobytes() == read.tobytes()
+    assert ear.state.tobytes() == after[:, 0].tobytes()
+
+
+def test_features_are_what_they_are_said_to_be() -> None:
+    """Parts, logarithms of powers, pick, spectrum, and means and spreads of the anchors' courses; in doubles."""
+    inputs = np.random.default_rng(5).standard_normal((300, 1)).astype(np.float32)
+    inputs[:, 0] += np.sin(np.arange(300) * np.linspace(0.2, 0.5, 300))
+    heard, state = BANK.listen(inputs, start(1))
+    features, (real, imaginary) = (
+        heard.features[..., 0],
+        np.moveaxis(heard.parts[:, :, :-1, 0].astype(float), 1, 0),
+    )
+    logarithms = 0.15 * np.log(real**2 + imaginary**2 + 1e-6)
+    count, anchors = HEARD - 1, slice(len(ANCHORS))
+    pick = features[:, 3 * count]
+    expected = [real, imaginary, logarithms, pick[:, None]]
+    np.testing.assert_allclose(features[:, : 3 * count + 1], np.concatenate(expected, axis=1), atol=2e-5)
+    picks = np.rint((pick + 1) * CENTRES / 2).astype(int)
+
+    averages = state[2 * BANK.resonators :, 0].astype(float)[: 2 * CENTRES].reshape(2, CENTRES)
+    assert averages[0].argmax() == picks[-1]
+    near = averages[:, np.clip(picks[-1] + np.array(SPECTRUM_DISTANCES), 0, CENTRES - 1)]
+    spectrum = 0.15 * np.log(near / averages.max(axis=1, keepdims=True) + 1e-5) + 0.3
+    first = 3 * count + 1
+    np.testing.assert_allclose(features[-1, first : first + spectrum.size], spectrum.ravel(), atol=1e-5)
+
+    courses = np.concatenate(
+        [real[:, anchors], imaginary[:, anchors], logarithms[:, anchors], pick[:, None]], axis=1
+    )
+    cycles = 25 * np.exp(-bank.SPACING * (picks - CENTRES_EACH_SIDE))
+    expected = []
+    for memory in COURSE_CYCLES:
+        mean, square = np.zeros(COURSES), np.zeros(COURSES)
+        for values, cycle in zip(courses, cycles, strict=True):
+            share = 1 - np.exp(-1 / (memory * cycle))
+            mean, square = mean + share * (values - mean), square + share * (values**2 - square)
+        expected += [mean, 0.3 * np.log(np.sqrt(square - mean**2) + 3e-3) + 0.5]
+    told = features[-1, first + spectrum.size :]
+    assert len(told) == 4 * COURSES == FEATURES - first - spectrum.size
+    np.testing.assert_allclose(told, np.concatenate(expected), atol=1e-3)
+
+
 def test_channels_do_not_touch_each_other() -> None:
     inputs = np.random.default_rng(2).standard_normal((40, 9)).astype(np.float32)
     together, _ = BANK.listen(inputs, start(9))
@@ -96,7 +161,7 @@ def test_the_given_state_is_left_alone() -> None:
 def test_the_phase_of_a_steady_tone_does_not_matter_to_resonators() -> None:
     """What is turned is nearly constant; what is left is each resonator's answer to the conjugate tone."""
     heard, _ = heard_in_blocks(sines(np.array([25.0]), 2_000))
-    parts = heard.parts[:, :, bank.ANCHORS.index((bank.LONG, 0)), 0]
+    parts = heard.parts[:, :, ANCHORS.index((LONG, 0)), 0]
     assert parts.std(axis=0).max() < 0.05 * np.abs(parts).max()
 
 
@@ -138,14 +203,12 @@ def test_a_bank_for_slower_signals_hears_them_as_this_one_hears_its_own(nominal_
     slow = Bank(nominal_samples)
     here, _ = heard_in_blocks(sines(np.array([25.0]), 1_000))
     there, _ = heard_in_blocks(sines(np.array([nominal_samples]), round(1_000 * scale)), slow)
-    count = len(bank.ANCHORS)
+    count = len(ANCHORS)
     ours, theirs = (heard.parts[-1, :, :count, 0] for heard in (here, there))
     np.testing.assert_allclose(np.hypot(*ours), np.hypot(*theirs), rtol=0.15)
 
 
 def test_sums_are_sums() -> None:
-    terms = np.random.default_rng(0).standard_normal((3, 2, 36, 4)).astype(np.float32)
+    terms = np.random.default_rng(0).standard_normal((3, 4, 36))
     for count in (1, 2, 5, 8, 9, 36):
-        np.testing.assert_allclose(
-            bank.summed(terms[:, :, :count], axis=2), terms[:, :, :count].sum(axis=2), atol=1e-5
-        )
+        np.testing.assert_allclose(bank._summed(terms[..., :count]), terms[..., :count].sum(axis=-1), atol=1e-12)
