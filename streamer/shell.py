@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from streamer.clock import Clock
-from streamer.effects import Core, Effect, Finish, Print, Say, Send
+from streamer.effects import Ask, Core, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
 from streamer.sockets import Transport
 
@@ -134,6 +134,10 @@ def _perform(effects: Iterable[Effect], transport: Transport, stop: StopSignal |
             match effect:
                 case Send(message):
                     transport.send(message)
+                case Reply(peer, message):
+                    transport.reply(peer, message)
+                case Ask(replay):
+                    transport.ask(replay)
                 case Print(line):
                     sys.stdout.write(line + "\n")
                     printed = True
