@@ -8,8 +8,8 @@ from streamer.messages import Burst, Chunk, Kind
 from streamer.patience import INFO_WAIT_NS, Asking, Patience
 
 LEAP_SAMPLES = 2**16  # a message may be so far ahead of all others before it takes a second one to believe it
-PORTION_BYTES = 2**20  # asked for at once, where one answer cannot bring everything
-MESSAGE_OVERHEAD_BYTES = 128  # topic, header and frames
+PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
+PORTION_BYTES = 2**20
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
 
 
@@ -99,8 +99,8 @@ class Track:
     def _progress(self, new: Item, chunk: Chunk, now_ns: int) -> None:
         samples = new.end - new.seq
         messages = 1 if isinstance(new.message, Chunk) else len(new.message.times_ns)
-        sample_bytes = (chunk.values.nbytes + MESSAGE_OVERHEAD_BYTES * messages) / samples
-        self._portion_samples = max(1, int(PORTION_BYTES / sample_bytes))
+        most = min(PORTION_MESSAGES, messages * PORTION_BYTES // chunk.values.nbytes)
+        self._portion_samples = max(1, most * samples // messages)
         if new.seq < self._asking.asked_to:
             self._counts.recovered_samples += new.end - max(new.seq, self.next_seq)
         self._asking.progress(new.end, now_ns)
@@ -222,7 +222,7 @@ class Track:
         if self._since_ns is None:
             return None
         dues = [self._give_up_ns()]
-        if self.replays:
+        if self.replays is not False:
             dues.append(self._asking.ask_ns())
         if self._doubtful:
             dues.append(self._doubted_since_ns + self._deadline_ns)
@@ -262,7 +262,7 @@ class Track:
 
     def ask(self, now_ns: int) -> tuple[int, int] | None:
         """Return seq and number of the samples to ask for now."""
-        if not self.replays or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
+        if self.replays is False or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
             return None
         end = max(self.missing_end, self._last_hole_end)
         if self._held and (tail_end := max(self._told_end, self._dropped_end)) > self._held.last.end:

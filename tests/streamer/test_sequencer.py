@@ -1,14 +1,10 @@
 """Order, duplicates, gaps and runs, against a plain slow reference: everything sorted at the end."""
 
-import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
-import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
+from lossy import MS, SECOND, Faults, Server, chunks_of, play, script
 
 from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
@@ -98,7 +94,7 @@ def accounted(listening: Listening, kind: Kind, run: int = 1) -> list[int]:
 
 faulty = st.builds(
     Faults,
-    loss=st.sampled_from([0.0, 0.05, 0.3]),
+    loss=st.sampled_from([0.0, 0.05, 0.2]),
     twice=st.sampled_from([0.0, 0.2]),
     late=st.sampled_from([0.0, 0.1, 0.5]),
     late_ms=st.sampled_from([2, 30, 400]),
@@ -144,7 +140,7 @@ def test_where_less_is_kept_each_sample_comes_or_is_given_up_once(
     for kind in kinds:
         seqs = [seq for k, _, seq, _ in reader.samples if k is kind]
         assert seqs == sorted(seqs)
-    if not any(gap.kind is kind for gap in reader.gaps for kind in kinds):
+    if reader.runs and not reader.gaps:
         assert reader.samples == reference(chunks)
     assert reader.budget.used_bytes == 0
     largest = max(c.values.nbytes for c in chunks) + 1000

@@ -1,4 +1,4 @@
-"""A network that loses, doubles, delays and reorders, between a script of messages and a reader, on a fake clock."""
+"""A network that loses, doubles, delays and reorders, between a source's script and a reader, on a fake clock."""
 
 import heapq
 import random
@@ -13,6 +13,8 @@ from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Replay
 MS = 1_000_000
 SECOND = 1000 * MS
 WALL_NS = 1_700_000_000_000_000_000
+
+Script = list[tuple[int, Chunk | Info]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ def script(count: int, *, chunk: int = 1, delay: int = 0, targets: bool = True, 
 
     def say(kind: Kind, seq: int, end: int, tally: int) -> None:
         turns = wave * np.arange(seq, end)
-        values = np.sin(turns)[:, None, None] if kind is Kind.INPUT else np.stack([-np.cos(turns), np.sin(turns)], -1)
+        values = (
+            np.sin(turns)[:, None, None] if kind is Kind.INPUT else np.stack([-np.cos(turns), np.sin(turns)], -1)
+        )
         shaped = values.astype(np.float32).reshape(end - seq, 1, -1)
         said.append((now, Chunk(kind, stream, run, seq, WALL_NS + now, 1000.0, shaped, tally=tally)))
 
@@ -138,9 +142,9 @@ def play(said: Sequence[tuple[int, Incoming]], server: Server | None, reader: Re
         watch()
 
 
-def merged(said: Sequence[tuple[int, Chunk | Info]], *more: Sequence[tuple[int, Chunk | Info]]) -> list[tuple[int, Chunk | Info]]:
+def merged(*scripts: Script) -> Script:
     """Several scripts as one, by time."""
-    return list(heapq.merge(said, *more, key=lambda entry: entry[0]))
+    return list(heapq.merge(*scripts, key=lambda entry: entry[0]))
 
 
 def shifted(chunk: Chunk, seq: int) -> Chunk:
