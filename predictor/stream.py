@@ -323,6 +323,7 @@ class Stream:
 
     def _new_run(self, chunk: Chunk, seq: int) -> Iterator[Effect]:
         """Begin a run with its first sample that can be had."""
+        self.lessons.learn_all()
         self._begun, self._first_seq = True, seq
         self.counters.runs += 1
         channels = chunk.values.shape[1]

@@ -42,10 +42,8 @@ class StreamReport:
         before, now = self._said, self._counters
         gaps, self._gaps = self._gaps, {}
         for what, ranges in gaps.items():
-            prefix = "target_" if what == "targets" else ""
-            count, samples = (
-                getattr(now, prefix + n) - getattr(before, prefix + n) for n in ("gaps", "gap_samples")
-            )
+            names = ("target_gaps", "target_gap_samples") if what == "targets" else ("gaps", "gap_samples")
+            count, samples = (getattr(now, name) - getattr(before, name) for name in names)
             yield Say(f"stream {self._stream}: {_gap_line(what, ranges, count, samples)}", WARNING)
         for name, what in COUNTED:
             count = getattr(now, name) - getattr(before, name)

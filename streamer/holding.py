@@ -11,7 +11,7 @@ COMPACT_AT = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """A message held: its samples are `seq` to `end`, and it came at `since_ns`."""
+    """A message held: its samples are `seq` to `end`, and it came at `since_ns`, the `arrival`th of its stream."""
 
     seq: int
     end: int
@@ -19,6 +19,7 @@ class Item:
     channels: int
     cost_bytes: int
     since_ns: int
+    arrival: int
     message: Chunk | Burst
 
 
@@ -40,11 +41,11 @@ class Budget:
         return self.used_bytes > self.limit_bytes
 
 
-def item(message: Chunk | Burst, now_ns: int) -> Item:
+def item(message: Chunk | Burst, now_ns: int, arrival: int) -> Item:
     """Return a message as it is held."""
     chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
     cost = MESSAGE_BYTES + chunk.values.nbytes + 8 * count
-    return Item(chunk.seq, chunk.end_seq, chunk.tally, chunk.values.shape[1], cost, now_ns, message)
+    return Item(chunk.seq, chunk.end_seq, chunk.tally, chunk.values.shape[1], cost, now_ns, arrival, message)
 
 
 class Held:

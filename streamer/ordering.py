@@ -76,9 +76,9 @@ class Track:
 
     # What comes in
 
-    def add(self, message: Chunk | Burst, now_ns: int) -> None:
-        """Take a message, to be handed out in its turn."""
-        new = item(message, now_ns)
+    def add(self, message: Chunk | Burst, now_ns: int, arrival: int) -> None:
+        """Take a message, the `arrival`th of the stream, to be handed out in its turn."""
+        new = item(message, now_ns, arrival)
         chunk = message if isinstance(message, Chunk) else message.chunk
         if new.end <= self.next_seq:
             self._counts.duplicates += new.end - new.seq

@@ -77,7 +77,7 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience", "_probe",
+        "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience", "_probe",
         "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "stream",
     )  # fmt: skip
 
@@ -101,6 +101,7 @@ class Sequencer:
         self._joins_anywhere = False
         self._latest_ns = 0  # source time, at the least
         self._words = 0
+        self._arrivals = 0
         self._probe = (-1, -1, 0)  # where the run was when an older one was heard, and when that was
         self._begin_tracks()
 
@@ -160,7 +161,8 @@ class Sequencer:
         if self.channels not in (None, chunk.values.shape[1]):
             self.counts.refused += 1
             return
-        track.add(message, now_ns)
+        self._arrivals += 1
+        track.add(message, now_ns, self._arrivals)
         yield from self._drain(now_ns)
 
     def hear(self, word: Word, now_ns: int) -> Iterator[Event]:
@@ -272,8 +274,11 @@ class Sequencer:
         self._second.need(0)
         first_waits = first is not None and self._waits(first, self._second, now_ns)
         second_waits = second is not None and self._waits(second, self._main, now_ns)
-        if first is not None and (not first_waits or (second is not None and second_waits)):
-            return self._main  # where each waits for the other, the tallies are wrong
+        if first is not None and second is not None and first_waits == second_waits:
+            # Without tallies, as they came; where each waits for the other, the tallies are wrong.
+            return self._main if first.arrival < second.arrival else self._second
+        if first is not None and not first_waits:
+            return self._main
         if second is not None and not second_waits:
             return self._second
         if first is not None:

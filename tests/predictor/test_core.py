@@ -211,7 +211,7 @@ def test_a_gap_is_said_and_the_hidden_state_held_or_reset(reset: bool) -> None:
     core = Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE))
     answer(core, [chunk(0, [0.5, 0.6, 0.7])])
     after = answer(core, [chunk(10, [0.1])])
-    fresh = answer(Predictor(model()), [chunk(10, [0.1])])
+    fresh = answer(Predictor(model(), PredictorConfig(patience=AT_ONCE)), [chunk(10, [0.1])])
     held = answer(Predictor(model()), [chunk(0, [0.5, 0.6, 0.7, 0.1])])
     expected = joined(fresh) if reset else joined(held)[3:]
     assert joined(after).tobytes() == expected.tobytes()
