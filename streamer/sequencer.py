@@ -77,8 +77,8 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience", "_probe",
-        "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "stream",
+        "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience",
+        "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "stream",
     )  # fmt: skip
 
     def __init__(
