@@ -80,6 +80,11 @@ class History:
         runs.append(run)
         self._tracks[kind, stream, run] = _Track((kind, stream, run), seq)
 
+    def reach(self, kind: Kind, stream: str, run: int, seq: int) -> None:
+        """Make known that a run was said up to `seq`, whatever is kept of it."""
+        track = self._tracks[kind, stream, run]
+        track.next_seq = max(track.next_seq, seq)
+
     def add(self, message: Chunk | Burst, now_ns: int) -> None:
         """Keep what was just said.
 
