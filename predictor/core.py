@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from predictor.batch import Batch
 from predictor.engine import Engine
@@ -24,6 +25,9 @@ STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
+LOOKS_AT_ONCE = (
+    16  # at streams that miss samples: a socket takes so many requests before they must be on their way
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Predictor:
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask for what streams miss, or give it up, where that is due."""
-        for name in self._alarms.take(now.mono_ns):
+        for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
             stream = self.streams[name]
             yield from stream.look(now)
             self._wake(stream)
