@@ -135,7 +135,7 @@ class Sequencer:
         """Return whether a chunk of the first kind is simply what comes next."""
         if chunk.seq != self.expected or chunk.run != self.run or chunk.tally > self.second_to:
             return False
-        return chunk.values.shape[1] == self.channels
+        return bool(chunk.values.shape[1] == self.channels)
 
     def advance(self, end: int) -> None:
         """Move on past a chunk that continues the stream."""
