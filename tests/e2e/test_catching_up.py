@@ -57,7 +57,7 @@ def test_who_comes_late_gets_everything_from_the_first_sample_on(
     start("source", "--bind", source_at, "--rate", 1000)
     start("listen", "--source", source_at, "--kind", "input", "--count", 300).ends()
     predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new")
-    predict.says(r"run [0-9a-f]{16}, 1 channel\(s\)$")
+    predict.says(r"run [0-9a-f]{16}, 1 channel\(s\)$")  # and not: joined at sample ...
     start("listen", "--predictor", predict_at, "--count", 300).ends()
     heard = lines(start("listen", "--predictor", predict_at, "--reliable", "--count", 1500).ends())
     assert [line["seq"] for line in heard] == list(range(1500))

@@ -12,7 +12,7 @@ from simulation import at, chunk, sent
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import Instant
-from streamer.effects import Ask, Effect, Finish, Print, Reply
+from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Replay, Request, Status
 from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
@@ -183,3 +183,13 @@ def test_undisturbed_streams_wake_nobody() -> None:
     assert sum(stream.disturbed for stream in core.streams.values()) == 1
     statuses = [m for m in sent(core.tick(at(0.2))) if isinstance(m, Status)]
     assert statuses == []  # it was woken to ask
+
+
+def test_those_who_ask_are_answered_however_much_comes_in() -> None:
+    core = Predictor(model())
+    list(core.receive([chunk(0, np.zeros(50))], at(0)))
+    list(core.receive([Request(b"me", Replay(Kind.ESTIMATE, "demo", 1, 0, 50))], at(0)))
+    effects = list(core.receive([chunk(50, [0.1]), chunk(51, [0.1])], at(0)))
+    assert [type(effect) for effect in effects] == [Send, Send]  # it was answered with the request
+    list(core.receive([Request(b"you", Replay(Kind.ESTIMATE, "demo", 1, 0, 50)), chunk(52, [0.1])], at(0)))
+    assert core.work() is None
