@@ -71,14 +71,15 @@ class History:
 
     def answer(self, request: Replay, now_ns: int) -> list[Incoming]:
         self.requests += 1
-        list(self.core.receive([Request(b"me", request)], Instant(now_ns, WALL_NS + now_ns)))
+        now = Instant(now_ns, WALL_NS + now_ns)
+        effects = [e for e in self.core.receive([Request(b"me", request)], now) if isinstance(e, Reply)]
+        while (more := self.core.work()) is not None:
+            effects += [effect for effect in more if isinstance(effect, Reply)]
         answers: list[Incoming] = []
-        while (replies := self.core.work()) is not None:
-            for reply in replies:
-                assert isinstance(reply, Reply)
-                assert reply.peer == b"me"
-                said = reply.message
-                answers += said.chunks() if isinstance(said, Burst) else [said]  # type: ignore[list-item]
+        for reply in effects:
+            assert reply.peer == b"me"
+            said = reply.message
+            answers += said.chunks() if isinstance(said, Burst) else [said]  # type: ignore[list-item]
         return answers
 
 
