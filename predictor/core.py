@@ -176,7 +176,7 @@ class Predictor:
         """Learn from one window that is complete, ahead of the sample it must be ready for."""
         while self._learning:
             name, stream = self._learning.popitem()
-            if stream.learn():
+            if stream.lessons.learn():
                 self._learning[name] = stream
                 return ()
         return None
