@@ -1,9 +1,9 @@
 """A state as one safetensors file with a checksum over every byte of it, and back. Never pickle.
 
-Arrays are tensors named by their place in the tree; the tree itself, with those names where the arrays were, is the
-tensor `tree`, as JSON. The file is laid out here and read by the library, which checks its offsets and sizes: the
-library's writer holds the interpreter for 0.7 s where 10,000 streams have seven arrays each, and answers would be
-as late.
+Arrays are tensors named by their place in the tree; the tree itself, with those names where the arrays were, is
+the tensor `tree`, as JSON. The file is laid out here and read by the library, which checks its offsets and sizes:
+the library's writer holds the interpreter for 0.7 s where 10,000 streams have seven arrays each, and answers would
+be as late.
 """
 
 import hashlib
@@ -120,7 +120,7 @@ def decode(content: bytes) -> Tree:
         _check(content)
         tensors = {
             name: np.frombuffer(entry["data"], TYPES[entry["dtype"]]).reshape(entry["shape"])
-            for name, entry in deserialize(content)
+            for name, entry in deserialize(content)  # type: ignore[no-untyped-call]
         }
         skeleton = json.loads(tensors.pop(SKELETON).tobytes())
         tree = _filled(skeleton, tensors)

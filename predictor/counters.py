@@ -1,6 +1,8 @@
 """What has happened to a stream."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+
+from trainer.state import Tree, value_of
 
 
 @dataclass(slots=True)
@@ -15,3 +17,12 @@ class Counters:
     unusable: int = 0
     refused: int = 0
     updates: int = 0
+
+    def state(self) -> Tree:
+        """Return what `restore` takes."""
+        return asdict(self)
+
+    def restore(self, tree: Tree) -> None:
+        """Go on counting from there."""
+        for field in fields(self):
+            setattr(self, field.name, value_of(tree, field.name, int))

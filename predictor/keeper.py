@@ -30,7 +30,7 @@ class Keeper:
     def _write(self, tree: Tree) -> Written:
         try:
             return Written(self._folder.write(tree))
-        except Exception as error:  # noqa: BLE001 - whatever it is, estimates go on and the operator hears of it
+        except Exception as error:
             return Written(None, f"{type(error).__name__}: {error}")
 
     def outcome(self) -> Written | None:

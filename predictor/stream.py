@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from predictor.counters import Counters
 from predictor.engine import Engine
 from predictor.familiarity import Familiarity
@@ -13,13 +15,14 @@ from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
 from streamer.sequencer import NEXT, Place, Placement, Sequencer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
 from trainer.selflearner import SelfLearner
+from trainer.state import Tree, array_of, subtree, value_of
 
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 
@@ -76,6 +79,7 @@ class Stream:
         self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
         self._since_reset = 0
+        self._rate_hz = 0.0  # of the run, as its first chunk said
 
     # What comes in
 
@@ -260,6 +264,7 @@ class Stream:
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
+        self._rate_hz = rate_hz
         if self._nominal_hz is None:
             return
         try:
@@ -299,3 +304,49 @@ class Stream:
         usable = self._usable_inputs.of(inputs)
         self.counters.unusable += self._usable_inputs.replaced
         return usable
+
+    # What it goes on from after a restart
+
+    @property
+    def stand(self) -> tuple[object, ...]:
+        """What differs whenever the state does."""
+        return self._sequencer.run, self.counters.gaps, self.counters.refused, *self.lessons.stand
+
+    def snapshot(self) -> Tree | None:
+        """Return what later estimates depend on; None before the first run, and while an answer is under way."""
+        if self._sequencer.run is None or self.lessons.next_seq != self._sequencer.next_seq:
+            return None
+        return {
+            "name": self.name,
+            "rate_hz": self._rate_hz,
+            "position": self._sequencer.state(),
+            "hidden": self.state.copy(),
+            "since_reset": self._since_reset,
+            "counters": self.counters.state(),
+            "usable": self._usable_inputs.state(),
+            "familiarity": self._familiarity.state(),
+            "lessons": self.lessons.state(),
+        }
+
+    def restore(self, tree: Tree) -> None:
+        """Go on from a state of a stream with the same model and learning.
+
+        Raises
+        ------
+        FileError
+            If it is of no such stream.
+        """
+        position = subtree(tree, "position")
+        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
+        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
+        self._begin(channels)
+        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
+        self._sequencer.restore(position)
+        self._since_reset = value_of(tree, "since_reset", int)
+        self.counters.restore(subtree(tree, "counters"))
+        self._usable_inputs.restore(subtree(tree, "usable"))
+        self._familiarity.restore(subtree(tree, "familiarity"))
+        self.lessons.restore(subtree(tree, "lessons"), channels)
+        if self.lessons.next_seq != self._sequencer.next_seq:
+            raise FileError("state: what waits for targets must end where the stream is")
+        self._report.caught_up()

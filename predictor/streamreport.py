@@ -34,6 +34,10 @@ class StreamReport:
         """Remember the latest gap."""
         self._last_gap = seq, seq + samples
 
+    def caught_up(self) -> None:
+        """Take what has been counted so far as said."""
+        self._said = replace(self._counters)
+
     def changes(self) -> Iterator[Effect]:
         """Say what went wrong since the last call."""
         before, now = self._said, self._counters
@@ -43,7 +47,7 @@ class StreamReport:
             count = getattr(now, name) - getattr(before, name)
             if count:
                 yield Say(f"stream {self._stream}: {count} {what}", WARNING)
-        self._said = replace(now)
+        self.caught_up()
 
     def _gaps(self, count: int) -> str:
         first, end = self._last_gap

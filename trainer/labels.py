@@ -80,6 +80,11 @@ class LabelBuffer(Kept):
         """Index of the sample that `add` takes next."""
         return self._first_seq + len(self)
 
+    @property
+    def stand(self) -> tuple[int, int, int, int]:
+        """What differs whenever anything was added, labelled or dropped."""
+        return self._first_seq, self.next_seq, self._labelled_to, self.unmatched
+
     def restart(self, seq: int) -> None:
         """Forget everything and go on at `seq`."""
         self._begin = self._end = 0

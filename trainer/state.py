@@ -111,6 +111,20 @@ def at_most(most: int, **counts: int) -> None:
             raise FileError(f"state: {name} must be at most {most}, got {count}")
 
 
+def trees(tree: Tree, name: str) -> list[Tree]:
+    """Return a list of trees within a tree.
+
+    Raises
+    ------
+    FileError
+        If it is not there.
+    """
+    value = tree.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise FileError(f"state: {name} must be a list of trees, got {str(value)[:60]!r}")
+    return value
+
+
 def subtree(tree: Tree, name: str) -> Tree:
     """Return a tree within a tree.
 
