@@ -127,7 +127,7 @@ class OnlineLearner(Kept):
         if not learnt:
             self.skipped += 1
             return None
-        self.loss = loss
+        self.loss = float(loss)
         return self.weights
 
     def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
