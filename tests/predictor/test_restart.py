@@ -44,7 +44,7 @@ def core_of(cell: str, learning: str, nominal_hz: float | None) -> Predictor:
 
 
 def spoken(stream: str, channels: int, samples: int, seed: int, *, run: int = 1) -> list[Chunk]:
-    """Inputs of 4 Hz in noise, cut anyhow, and their targets a few samples later; some lost, twice or no numbers."""
+    """Inputs of 4 Hz in noise, cut anyhow, and their targets some samples later; a few lost, twice or NaN."""
     generator = np.random.default_rng(seed)
     phase = 0.25 * np.arange(samples)[:, None] + generator.uniform(0, 6, channels)
     inputs = np.sin(phase) + 0.1 * generator.standard_normal(phase.shape)
