@@ -1,6 +1,6 @@
 """What has happened to a stream."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from trainer.state import Tree, value_of
 
@@ -20,7 +20,7 @@ class Counters:
 
     def state(self) -> Tree:
         """Return what `restore` takes."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def restore(self, tree: Tree) -> None:
         """Go on counting from there."""

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
 from streamer.effects import Checkpoint, Core, Effect, Finish, Print, Say, Send
@@ -74,7 +74,7 @@ class StopSignal:
 class Keeper(Protocol):
     """What writes states to disk beside the loop."""
 
-    def write(self, tree: dict[str, Any]) -> None: ...
+    def write(self, state: Checkpoint) -> None: ...
     def outcome(self) -> Written | None: ...
 
 
@@ -169,8 +169,8 @@ def _perform(
                     printed = True
                 case Say(text, level):
                     log.log(level, text)
-                case Checkpoint(tree) if keeper is not None:
-                    keeper.write(tree)
+                case Checkpoint() if keeper is not None:
+                    keeper.write(effect)
                 case Finish():
                     finished = True
     finally:

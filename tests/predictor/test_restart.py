@@ -100,7 +100,7 @@ def said_of(core: Predictor, messages: Sequence[Chunk], *, idle: bool = False) -
 def kept(core: Predictor) -> bytes:
     """The file that a predictor would leave if it were stopped now."""
     (effect,) = [effect for effect in core.stop(at(0)) if isinstance(effect, Checkpoint)]
-    return b"".join(checkpoint.encode(effect.tree))
+    return b"".join(checkpoint.encode(effect.head, effect.streams))
 
 
 def counted(core: Predictor) -> dict[str, dict[str, object]]:
