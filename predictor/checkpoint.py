@@ -7,7 +7,7 @@ here and read by the library, which checks its offsets and sizes: the library's 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -34,7 +34,7 @@ SKELETON = "tree"
 PLACE = "$"  # the only key of an object that stands for a tensor
 STREAMS = "streams"
 UNSUMMED = "0" * 64
-PIECE_BYTES = 2**20
+PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,33 +68,72 @@ def pack(tree: Tree, name: str) -> Packed:
 
 
 def encode(head: Tree, streams: Sequence[Packed] = ()) -> list[bytes]:
-    """Return the pieces of a file: a tree, with a list of packed trees in it as `streams`."""
+    """Return the pieces of a file: a tree, with a list of packed trees in it as `streams`.
+
+    A piece at a time: a call that takes megabytes holds the interpreter for milliseconds, and an answer with it.
+    """
     packed = pack(head, "")
-    texts = ",".join(stream.text for stream in streams)
-    skeleton = f"[{packed.text},[{texts}]]".encode()
-    entries, total = [], hashlib.sha256()
-    pieces, piece, size, waiting = [], [], 0, 0
-    own = ((SKELETON, np.frombuffer(skeleton, np.uint8)),)
-    for name, array in chain(own, packed.tensors, *(stream.tensors for stream in streams)):
-        data = array.tobytes()
-        total.update(data)
-        end = size + len(data)
+    texts = _joined(chain([f"[{packed.text},["], _with_commas(stream.text for stream in streams), ["]]"]))
+    skeleton = [np.frombuffer(text, np.uint8) for text in texts]
+    entries, data, total, begin = [], _Pieces(), hashlib.sha256(), 0
+    for name, arrays in chain(
+        [(SKELETON, skeleton)],
+        ((name, [array]) for stream in (packed, *streams) for name, array in stream.tensors),
+    ):
+        end = begin + sum(array.nbytes for array in arrays)
+        shape = list(arrays[0].shape) if len(arrays) == 1 else [end - begin]
         entries.append(
-            f'{json.dumps(name)}:{{"dtype":"{_NAMES[array.dtype]}","shape":{list(array.shape)},'
-            f'"data_offsets":[{size},{end}]}}'
+            f'{json.dumps(name)}:{{"dtype":"{_NAMES[arrays[0].dtype]}","shape":{shape},'
+            f'"data_offsets":[{begin},{end}]}}'
         )
-        piece.append(data)
-        waiting, size = waiting + len(data), end
-        if waiting >= PIECE_BYTES:
-            pieces.append(b"".join(piece))
-            piece, waiting = [], 0
-    pieces.append(b"".join(piece))
-    metadata = f'{{"format":"{FORMAT}","sha256":"{UNSUMMED}"}}'
-    header = f'{{"__metadata__":{metadata},{",".join(entries)}}}'.encode()
-    header += b" " * (-len(header) % 8)
-    total.update(header)
-    header = header.replace(UNSUMMED.encode(), total.hexdigest().encode(), 1)
-    return [len(header).to_bytes(8, "little") + header, *pieces]
+        for array in arrays:
+            content = array.tobytes()
+            total.update(content)
+            data.add(content)
+        begin = end
+    metadata = f'{{"__metadata__":{{"format":"{FORMAT}","sha256":"{UNSUMMED}"}},'
+    header = _joined(chain([metadata], _with_commas(entries), ["}"]))
+    header[-1] += b" " * (-sum(map(len, header)) % 8)
+    for piece in header:
+        total.update(piece)
+    header[0] = header[0].replace(UNSUMMED.encode(), total.hexdigest().encode(), 1)
+    return [sum(map(len, header)).to_bytes(8, "little"), *header, *data.pieces()]
+
+
+class _Pieces:
+    """Bytes joined to pieces that are worth a system call."""
+
+    def __init__(self) -> None:
+        self._done: list[bytes] = []
+        self._open: list[bytes] = []
+        self._size = 0
+
+    def add(self, content: bytes) -> None:
+        self._open.append(content)
+        self._size += len(content)
+        if self._size >= PIECE_BYTES:
+            self._close()
+
+    def _close(self) -> None:
+        self._done.append(b"".join(self._open))
+        self._open, self._size = [], 0
+
+    def pieces(self) -> list[bytes]:
+        if self._open:
+            self._close()
+        return self._done
+
+
+def _joined(texts: Iterable[str]) -> list[bytes]:
+    pieces = _Pieces()
+    for text in texts:
+        pieces.add(text.encode())
+    return pieces.pieces()
+
+
+def _with_commas(texts: Iterable[str]) -> Iterator[str]:
+    for number, text in enumerate(texts):
+        yield f",{text}" if number else text
 
 
 def decode(content: bytes) -> Tree:
