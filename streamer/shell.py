@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
-from streamer.effects import Checkpoint, Core, Effect, Finish, Print, Say, Send
+from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
 from streamer.messages import Written
 from streamer.sockets import Transport
@@ -164,6 +164,10 @@ def _perform(
             match effect:
                 case Send(message):
                     transport.send(message)
+                case Reply(peer, message):
+                    transport.reply(peer, message)
+                case Ask(replay):
+                    transport.ask(replay)
                 case Print(line):
                     sys.stdout.write(line + "\n")
                     printed = True
