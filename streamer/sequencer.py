@@ -247,6 +247,8 @@ class Sequencer:
         """Return whether a run was left, or began before the one that is followed and still speaks."""
         if run in self._past_runs:
             return True
+        if self._foretold is not None and run == self._foretold.run:
+            return False
         if self.run is None or time_ns >= self._latest_ns:
             return False
         if self._probe[:2] != (self.next_seq, self._words):
