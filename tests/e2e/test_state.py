@@ -86,7 +86,7 @@ def test_killed_while_it_learns_and_every_estimate_is_that_of_an_undisturbed_run
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_clean_stop_loses_nothing_though_nothing_can_be_asked_again(
+def test_after_a_clean_stop_it_goes_on_at_the_very_next_sample(
     start: Starter, addresses: tuple[str, str], tmp_path: Path
 ) -> None:
     source_at, predict_at = addresses

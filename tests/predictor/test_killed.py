@@ -1,4 +1,4 @@
-"""Killed at any moment, with a network that loses: each sample gets the estimate that an undisturbed run gives it."""
+"""Killed at any moment, on a faulty network: each sample gets the estimate that an undisturbed run gives it."""
 
 from dataclasses import replace
 from functools import partial
