@@ -161,7 +161,7 @@ class Sequencer:
         self.run, self._main.next_seq, second_seq = numbers
         self._latest_ns = latest_ns
         if self._second is not None:
-            self._second.next_seq = second_seq
+            self.second_to = self._second.next_seq = second_seq
         self.expected = self._main.next_seq
         self.channels = channels
         self._past_runs = tuple(past_runs[-REMEMBERED_RUNS:])
