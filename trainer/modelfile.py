@@ -71,15 +71,20 @@ def _read(path: Path, name: str) -> Model:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             config = _config(path, metadata)
-            # Names before arrays: nothing large is read that the configuration does not ask for.
-            if set(file.keys()) != set(config.weight_shapes()):
+            # Names and shapes before arrays: nothing is read that the configuration does not ask for.
+            shapes = config.weight_shapes()
+            if set(file.keys()) != set(shapes):
                 raise FileError(f"model file {path}: its weights do not fit its configuration")
+            for key, shape in shapes.items():
+                found = tuple(file.get_slice(key).get_shape())
+                if found != shape:
+                    raise FileError(f"model file {path}: weights: {key} must be {shape}, got {str(found)[:60]}")
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         provenance = _object(path, "provenance", metadata)
         return Model(name, config, weights, {key: str(value) for key, value in provenance.items()})
     except UsageError as error:
         raise FileError(f"model file {path}: {error}") from None
-    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+    except (OSError, SafetensorError, TypeError, ValueError, AttributeError) as error:
         raise FileError(f"model file {path}: cannot be read: {error}") from None
 
 
