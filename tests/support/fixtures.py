@@ -1,0 +1,17 @@
+"""What the fixtures of tests/faults are called with."""
+
+from typing import Protocol
+
+from ear import Ear
+
+
+class Inject(Protocol):
+    """Notes for the report what was injected."""
+
+    def __call__(self, fault: str, number: int, **measured: object) -> None: ...
+
+
+class Listen(Protocol):
+    """Opens an ear that is closed after the test."""
+
+    def __call__(self, address: str, **options: object) -> Ear: ...
