@@ -5,15 +5,17 @@ queued up cost little more than one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer import wire
 from streamer.errors import WireError
-from streamer.messages import Burst, Chunk, Incoming, Rejected, TimeArray
+from streamer.messages import Burst, Chunk, Incoming, Kind, Rejected, TimeArray
 
-SEQ, TIME_NS = slice(24, 32), slice(32, 40)  # where they stand in a header
+SEQ, TIME_NS, TALLY = slice(24, 32), slice(32, 40), slice(56, 64)  # where they stand in a header
 LEAST_CHUNKS = 3  # fewer are decoded as quickly one by one
 MOST_VALUES = 8192  # in one burst: what its estimates may keep the others waiting
 
@@ -41,10 +43,11 @@ def encode(burst: Burst) -> Iterator[tuple[bytes, bytes, bytes]]:
     count = len(burst.times_ns)
     topic, header, _ = wire.encode(next(burst.chunks()))
     payload = wire.payload(burst.chunk.values)
-    samples, size = len(burst.chunk.values) // count, len(payload) // count
+    size = len(payload) // count
     headers = np.tile(np.frombuffer(header, np.uint8), (count, 1))
-    headers[:, SEQ] = _as_bytes(_seqs(burst.chunk.seq, count, samples))
+    headers[:, SEQ] = _as_bytes(_seqs(burst))
     headers[:, TIME_NS] = _as_bytes(burst.times_ns)
+    headers[:, TALLY] = _as_bytes(np.array(burst.tallies(), np.uint64))
     said = headers.tobytes()
     for k in range(count):
         place = k * len(header)
@@ -85,29 +88,30 @@ def _burst(said: list[Parts]) -> Burst | None:
     if any([len(part) for part in parts[1:]] != lengths for parts in said):
         return None
     headers = np.frombuffer(b"".join([parts[1] for parts in said]), np.uint8).reshape(len(said), -1)
-    seqs = _seqs(first.seq, len(said), len(first.values))
+    times_ns = np.ascontiguousarray(headers[:, TIME_NS]).view("<i8")[:, 0]
+    values = np.frombuffer(b"".join([parts[2] for parts in said]), "<f4").reshape(-1, *first.values.shape[1:])
+    step, uneven = (0, 0) if first.kind is Kind.ESTIMATE else divmod(last.tally - first.tally, len(said) - 1)
+    burst = Burst(replace(first, values=values), times_ns, step)
+    if step < 0 or uneven or burst.tallies()[-1] != last.tally:
+        return None
     expected = np.tile(headers[0], (len(said), 1))
-    expected[:, SEQ] = _as_bytes(seqs)
+    expected[:, SEQ] = _as_bytes(_seqs(burst))
     expected[:, TIME_NS] = headers[:, TIME_NS]
+    expected[:, TALLY] = _as_bytes(np.array(burst.tallies(), np.uint64))
     if not np.array_equal(headers, expected):
         return None
-    times_ns = np.ascontiguousarray(headers[:, TIME_NS]).view("<i8")[:, 0]
     try:
         for time_ns in (times_ns.min(), times_ns.max()):
             wire.check_times(int(time_ns), first.rate_hz, len(first.values))
     except WireError:
         return None
-    values = np.frombuffer(b"".join([parts[2] for parts in said]), "<f4").reshape(-1, *first.values.shape[1:])
-    whole = Chunk(
-        first.kind, first.stream, first.run, first.seq, first.time_ns, first.rate_hz, values, first.model_version
-    )
-    return Burst(whole, times_ns)
+    return burst
 
 
-def _seqs(first: int, count: int, samples: int) -> TimeArray:
+def _seqs(burst: Burst) -> TimeArray:
     # The last message of a burst has been decoded, so that none passes the limit of seq.
-    return first + samples * np.arange(count, dtype=np.int64)
+    return burst.chunk.seq + burst.samples * np.arange(len(burst.times_ns), dtype=np.int64)
 
 
-def _as_bytes(numbers: TimeArray) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    return np.ascontiguousarray(numbers, "<i8").view(np.uint8).reshape(-1, 8)
+def _as_bytes(numbers: TimeArray | NDArray[np.uint64]) -> NDArray[np.uint8]:
+    return numbers.astype(numbers.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, 8)

@@ -19,18 +19,27 @@ NO_GAP = 2**64 - 1
 
 
 class Kind(enum.IntEnum):
-    """What a message carries. The value is the byte on the wire, the lower-case name is the topic."""
+    """What a message carries. The value is the byte on the wire, the lower-case name is the topic.
+
+    The last two are never published: a process asks another for a `REPLAY`, which may answer `GONE`.
+    """
 
     INPUT = 1
     TARGET = 2
     ESTIMATE = 3
     INFO = 4
     STATUS = 5
+    REPLAY = 6
+    GONE = 7
 
     @property
     def word(self) -> str:
         """The kind as it is spelled in topics and on the command line."""
         return self.name.lower()
+
+
+PUBLISHED = (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE, Kind.INFO, Kind.STATUS)
+"""The kinds that can be subscribed to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,18 +100,34 @@ class Burst:
         All of them as one.
     times_ns : int64 array, shape (chunks,)
         Source time of each one's first sample.
+    tally_step : int
+        Of inputs and targets: by how much each one's tally is above the last one's. Estimates' rise by their
+        samples, unless there was no gap.
     """
 
     chunk: Chunk
     times_ns: TimeArray
+    tally_step: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples in each chunk."""
+        return len(self.chunk.values) // len(self.times_ns)
+
+    def tallies(self) -> list[int]:
+        """Return each one's tally."""
+        step = self.tally_step
+        if self.chunk.kind is Kind.ESTIMATE:
+            step = 0 if self.chunk.tally == NO_GAP else self.samples
+        return [self.chunk.tally + number * step for number in range(len(self.times_ns))]
 
     def chunks(self) -> Iterator[Chunk]:
         """Return them one by one."""
-        samples = len(self.chunk.values) // len(self.times_ns)
-        for number, time_ns in enumerate(self.times_ns.tolist()):
+        samples = self.samples
+        for number, (time_ns, tally) in enumerate(zip(self.times_ns.tolist(), self.tallies(), strict=True)):
             first = number * samples
             values = self.chunk.values[first : first + samples]
-            yield replace(self.chunk, seq=self.chunk.seq + first, time_ns=time_ns, values=values)
+            yield replace(self.chunk, seq=self.chunk.seq + first, time_ns=time_ns, values=values, tally=tally)
 
 
 @dataclass(frozen=True, slots=True)

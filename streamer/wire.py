@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from streamer.errors import WireError
-from streamer.messages import Chunk, FloatArray, Info, Kind, Message, Status
+from streamer.messages import PUBLISHED, Chunk, FloatArray, Gone, Info, Kind, Message, Replay, Status
 
 MAGIC = b"SNCS"
-VERSION = 1
-# magic, version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, model_version
-HEADER = struct.Struct("<4sBBHIIQQqdQ")
+VERSION = 2
+# magic, version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, model_version, tally
+HEADER = struct.Struct("<4sBBHIIQQqdQQ")
 
 MAX_PAYLOAD_BYTES = 16 * 2**20  # a second of 40,000 channels at 100 Hz
 MAX_JSON_BYTES = 2**20  # 65,536 channel labels of 13 letters
 MAX_CHANNELS = 65_536
 MAX_FIELDS = 16
+MAX_SAMPLES = 2**32 - 1  # in one message, or asked for in one
 MAX_SEQ = 2**63  # leaves room for seq + samples in a signed 64-bit integer
 MAX_TIME_NS = 2**63 - 1  # the year 2262
 MIN_RATE_HZ, MAX_RATE_HZ = 1e-6, 1e9
@@ -32,7 +33,8 @@ REMEMBERED_TOPICS = 32_768  # inputs and targets of 10,000 streams, and then som
 STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 _CHUNKS = frozenset({Kind.INPUT, Kind.TARGET, Kind.ESTIMATE})
-_KINDS = {int(kind): kind for kind in Kind}
+_KINDS = {int(kind): kind for kind in PUBLISHED}
+_KIND_AT = slice(5, 6)  # where it stands in a header
 
 
 @lru_cache(maxsize=REMEMBERED_TOPICS)
@@ -44,20 +46,32 @@ def topic(kind: Kind, stream: str = "") -> bytes:
     return f"{kind.word}/{stream}/".encode() if stream else f"{kind.word}/".encode()
 
 
-def encode(message: Message) -> list[bytes]:
+def encode(message: Message | Replay | Gone) -> list[bytes]:
     """Return the three parts of a message: topic, header, payload."""
     if isinstance(message, Chunk):
         samples, channels, fields = message.values.shape
         header = HEADER.pack(
             MAGIC, VERSION, message.kind, fields, samples, channels,
-            message.run, message.seq, message.time_ns, message.rate_hz, message.model_version,
+            message.run, message.seq, message.time_ns, message.rate_hz, message.model_version, message.tally,
         )  # fmt: skip
         return [topic(message.kind, message.stream), header, payload(message.values)]
+    if isinstance(message, Replay | Gone):
+        return _encode_range(message)
     kind = Kind.INFO if isinstance(message, Info) else Kind.STATUS
     rate_hz = message.rate_hz if isinstance(message, Info) else 0.0
     body = info_body(message) if isinstance(message, Info) else message.body
-    header = HEADER.pack(MAGIC, VERSION, kind, 0, 0, 0, message.run, message.next_seq, message.time_ns, rate_hz, 0)
+    header = HEADER.pack(
+        MAGIC, VERSION, kind, 0, 0, 0, message.run, message.next_seq, message.time_ns, rate_hz, 0, 0
+    )
     return [f"{kind.word}/{message.stream}/".encode(), header, json.dumps(body, allow_nan=False).encode()]
+
+
+def _encode_range(wanted: Replay | Gone) -> list[bytes]:
+    kind = Kind.REPLAY if isinstance(wanted, Replay) else Kind.GONE
+    header = HEADER.pack(
+        MAGIC, VERSION, kind, wanted.kind, wanted.samples, 0, wanted.run, wanted.seq, 0, 0.0, 0, 0
+    )
+    return [topic(kind, wanted.stream), header, b""]
 
 
 def payload(values: FloatArray) -> bytes:
@@ -75,18 +89,12 @@ def decode(parts: Sequence[bytes]) -> Message:
     WireError
         If the parts are not a message of this version, naming the field and the rule it breaks.
     """
-    if len(parts) != 3:
-        raise WireError(f"parts: a message has 3 (topic, header, payload), got {len(parts)}")
-    name, header, body = parts
-    if len(header) != HEADER.size:
-        raise WireError(f"header: must be {HEADER.size} bytes, got {len(header)}")
-    magic, version, kind_byte, fields, samples, channels, run, seq, time_ns, rate_hz, model_version = (
-        HEADER.unpack(header)
-    )
-    if magic != MAGIC:
-        raise WireError(f"magic: must be {MAGIC!r}, got {magic!r}")
-    if version != VERSION:
-        raise WireError(f"version: this side speaks {VERSION}, got {version}")
+    name, header, body = _three(parts)
+    (
+        magic, version, kind_byte, fields, samples, channels, run, seq, time_ns, rate_hz, model_version, tally
+    ) = HEADER.unpack(header)  # fmt: skip
+    if magic != MAGIC or version != VERSION:
+        raise _not_ours(magic, version)
     kind = _KINDS.get(kind_byte)
     if kind is None:
         raise WireError(f"kind: must be 1 to {max(_KINDS)}, got {kind_byte}")
@@ -97,7 +105,7 @@ def decode(parts: Sequence[bytes]) -> Message:
     if kind in _CHUNKS:
         _check_shape(kind, samples, channels, fields, len(body))
         values: FloatArray = np.ndarray((samples, channels, fields), "<f4", body)  # a third of frombuffer's time
-        return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version)
+        return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version, tally)
     if samples or channels or fields:
         shape = samples, channels, fields
         raise WireError(f"samples, channels, fields: must be 0 in {kind.word}, got {shape}")
@@ -105,6 +113,73 @@ def decode(parts: Sequence[bytes]) -> Message:
     if kind is Kind.INFO:
         return _info(stream, run, seq, time_ns, rate_hz, said)
     return Status(stream, run, seq, time_ns, said)
+
+
+def decode_request(parts: Sequence[bytes]) -> Replay:
+    """Return what a peer asks for.
+
+    Raises
+    ------
+    WireError
+        If the parts are no request of this version.
+    """
+    return Replay(*_range(parts, Kind.REPLAY))
+
+
+def decode_answer(parts: Sequence[bytes]) -> Chunk | Gone:
+    """Return what answers a request of ours.
+
+    Raises
+    ------
+    WireError
+        If the parts are no answer of this version.
+    """
+    if len(parts) == 3 and parts[1][_KIND_AT] == bytes([Kind.GONE]):
+        return Gone(*_range(parts, Kind.GONE))
+    message = decode(parts)
+    if not isinstance(message, Chunk):
+        raise WireError(
+            f"kind: what answers is input, target, estimate or gone, got {type(message).__name__.lower()}"
+        )
+    return message
+
+
+def _range(parts: Sequence[bytes], kind: Kind) -> tuple[Kind, str, int, int, int]:
+    """Return which kind, stream, run, seq and number of samples a message without values names."""
+    name, header, body = _three(parts)
+    magic, version, kind_byte, wanted, samples, _, run, seq, *_ = HEADER.unpack(header)
+    if magic != MAGIC or version != VERSION:
+        raise _not_ours(magic, version)
+    if kind_byte != kind:
+        raise WireError(f"kind: must be {int(kind)} here, got {kind_byte}")
+    stream = _stream_of(name, kind)
+    if wanted not in _CHUNKS:
+        raise WireError(f"fields: the kind wanted must be 1 to {max(_CHUNKS)}, got {wanted}")
+    if samples < 1 or seq + samples > MAX_SEQ:
+        raise WireError(f"samples: at least 1, and seq must stay below 2^63, got {samples} from {seq} on")
+    if body:
+        raise WireError(f"payload: must be empty in {kind.word}, got {len(body)} bytes")
+    return _KINDS[wanted], stream, run, seq, samples
+
+
+def _three(parts: Sequence[bytes]) -> Sequence[bytes]:
+    if len(parts) != 3:
+        raise WireError(f"parts: a message has 3 (topic, header, payload), got {len(parts)}")
+    header = parts[1]
+    if len(header) != HEADER.size:
+        raise WireError(f"header: must be {HEADER.size} bytes, got {len(header)}{_of_another_version(header)}")
+    return parts
+
+
+def _of_another_version(header: bytes) -> str:
+    ours = header[:4] == MAGIC and len(header) > 4
+    return f"; its version is {header[4]}, this side speaks {VERSION}" if ours and header[4] != VERSION else ""
+
+
+def _not_ours(magic: bytes, version: int) -> WireError:
+    if magic != MAGIC:
+        return WireError(f"magic: must be {MAGIC!r}, got {magic!r}")
+    return WireError(f"version: this side speaks {VERSION}, got {version}")
 
 
 @lru_cache(maxsize=REMEMBERED_TOPICS)
@@ -186,8 +261,10 @@ def info_body(info: Info) -> dict[str, Any]:
         "target_fields": list(info.target_fields),
         "target_delay_samples": info.target_delay_samples,
         "next_seq": info.next_seq,
+        "next_target_seq": info.next_target_seq,
         "ended": info.ended,
         "lateness_p99_s": info.lateness_p99_s,
+        "replays": info.replays,
     }
 
 
@@ -198,16 +275,27 @@ def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, bo
         raise WireError(f"channels: must be 1 to {MAX_CHANNELS} labels, got {len(channels)}")
     if len(target_fields) > MAX_FIELDS:
         raise WireError(f"target_fields: at most {MAX_FIELDS}, got {len(target_fields)}")
-    delay = body.get("target_delay_samples", 0)
-    if type(delay) is not int or not 0 <= delay < MAX_SEQ:
-        raise WireError(f"target_delay_samples: must be a whole number from 0, got {delay!r}")
-    ended = body.get("ended", False)
-    if type(ended) is not bool:
-        raise WireError(f"ended: must be true or false, got {ended!r}")
     late = body.get("lateness_p99_s")
     if late is not None and type(late) not in (int, float):
         raise WireError(f"lateness_p99_s: must be a finite number or null, got {late!r}")
-    return Info(stream, run, next_seq, time_ns, rate_hz, channels, target_fields, delay, ended, late)
+    return Info(
+        stream, run, next_seq, time_ns, rate_hz, channels, target_fields, _index(body, "target_delay_samples"),
+        _flag(body, "ended"), late, _index(body, "next_target_seq"), _flag(body, "replays"),
+    )  # fmt: skip
+
+
+def _index(body: dict[str, Any], key: str) -> int:
+    value = body.get(key, 0)
+    if type(value) is not int or not 0 <= value <= MAX_SEQ:
+        raise WireError(f"{key}: must be a whole number from 0 to 2^63, got {value!r}")
+    return value
+
+
+def _flag(body: dict[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if type(value) is not bool:
+        raise WireError(f"{key}: must be true or false, got {value!r}")
+    return value
 
 
 def _labels(body: dict[str, Any], key: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from predictor.commands.common import (
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
-from streamer.messages import Kind
+from streamer.messages import PUBLISHED, Kind
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import Transport
 
@@ -25,7 +25,7 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
 @click.option(
     "--kind",
     "words",
-    type=click.Choice([kind.word for kind in Kind]),
+    type=click.Choice([kind.word for kind in PUBLISHED]),
     multiple=True,
     help="What to print; may be given several times.  [default: estimate]",
 )

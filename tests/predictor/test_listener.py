@@ -121,7 +121,7 @@ def test_status_and_info_are_lines_and_the_header_goes_before_the_body() -> None
     assert lines[0] == named | {"next_seq": 5, "health": "LIVE", "seq": 1, "learning": None}
     assert lines[1] == named | {
         "next_seq": 6, "rate_hz": 100.0, "channels": ["0"], "target_fields": ["cos", "sin"],
-        "target_delay_samples": 0, "ended": False, "lateness_p99_s": None,
+        "target_delay_samples": 0, "next_target_seq": 0, "ended": False, "lateness_p99_s": None, "replays": False,
     }  # fmt: skip
     assert report_line(info()).isascii()
 

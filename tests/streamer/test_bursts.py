@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import bursts, wire
-from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected
+from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Info, Kind, Rejected
 
 
 def chunk(seq: int = 0, samples: int = 1, stream: str = "demo", **fields: object) -> Chunk:
@@ -53,11 +53,12 @@ def test_neighbours_come_as_one_burst() -> None:
         chunk(3, rate_hz=50.0),
         chunk(3, model_version=1),
         chunk(3, time_ns=2**63 - 1),
+        chunk(3, tally=1),
         chunk(3, stream="other"),
         chunk(3, kind=Kind.TARGET),
         Info("demo", 7, 3, 0, 100.0, ("0",)),
     ],
-    ids=["gap", "length", "run", "rate", "version", "time", "stream", "kind", "info"],
+    ids=["gap", "length", "run", "rate", "version", "time", "tally", "stream", "kind", "info"],
 )
 @pytest.mark.parametrize("place", [0, 3, 6])
 def test_what_does_not_follow_is_still_the_same_message(odd: Chunk, place: int) -> None:
@@ -65,8 +66,40 @@ def test_what_does_not_follow_is_still_the_same_message(odd: Chunk, place: int) 
     both([*said[:place], wire.encode(odd), *said[place:]])
 
 
+@pytest.mark.parametrize("step", [0, 1, 7])
+def test_a_tally_that_rises_evenly_stays_a_burst(step: int) -> None:
+    (burst,) = both([wire.encode(chunk(seq, tally=5 + step * seq)) for seq in range(10)])
+    assert isinstance(burst, Burst)
+    assert burst.tallies() == [5 + step * seq for seq in range(10)]
+
+
+@pytest.mark.parametrize("tallies", [[0, 1, 3, 3], [5, 4, 3, 2], [0, 0, 0, 1], [0, 3, 0, 3]])
+def test_a_tally_that_does_not_is_still_the_same_messages(tallies: list[int]) -> None:
+    assert len(both([wire.encode(chunk(seq, tally=tally)) for seq, tally in enumerate(tallies)])) == 4
+
+
+@pytest.mark.parametrize("first", [0, 9, 2**64 - 30])
+def test_estimates_since_a_gap_count_on(first: int) -> None:
+    said = [chunk(2 * k, samples=2, kind=Kind.ESTIMATE, tally=first + 2 * k) for k in range(10)]
+    (burst,) = both([wire.encode(one) for one in said])
+    assert isinstance(burst, Burst)
+    assert burst.tallies() == [one.tally for one in said]
+
+
+def test_estimates_without_a_gap_stay_without() -> None:
+    (burst,) = both([wire.encode(chunk(seq, kind=Kind.ESTIMATE, tally=NO_GAP)) for seq in range(10)])
+    assert isinstance(burst, Burst)
+    assert burst.tallies() == [NO_GAP] * 10
+
+
+@pytest.mark.parametrize("tallies", [[NO_GAP, 0, 1], [3, 3, 3], [0, 1, NO_GAP], [NO_GAP - 1, NO_GAP, NO_GAP]])
+def test_estimates_that_count_otherwise_are_still_the_same_messages(tallies: list[int]) -> None:
+    said = [chunk(seq, kind=Kind.ESTIMATE, tally=tally) for seq, tally in enumerate(tallies)]
+    assert len(both([wire.encode(one) for one in said])) == 3
+
+
 @pytest.mark.parametrize("part", [0, 1, 2])
-@pytest.mark.parametrize("wrong", [b"", b"input/demo", b"x" * 56])
+@pytest.mark.parametrize("wrong", [b"", b"input/demo", b"x" * 64])
 def test_a_broken_neighbour_is_rejected_alone(part: int, wrong: bytes) -> None:
     said = [wire.encode(chunk(seq)) for seq in range(8)]
     said[4][part] = wrong
@@ -100,10 +133,18 @@ def test_any_order_of_messages(told: list[tuple[str, int, int]]) -> None:
     both([wire.encode(chunk(seq, samples, stream)) for stream, seq, samples in told])
 
 
-@given(count=st.integers(1, 20), samples=st.integers(1, 3), channels=st.integers(1, 3), seed=st.integers(0, 9))
-def test_a_burst_is_said_as_its_chunks(count: int, samples: int, channels: int, seed: int) -> None:
+@given(
+    count=st.integers(1, 20), samples=st.integers(1, 3), channels=st.integers(1, 3), seed=st.integers(0, 9),
+    kind=st.sampled_from([Kind.INPUT, Kind.TARGET, Kind.ESTIMATE]), tally=st.sampled_from([0, 7, NO_GAP]),
+    step=st.integers(0, 3),
+)  # fmt: skip
+def test_a_burst_is_said_as_its_chunks(
+    count: int, samples: int, channels: int, seed: int, kind: Kind, tally: int, step: int
+) -> None:
     generator = np.random.default_rng(seed)
     values = generator.normal(size=(count * samples, channels, 2)).astype(np.float32)
-    whole = chunk(5, kind=Kind.ESTIMATE, values=values, model_version=3)
-    burst = Burst(whole, generator.integers(0, 2**62, count))
+    if kind is not Kind.ESTIMATE:
+        tally %= NO_GAP
+    whole = chunk(5, kind=kind, values=values, model_version=3, tally=tally)
+    burst = Burst(whole, generator.integers(0, 2**62, count), step)
     assert [list(parts) for parts in bursts.encode(burst)] == [wire.encode(one) for one in burst.chunks()]

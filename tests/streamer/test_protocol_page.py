@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from streamer import wire
-from streamer.messages import FIELDS, Chunk, Incoming, Info, Kind, Status
+from streamer.messages import FIELDS, PUBLISHED, Chunk, Incoming, Info, Kind, Status
 from streamer.sockets import Transport
 
 BOUND_S = 20
@@ -33,8 +33,8 @@ def test_the_golden_messages_are_what_the_wire_says() -> None:
     block = re.search(r"^```golden\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert block is not None
     messages = re.findall(r"topic (.*?)header (.*?)payload (.*?)(?=^\w|\Z)", block[1], re.MULTILINE | re.DOTALL)
-    assert len(messages) == len(Kind)
-    for kind, (topic, header, payload) in zip(Kind, messages, strict=True):
+    assert len(messages) == len(PUBLISHED)
+    for kind, (topic, header, payload) in zip(PUBLISHED, messages, strict=True):
         text = " ".join(payload.split())
         raw = text.encode() if text.startswith("{") else bytes.fromhex(text)
         parts = [bytes.fromhex(topic), bytes.fromhex(header), raw]

@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,53 +13,59 @@ from hypothesis import strategies as st
 
 from streamer import wire
 from streamer.errors import WireError
-from streamer.messages import FIELDS, Chunk, Info, Kind, Message, Status
+from streamer.messages import FIELDS, NO_GAP, PUBLISHED, Chunk, Gone, Info, Kind, Message, Replay, Status
 
 RUN = 0x00C0FFEE00C0FFEE
 TIME_NS = 1_754_000_000_000_000_000
 REST = "eeffc000eeffc0000300000000000000000009f8b47557180000000000005940"
 
-INPUT_HEADER = f"534e4353 01 01 0100 02000000 01000000 {REST} 0000000000000000"
-TARGET_HEADER = f"534e4353 01 02 0200 02000000 01000000 {REST} 0000000000000000"
-ESTIMATE_HEADER = f"534e4353 01 03 0200 02000000 01000000 {REST} 0700000000000000"
+INPUT_HEADER = f"534e4353 02 01 0100 02000000 01000000 {REST} 0000000000000000 0300000000000000"
+TARGET_HEADER = f"534e4353 02 02 0200 02000000 01000000 {REST} 0000000000000000 0500000000000000"
+ESTIMATE_HEADER = f"534e4353 02 03 0200 02000000 01000000 {REST} 0700000000000000 ffffffffffffffff"
 INFO_HEADER = (
-    "534e4353 01 04 0000 00000000 00000000 eeffc000eeffc000 0500000000000000 000009f8b4755718"
-    "0000000000005940 0000000000000000"
+    "534e4353 02 04 0000 00000000 00000000 eeffc000eeffc000 0500000000000000 000009f8b4755718"
+    "0000000000005940 0000000000000000 0000000000000000"
 )
 STATUS_HEADER = (
-    "534e4353 01 05 0000 00000000 00000000 0000000000000000 0000000000000000 000009f8b4755718"
-    "0000000000000000 0000000000000000"
+    "534e4353 02 05 0000 00000000 00000000 0000000000000000 0000000000000000 000009f8b4755718"
+    "0000000000000000 0000000000000000 0000000000000000"
 )
+REPLAY_HEADER = (
+    "534e4353 02 06 0300 02000000 00000000 eeffc000eeffc000 0300000000000000 0000000000000000"
+    "0000000000000000 0000000000000000 0000000000000000"
+)
+GONE_HEADER = REPLAY_HEADER.replace("534e4353 02 06", "534e4353 02 07")
 INFO_BODY = {
     "stream": "demo", "run": "00c0ffee00c0ffee", "rate_hz": 100.0, "channels": ["0"],
-    "target_fields": ["cos", "sin"], "target_delay_samples": 0, "next_seq": 5, "ended": False,
-    "lateness_p99_s": None,
+    "target_fields": ["cos", "sin"], "target_delay_samples": 0, "next_seq": 5, "next_target_seq": 4,
+    "ended": False, "lateness_p99_s": None, "replays": True,
 }  # fmt: skip
 
 
-def chunk(kind: Kind = Kind.INPUT, *, fields: int = 1, model_version: int = 0) -> Chunk:
+def chunk(kind: Kind = Kind.INPUT, *, fields: int = 1, model_version: int = 0, tally: int = 0) -> Chunk:
     values = np.array([[[1.0, 0.0]], [[0.5, 0.5]]], np.float32)[:, :, :fields]
-    return Chunk(kind, "demo", RUN, 3, TIME_NS, 100.0, values, model_version)
+    return Chunk(kind, "demo", RUN, 3, TIME_NS, 100.0, values, model_version, tally)
 
 
-INFO = Info("demo", RUN, 5, TIME_NS, 100.0, ("0",), FIELDS)
+INFO = Info("demo", RUN, 5, TIME_NS, 100.0, ("0",), FIELDS, next_target_seq=4, replays=True)
 STATUS = Status("", 0, 0, TIME_NS, {"model": "default", "learning": False})
 
 GOLDEN = [
-    (chunk(), b"input/demo/", INPUT_HEADER, bytes.fromhex("0000803f 0000003f")),
-    (chunk(Kind.TARGET, fields=2), b"target/demo/", TARGET_HEADER,
+    (chunk(tally=3), b"input/demo/", INPUT_HEADER, bytes.fromhex("0000803f 0000003f")),
+    (chunk(Kind.TARGET, fields=2, tally=5), b"target/demo/", TARGET_HEADER,
      bytes.fromhex("0000803f 00000000 0000003f 0000003f")),
-    (chunk(Kind.ESTIMATE, fields=2, model_version=7), b"estimate/demo/", ESTIMATE_HEADER,
+    (chunk(Kind.ESTIMATE, fields=2, model_version=7, tally=NO_GAP), b"estimate/demo/", ESTIMATE_HEADER,
      bytes.fromhex("0000803f 00000000 0000003f 0000003f")),
     (INFO, b"info/demo/", INFO_HEADER, json.dumps(INFO_BODY).encode()),
     (STATUS, b"status//", STATUS_HEADER, b'{"model": "default", "learning": false}'),
 ]  # fmt: skip
-KINDS = [kind.word for kind in Kind]
+KINDS = [kind.word for kind in PUBLISHED]
+WANTED = (Kind.ESTIMATE, "demo", RUN, 3, 2)
 
 
 def same(left: Message, right: Message) -> bool:
     if isinstance(left, Chunk) and isinstance(right, Chunk):
-        fields = ("kind", "stream", "run", "seq", "time_ns", "rate_hz", "model_version")
+        fields = ("kind", "stream", "run", "seq", "time_ns", "rate_hz", "model_version", "tally")
         return (
             all(getattr(left, name) == getattr(right, name) for name in fields)
             and left.values.shape == right.values.shape
@@ -72,6 +79,15 @@ def test_golden_bytes(message: Message, topic: bytes, header: str, payload: byte
     parts = [topic, bytes.fromhex(header), payload]
     assert wire.encode(message) == parts
     assert same(wire.decode(parts), message)
+
+
+def test_golden_bytes_of_a_request_and_its_refusal() -> None:
+    request = [b"replay/demo/", bytes.fromhex(REPLAY_HEADER), b""]
+    assert wire.encode(Replay(*WANTED)) == request
+    assert wire.decode_request(request) == Replay(*WANTED)
+    refusal = [b"gone/demo/", bytes.fromhex(GONE_HEADER), b""]
+    assert wire.encode(Gone(*WANTED)) == refusal
+    assert wire.decode_answer(refusal) == Gone(*WANTED)
 
 
 STREAMS = st.from_regex(wire.STREAM_NAME, fullmatch=True)
@@ -100,20 +116,24 @@ def chunks(draw: st.DrawFn) -> Chunk:
     values = np.frombuffer(bits, "<f4").reshape(shape)
     return Chunk(
         kind, draw(STREAMS), draw(U64), draw(st.integers(0, wire.MAX_SEQ - shape[0])), draw(TIMES_NS),
-        draw(RATES), values, draw(U64),
+        draw(RATES), values, draw(U64), draw(U64),
     )  # fmt: skip
 
 
 INFOS = st.builds(
     Info, STREAMS, U64, st.integers(0, wire.MAX_SEQ), TIMES_NS, RATES, LABELS,
     st.sampled_from([(), ("cos",), FIELDS]), st.integers(0, wire.MAX_SEQ - 1), st.booleans(),
-    st.none() | st.floats(0, 1e3),
+    st.none() | st.floats(0, 1e3), st.integers(0, wire.MAX_SEQ), st.booleans(),
 )  # fmt: skip
 STATUSES = st.builds(
     Status, STREAMS | st.just(""), U64, st.integers(0, wire.MAX_SEQ), TIMES_NS,
     st.dictionaries(st.text(max_size=4).filter(str.isprintable), JSON, max_size=4),
 )  # fmt: skip
 MESSAGES = chunks() | INFOS | STATUSES
+RANGES = st.tuples(
+    st.sampled_from([Kind.INPUT, Kind.TARGET, Kind.ESTIMATE]), STREAMS, U64, st.integers(0, 2**62),
+    st.integers(1, wire.MAX_SAMPLES),
+)  # fmt: skip
 
 
 @given(MESSAGES)
@@ -121,24 +141,37 @@ def test_every_message_survives_the_wire(message: Message) -> None:
     assert same(wire.decode(wire.encode(message)), message)
 
 
-def decoded_or_refused(parts: list[bytes]) -> Message | None:
+@given(RANGES)
+def test_every_request_and_refusal_survives_the_wire(wanted: tuple[Kind, str, int, int, int]) -> None:
+    assert wire.decode_request(wire.encode(Replay(*wanted))) == Replay(*wanted)
+    assert wire.decode_answer(wire.encode(Gone(*wanted))) == Gone(*wanted)
+
+
+@given(chunks())
+def test_samples_answer_a_request_as_they_were_published(message: Chunk) -> None:
+    answer = wire.decode_answer(wire.encode(message))
+    assert isinstance(answer, Chunk)
+    assert same(answer, message)
+
+
+def decoded_or_refused(parts: list[bytes], decode: Callable[[list[bytes]], object] = wire.decode) -> object:
     try:
-        return wire.decode(parts)
+        return decode(parts)
     except WireError:
         return None
 
 
 @given(st.lists(st.binary(max_size=80), max_size=4))
 def test_arbitrary_parts_are_refused(parts: list[bytes]) -> None:
-    assert decoded_or_refused(parts) is None
+    for decode in (wire.decode, wire.decode_request, wire.decode_answer):
+        assert decoded_or_refused(parts, decode) is None
 
 
-@given(MESSAGES, st.data())
-@settings(max_examples=300)
-def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: st.DataObject) -> None:
-    parts = [bytearray(part) for part in wire.encode(message)]
+def mutated(parts: list[bytes], data: st.DataObject) -> list[bytes]:
+    """The same parts, with a byte or a few changed, lost or too many."""
+    changed = [bytearray(part) for part in parts]
     for _ in range(data.draw(st.integers(1, 3))):
-        part = parts[data.draw(st.integers(0, 2))]
+        part = changed[data.draw(st.integers(0, 2))]
         if not part:
             continue
         at = data.draw(st.integers(0, len(part) - 1))
@@ -149,9 +182,26 @@ def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: 
                 del part[at:]
             case _:
                 part[at:at] = data.draw(st.binary(min_size=1, max_size=4))
-    result = decoded_or_refused([bytes(part) for part in parts])
+    return [bytes(part) for part in changed]
+
+
+@given(MESSAGES, st.data())
+@settings(max_examples=300)
+def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: st.DataObject) -> None:
+    result = decoded_or_refused(mutated(wire.encode(message), data))
     if isinstance(result, Chunk):  # whatever is let through can be aged and said again
         wire.encode(replace(result, time_ns=result.sample_time_ns(len(result.values) - 1)))
+
+
+@given(RANGES, st.data())
+@settings(max_examples=300)
+def test_a_mutated_request_is_a_request_or_a_wire_error(
+    wanted: tuple[Kind, str, int, int, int], data: st.DataObject
+) -> None:
+    asked = decoded_or_refused(mutated(wire.encode(Replay(*wanted)), data), wire.decode_request)
+    if isinstance(asked, Replay):  # whatever is let through can be refused
+        assert wire.decode_answer(wire.encode(Gone(*wanted))) == Gone(*wanted)
+    decoded_or_refused(mutated(wire.encode(Gone(*wanted)), data), wire.decode_answer)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=60).map(str.encode) | JSON.map(lambda x: json.dumps(x).encode()))
@@ -172,24 +222,22 @@ NAMES = [
     "time_ns",
     "rate_hz",
     "model_version",
+    "tally",
 ]
 
 
-def packed(
-    message: Message = INFO,
-    /,
-    *,
-    payload: bytes | None = None,
-    topic: bytes | None = None,
-    **header: object,
-) -> list[bytes]:
+def packed(message: Message = INFO, /, **changed: object) -> list[bytes]:
     """The parts of a message, some of them replaced."""
-    parts = wire.encode(message)
+    return _replaced(wire.encode(message), **changed)
+
+
+def _replaced(
+    parts: list[bytes], /, *, payload: bytes | None = None, topic: bytes | None = None, **header: object
+) -> list[bytes]:
     values = dict(zip(NAMES, wire.HEADER.unpack(parts[1]), strict=True)) | header
-    parts[1] = wire.HEADER.pack(*values.values())
     return [
         parts[0] if topic is None else topic,
-        parts[1],
+        wire.HEADER.pack(*values.values()),
         parts[2] if payload is None else payload,
     ]
 
@@ -206,9 +254,14 @@ LIMITS = {
     "four parts": ([*packed(), b""], "^parts:"),
     "header": ([b"info/demo/", packed()[1][:-1], b"{}"], "^header:"),
     "magic": (packed(magic=b"SNCX"), "^magic:"),
-    "version": (packed(version=2), "^version: this side speaks 1, got 2"),
+    "version": (packed(version=3), "^version: this side speaks 2, got 3"),
+    "version 1": (
+        [b"info/demo/", b"SNCS\1" + packed()[1][5:56], b"{}"],
+        "^header: must be 64 bytes, got 56; its version is 1, this side speaks 2",
+    ),
     "kind 0": (packed(kind=0), "^kind:"),
-    "kind 6": (packed(kind=6), "^kind:"),
+    "a request where samples are published": (packed(kind=6), "^kind: must be 1 to 5, got 6"),
+    "kind 8": (packed(kind=8), "^kind:"),
     "topic of another kind": (packed(topic=b"input/demo/"), "^topic:"),
     "topic without end": (packed(topic=b"info/demo"), "^topic:"),
     "topic too long": (packed(topic=b"info/" + b"a" * 100 + b"/"), "^topic:"),
@@ -257,8 +310,10 @@ LIMITS = {
     "a label of 65 letters": (packed(payload=body(channels=["a" * 65])), "^channels:"),
     "too many fields": (packed(payload=body(target_fields=["x"] * 17)), "^target_fields:"),
     "delay negative": (packed(payload=body(target_delay_samples=-1)), "^target_delay_samples:"),
-    "delay too large": (packed(payload=body(target_delay_samples=2**63)), "^target_delay_samples:"),
+    "delay too large": (packed(payload=body(target_delay_samples=2**63 + 1)), "^target_delay_samples:"),
     "delay a bool": (packed(payload=body(target_delay_samples=True)), "^target_delay_samples:"),
+    "next target negative": (packed(payload=body(next_target_seq=-1)), "^next_target_seq:"),
+    "replays a number": (packed(payload=body(replays=1)), "^replays:"),
     "ended a number": (packed(payload=body(ended=1)), "^ended:"),
     "lateness a string": (packed(payload=body(lateness_p99_s="1")), "^lateness_p99_s:"),
     "lateness a bool": (packed(payload=body(lateness_p99_s=True)), "^lateness_p99_s:"),
@@ -271,6 +326,40 @@ def test_every_limit_is_named(parts: list[bytes], reason: str) -> None:
         wire.decode(parts)
     assert len(str(error.value)) < 300
     assert str(error.value).isprintable()
+
+
+def asked(**changed: object) -> list[bytes]:
+    """The parts of a request, some of them replaced."""
+    return _replaced(wire.encode(Replay(*WANTED)), **changed)
+
+
+REQUEST_LIMITS = {
+    "parts": (asked()[:2], "^parts:"),
+    "header": ([*asked()[:1], bytes(56), b""], "^header: must be 64 bytes, got 56$"),
+    "version": (asked(version=1), "^version:"),
+    "magic": (asked(magic=b"SNCX"), "^magic:"),
+    "samples published": (wire.encode(CHUNK), "^kind: must be 6 here, got 1"),
+    "the answer": (wire.encode(Gone(*WANTED)), "^kind: must be 6 here, got 7"),
+    "another's topic": (asked(topic=b"gone/demo/"), "^topic:"),
+    "stream empty": (asked(topic=b"replay//"), "^stream:"),
+    "info wanted": (asked(fields=4), "^fields: the kind wanted must be 1 to 3, got 4"),
+    "nothing wanted": (asked(samples=0), "^samples: at least 1"),
+    "seq": (asked(seq=2**63 - 1), "^samples: .* seq must stay below 2.63"),
+    "payload": (asked(payload=b"x"), "^payload: must be empty in replay, got 1 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("parts", "reason"), REQUEST_LIMITS.values(), ids=REQUEST_LIMITS)
+def test_every_limit_of_a_request_is_named(parts: list[bytes], reason: str) -> None:
+    with pytest.raises(WireError, match=reason) as error:
+        wire.decode_request(parts)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("parts", [wire.encode(INFO), wire.encode(STATUS), wire.encode(Replay(*WANTED))])
+def test_what_is_no_answer_is_refused(parts: list[bytes]) -> None:
+    with pytest.raises(WireError, match=r"^kind: "):
+        wire.decode_answer(parts)
 
 
 @pytest.mark.parametrize(
@@ -326,5 +415,12 @@ def test_no_streams_topic_is_the_prefix_of_anothers(name: str) -> None:
     assert wire.topic(Kind.INPUT, name).startswith(wire.topic(Kind.INPUT))
 
 
-def test_the_header_is_56_bytes_without_padding() -> None:
-    assert wire.HEADER.size == 56 == struct.calcsize("<4sBBHIIQQqdQ")
+def test_an_info_of_a_source_that_keeps_nothing_may_leave_out_what_it_keeps() -> None:
+    told = {key: value for key, value in INFO_BODY.items() if key not in ("next_target_seq", "replays")}
+    assert wire.decode(packed(payload=json.dumps(told).encode())) == replace(
+        INFO, next_target_seq=0, replays=False
+    )
+
+
+def test_the_header_is_64_bytes_without_padding() -> None:
+    assert wire.HEADER.size == 64 == struct.calcsize("<4sBBHIIQQqdQQ")
