@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw the seed once, so that all tests of a run share it."""
     if config.option.fault_seed is None:
         config.option.fault_seed = secrets.randbelow(2**31)
+    config.addinivalue_line("markers", "release: left out of the quick dose of the fault matrix")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

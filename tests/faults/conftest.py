@@ -91,6 +91,15 @@ def listen() -> Iterator[Callable[..., Ear]]:
         ear.close()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of the quick dose what is only for a release."""
+    if config.option.dose == "release":
+        return
+    left_out = [item for item in items if item.get_closest_marker("release")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -3,9 +3,8 @@
 import struct
 from dataclasses import dataclass
 
-from streamer import wire
-HEADER = wire.HEADER  # TEMPORARY
-VERSION = wire.VERSION
+HEADER = struct.Struct("<4sBBHIIQQqdQQ")
+VERSION = 2
 INPUT, TARGET, ESTIMATE, INFO, STATUS, REPLAY, GONE = range(1, 8)
 WORDS = {
     INPUT: "input", TARGET: "target", ESTIMATE: "estimate", INFO: "info", STATUS: "status", REPLAY: "replay",
@@ -34,7 +33,7 @@ class Head:
 
 def head(header: bytes) -> Head:
     """Return what a header says."""
-    _, _, kind, fields, samples, channels, run, seq, _, _, model_version, *rest = HEADER.unpack(header); tally = rest[0] if rest else 0
+    _, _, kind, fields, samples, channels, run, seq, _, _, model_version, tally = HEADER.unpack(header)
     return Head(kind, fields, samples, channels, run, seq, model_version, tally)
 
 
