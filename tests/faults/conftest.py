@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ear import Ear
+from fixtures import Dose
 from ports import Ports
 from processes import Starter, commands
 
@@ -32,17 +33,6 @@ class Injected:
     fault: str
     number: int
     measured: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Dose:
-    """How much of each fault is wanted."""
-
-    name: str
-
-    def pick(self, *, quick: int, release: int) -> int:
-        """Return how often a fault is injected."""
-        return release if self.name == "release" else quick
 
 
 @pytest.fixture

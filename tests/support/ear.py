@@ -47,6 +47,7 @@ class Ear:
         self.bodies: dict[str, dict[str, object]] = {}
         self.next_seqs: dict[str, int] = {}
         self.newest_run = 0
+        self.status_ahead_s = 0.0  # of the last status' time, by our clock
         self._stream = stream
         self._changed = threading.Condition()
         self._context = zmq.Context()
@@ -159,6 +160,7 @@ class Ear:
             self.bodies[stream] = json.loads(payload)
             self.next_seqs[stream] = what.seq
             self.statuses[stream] += 1
+            self.status_ahead_s = (what.time_ns - time.time_ns()) / 1e9
         elif what.kind == plainwire.GONE:
             self.gone.append((what.run, what.seq, what.samples))
         elif stream == self._stream:

@@ -1,5 +1,6 @@
 """What the fixtures of tests/faults are called with."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ear import Ear
@@ -15,3 +16,14 @@ class Listen(Protocol):
     """Opens an ear that is closed after the test."""
 
     def __call__(self, address: str, **options: object) -> Ear: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """How much of each fault is wanted."""
+
+    name: str
+
+    def pick(self, *, quick: int, release: int) -> int:
+        """Return how often a fault is injected."""
+        return release if self.name == "release" else quick

@@ -32,6 +32,13 @@ class Mouth:
             if self._socket.recv() == b"\1" + topic:
                 return
 
+    def wait_for_leaver(self) -> None:
+        """Wait until a connection with subscriptions is gone."""
+        while True:
+            assert self._socket.poll(PATIENCE_MS), "nobody left"
+            if self._socket.recv()[:1] == b"\0":
+                return
+
     def say(self, parts: Sequence[bytes]) -> None:
         """Say one message."""
         self._socket.send_multipart(parts)

@@ -22,6 +22,7 @@ class Head:
     channels: int
     run: int
     seq: int
+    time_ns: int
     model_version: int
     tally: int
 
@@ -33,8 +34,8 @@ class Head:
 
 def head(header: bytes) -> Head:
     """Return what a header says."""
-    _, _, kind, fields, samples, channels, run, seq, _, _, model_version, tally = HEADER.unpack(header)
-    return Head(kind, fields, samples, channels, run, seq, model_version, tally)
+    _, _, kind, fields, samples, channels, run, seq, time_ns, _, model_version, tally = HEADER.unpack(header)
+    return Head(kind, fields, samples, channels, run, seq, time_ns, model_version, tally)
 
 
 def message(
