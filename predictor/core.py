@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from predictor.batch import Batch
 from predictor.engine import Engine
+from predictor.identity import check_identity, identity
+from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Say, Send
-from streamer.errors import UsageError
-from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.errors import FileError, UsageError
+from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription, Written
 from streamer.waveforms import check_range
 from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.state import Tree, subtree, trees, value_of
 
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
@@ -33,18 +36,23 @@ class PredictorConfig:
         Further streams are refused.
     nominal_hz : float or None
         Scale the model's time to signals of about that frequency, by each stream's own rate.
+    checkpoint_every_s : float or None
+        Have the state kept so often; None to not.
 
     Raises
     ------
     UsageError
-        If the frequency is out of range.
+        If a number is out of range.
     """
 
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
     nominal_hz: float | None = None
+    checkpoint_every_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint_every_s is not None:
+            check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
             check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
 
@@ -93,6 +101,9 @@ class Predictor:
         self._reported_rejections = 0
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
+        every_s = self._config.checkpoint_every_s
+        self._snapshots = Snapshots(every_s) if every_s is not None else None
+        self._identity = identity(model, make_learner, self_config, self._config.nominal_hz) if every_s else {}
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
@@ -115,6 +126,8 @@ class Predictor:
                         self._hear(target, now)
                 case Chunk(kind=Kind.TARGET) | Info():
                     self._hear(message, now)
+                case Written() if self._snapshots is not None:
+                    yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
@@ -150,7 +163,11 @@ class Predictor:
         stream.hear(message, now)
 
     def tick(self, now: Instant) -> Iterator[Effect]:
-        """Say what changed, and publish the status of the daemon and, in turn, of each stream."""
+        """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
+        if self._snapshots is not None:
+            yield from self._snapshots.tick(self.streams, self._identity, now)
+            if now.mono_ns < self._status_deadline_ns():
+                return
         if self._started_ns is None:
             self._started_ns = now.mono_ns
         if now.mono_ns >= self._next_status_ns or not self._turn:
@@ -169,14 +186,19 @@ class Predictor:
         yield Send(self.status(now))
 
     def next_deadline_ns(self) -> int:
-        """When the next status is due."""
+        """When the next status is due, or a look at what is to be kept."""
+        keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
+        status_ns = self._status_deadline_ns()
+        return status_ns if keep_ns is None else min(status_ns, keep_ns)
+
+    def _status_deadline_ns(self) -> int:
         return min(self._next_status_ns, self._next_turn_ns) if self._turn else self._next_status_ns
 
     def work(self) -> tuple[Effect, ...] | None:
         """Learn from one window that is complete, ahead of the sample it must be ready for."""
         while self._learning:
             name, stream = self._learning.popitem()
-            if stream.learn():
+            if stream.lessons.learn():
                 self._learning[name] = stream
                 return ()
         return None
@@ -188,6 +210,30 @@ class Predictor:
             yield from stream.tick(now)
         for stream in self.streams.values():
             yield Say(stream.summary())
+        if self._snapshots is not None:
+            yield from self._snapshots.last(self.streams, self._identity)
+
+    def restore(self, tree: Tree) -> None:
+        """Go on from a state that a `Checkpoint` carried.
+
+        Raises
+        ------
+        StateError
+            If it is of another model or other options.
+        FileError
+            If it is no such state.
+        """
+        check_identity(subtree(tree, "identity"), self._identity)
+        streams = trees(tree, "streams")
+        try:
+            for state in streams:
+                name = value_of(state, "name", str)
+                self.streams[name] = self._new_stream(name)
+                self.streams[name].restore(state)
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            raise FileError(f"state: cannot be gone on from: {type(error).__name__}: {error}") from None
+        if self._snapshots is not None:
+            self._snapshots.adopt(self.streams.values())
 
     def status(self, now: Instant) -> Status:
         """Return the daemon's own status."""
@@ -198,6 +244,7 @@ class Predictor:
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
             "uptime_s": (now.mono_ns - (self._started_ns or now.mono_ns)) / 1e9,
+            "checkpoint": self._snapshots.status(now) if self._snapshots is not None else None,
         }
         return Status("", 0, 0, now.wall_ns, body)
 
@@ -211,9 +258,13 @@ class Predictor:
         if len(self.streams) >= self._config.max_streams:
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
             return None
+        self.streams[name] = stream = self._new_stream(name)
+        return stream
+
+    def _new_stream(self, name: str) -> Stream:
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        stream = Stream(
+        return Stream(
             name,
             self._model,
             engine,
@@ -222,8 +273,6 @@ class Predictor:
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )
-        self.streams[name] = stream
-        return stream
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1

@@ -1,55 +1,38 @@
 """One stream as the daemon keeps it: position, hidden state, weights, and what it may still learn from."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from predictor.counters import Counters
 from predictor.engine import Engine
 from predictor.familiarity import Familiarity
-from predictor.health import Health, Pulse
+from predictor.health import Health
+from predictor.lessons import Lessons
+from predictor.streamreport import StreamReport
+from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
+from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Effect, Say, Send
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
-from streamer.quantiles import RecentQuantiles
 from streamer.sequencer import NEXT, Place, Placement, Sequencer
-from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
-from trainer.metrics import SCORED_SAMPLES, PrequentialRmse
+from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
 from trainer.selflearner import SelfLearner
+from trainer.state import Tree, array_of, subtree, value_of
 
-LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
-RATE_OVER_NS = 500_000_000  # a rate is measured over no less
-LARGE = 2**31
-LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 MakeLearner = Callable[[Model], Learner]
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened to a stream since the predictor started."""
-
-    samples: int = 0
-    runs: int = 0
-    gaps: int = 0
-    gap_samples: int = 0
-    duplicates: int = 0
-    unusable: int = 0
-    refused: int = 0
-    updates: int = 0
 
 
 class Stream:
     """Turns a stream's inputs into estimates and learns from its targets.
 
-    An update takes effect at a sample index: the first one not yet estimated when the last target of its window
-    came. It may be computed earlier than that sample arrives (`learn`), never later, so estimates depend on the
-    order of messages alone and not on when they came.
+    Estimates depend on the order of messages alone and not on when they came.
 
     Parameters
     ----------
@@ -81,26 +64,22 @@ class Stream:
     ) -> None:
         self.name = name
         self.counters = Counters()
-        self.lag_s = RecentQuantiles()
-        self.rmse = PrequentialRmse()
         self._model = model
         self._engine = engine
-        self._learner = make_learner(model) if make_learner else None
-        self._self_learner = self_learner
         self._reset_on_gap = reset_on_gap
         self._nominal_hz = nominal_hz
         self._scale = TimeScale()
         self._stepper: Stepper = engine
         self._sequencer = Sequencer()
+        self.lessons = Lessons(
+            engine, len(model.config.fields), make_learner(model) if make_learner else None, self_learner,
+            self.counters,
+        )  # fmt: skip
+        self._time = Timekeeping()
+        self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
         self._since_reset = 0
-        self._last_gap = (0, 0)  # first sample missing, and one past the last
-        self._learnt_to_seq: int | None = None
-        self._pulse = Pulse(0)
-        self._health = Health.LIVE
-        self._rate_hz: float | None = None
-        self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
-        self._reported = Counters()
+        self._rate_hz = 0.0  # of the run, as its first chunk said
 
     # What comes in
 
@@ -109,7 +88,7 @@ class Stream:
         return self._predict(message, now) if isinstance(message, Chunk) else self._predict_burst(message, now)
 
     def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
-        if not self._learns and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
+        if not self.lessons.learns and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
             inputs = self.accept(burst.chunk)
             estimates, state = self._stepper.run(inputs, self.state)
             yield self.answer(burst, estimates, state)
@@ -127,20 +106,20 @@ class Stream:
         if placement is not NEXT and placement.place in (Place.DUPLICATE, Place.STALE_RUN):
             self.counters.duplicates += samples
             return
-        self._learn_all()
+        self.lessons.learn_all()
         if placement is not NEXT:
             yield from self._resync(placement, chunk)
         first = placement.skip
         while first < samples:
-            self._learn_all()
-            end = first + min(self._room, max(1, SLICE_VALUES // channels))
+            self.lessons.learn_all()
+            end = first + min(self.lessons.room, max(1, SLICE_VALUES // channels))
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = self._stepper.run(inputs, self.state)
-            estimates = self._self_learner.answer(inputs, modelled) if self._self_learner else modelled
+            estimates = self.lessons.serve(inputs, modelled)
             yield Send(self._advance(chunk, first, estimates, state))
             self._keep(inputs, estimates, modelled)
             first = end
-        self._arrived(chunk, now)
+        self._time.answered(chunk, now)
 
     def _resync(self, placement: Placement, chunk: Chunk) -> Iterator[Effect]:
         """Begin a run, or go on after a gap or with a chunk that has been heard in part."""
@@ -149,15 +128,6 @@ class Stream:
         elif placement.place is Place.AFTER_GAP:
             self._gap(placement.missing, resume_seq=chunk.seq)
         self.counters.duplicates += placement.skip
-
-    @property
-    def _learns(self) -> bool:
-        return self._learner is not None or self._self_learner is not None
-
-    @property
-    def _room(self) -> int:
-        """Samples that can be answered before something is to be learnt from them."""
-        return self._self_learner.room if self._self_learner is not None else LARGE
 
     # For who steps several streams at once
 
@@ -186,13 +156,9 @@ class Stream:
         """Keep what has been answered until its targets come, and note how late it came."""
         self._keep(inputs, estimates, estimates)
         if isinstance(message, Chunk):
-            self._arrived(message, now)
-            return
-        rate_hz = message.chunk.rate_hz
-        each_samples = len(inputs) // len(message.times_ns)
-        self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
-        last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
-        self.lag_s.extend((now.wall_ns - message.times_ns) / 1e9 - last_s)
+            self._time.answered(message, now)
+        else:
+            self._time.answered_burst(message.chunk, message.times_ns, now)
 
     def hear(self, message: Chunk | Info, now: Instant) -> None:
         """Learn from a target chunk, or note what the source says of its stream."""
@@ -206,79 +172,47 @@ class Stream:
         if chunk.run != self._sequencer.run or chunk.values.shape[1] != self.state.shape[1]:
             self.counters.refused += 1
             return
-        estimates, targets = self._labels.label(chunk.seq, chunk.values)
-        self.rmse.add(estimates[..., 0], targets[..., 0])
-        if self._learner is None:
-            self._labels.drop_matured()
+        self.lessons.teach(chunk)
 
     def _note(self, info: Info, now: Instant) -> None:
         if info.run != self._sequencer.run:
             return
         missing = self._sequencer.lost_tail(info.run, info.next_seq)
         if missing:
-            self._learn_all()
+            self.lessons.learn_all()
             self._gap(missing, resume_seq=info.next_seq)
-        self._pulse.word(now.mono_ns, ended=info.ended)
-
-    # Learning
-
-    def learn(self) -> bool:
-        """Learn what is due, a step of it; return whether anything was."""
-        if self._self_learner is not None and self._self_learner.learn():
-            self.counters.updates = self._self_learner.refits
-            return True
-        if self._learner is None:
-            return False
-        window = self._labels.window(self._learner.config.window_samples)
-        if window is None:
-            return False
-        self._labels.advance(self._learner.config.stride_samples)
-        weights = self._learner.learn(window)
-        if weights is not None:
-            self._engine.load(weights)
-            self.counters.updates += 1
-            self._learnt_to_seq = window.seq + len(window.inputs)
-        return True
+        self._time.spoken(now, ended=info.ended)
 
     # What the clock brings
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Say what changed since the last tick, and publish the status."""
-        health = self._pulse.health(now.mono_ns)
-        if health is not self._health:
+        if self._time.judge(now):
+            health = self._time.health
             level = WARNING if health in (Health.STALE, Health.LOST) else INFO
-            yield Say(
-                f"stream {self.name}: {health.name}: {health.value}, at sample {self._sequencer.next_seq}",
-                level,
-            )
-            self._health = health
-        yield from self._report()
+            text = f"{health.name}: {health.value}, at sample {self._sequencer.next_seq}"
+            yield Say(f"stream {self.name}: {text}", level)
+        for text in self.lessons.news():
+            yield Say(f"stream {self.name}: {text}")
+        yield from self._report.changes()
         verdict = self._familiarity.judge()
         if verdict is not None:
             yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
-        self._measure_rate(now.mono_ns)
+        self._time.measure(self.counters.samples, now.mono_ns)
         yield Send(self.status(now))
-
-    def _measure_rate(self, now_ns: int) -> None:
-        if self._seen is not None:
-            samples, then_ns = self._seen
-            if now_ns - then_ns < RATE_OVER_NS:
-                return
-            self._rate_hz = (self.counters.samples - samples) / ((now_ns - then_ns) / 1e9)
-        self._seen = (self.counters.samples, now_ns)
 
     def status(self, now: Instant) -> Status:
         """Return the stream's status; the fields stand in docs/protocol.md."""
         counters = self.counters
-        p50_s, p99_s = self.lag_s.quantiles(0.5, 0.99)
+        p50_s, p99_s = self._time.lag_s.quantiles(0.5, 0.99)
         body = {
-            "health": self._health.name,
+            "health": self._time.health.name,
             "model": self._model.name,
             "fields": list(self._model.config.fields),
             "model_version": counters.updates,
             "samples": counters.samples,
             "since_reset_samples": self._since_reset,
-            "rate_hz": self._rate_hz,
+            "rate_hz": self._time.rate_hz,
             "lag_p50_s": p50_s,
             "lag_p99_s": p99_s,
             "runs": counters.runs,
@@ -287,9 +221,9 @@ class Stream:
             "duplicates": counters.duplicates,
             "unusable": counters.unusable,
             "refused": counters.refused,
-            "prequential_rmse": self.rmse.value,
-            "scored": self.rmse.count,
-            "learning": self._learning_status(),
+            "prequential_rmse": self.lessons.rmse.value,
+            "scored": self.lessons.rmse.count,
+            "learning": self.lessons.status(),
             "samples_per_step": self._scale.samples_per_step,
             "cycle_samples": self._familiarity.cycle_samples,
             "familiar": self._familiarity.familiar,
@@ -299,13 +233,14 @@ class Stream:
     def summary(self) -> str:
         """Return one line for the operator at the end."""
         text = f"stream {self.name}: {self.counters.samples} estimates"
-        if self.rmse.value is not None:
-            text += f", RMSE {self.rmse.value:.4f} over the last {min(self.rmse.count, SCORED_SAMPLES)} samples"
-        if self._learns:
+        rmse = self.lessons.rmse
+        if rmse.value is not None:
+            text += f", RMSE {rmse.value:.4f} over the last {min(rmse.count, SCORED_SAMPLES)} samples"
+        if self.lessons.learns:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
-        p50, p99 = self.lag_s.quantiles(0.5, 0.99)
+        p50, p99 = self._time.lag_s.quantiles(0.5, 0.99)
         if p50 is not None and p99 is not None:
             text += f", lag p50 {p50 * 1e3:.2f} p99 {p99 * 1e3:.2f} ms"
         return text
@@ -313,30 +248,23 @@ class Stream:
     # Within
 
     def _begin(self, channels: int) -> None:
-        """Start from the initial hidden state, with nothing to learn from yet."""
-        fields = len(self._model.config.fields)
-        row_bytes = 4 * max(channels, 1) * (1 + 2 * fields)
-        capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
-        if self._learner is not None:
-            capacity = max(capacity, self._learner.config.window_samples)
+        """Start from the initial hidden state."""
         self.state = self._stepper.initial_state(channels)
-        self._last_input = np.zeros(channels, np.float32)
-        self._labels = LabelBuffer(channels, fields, capacity)
+        self._usable_inputs = UsableInputs(channels)
         self._familiarity = Familiarity(self._model, self._scale, channels)
 
     def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
         self.counters.runs += 1
-        self._learnt_to_seq = None
         yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
-        self._resume(chunk.seq, since_reset=0)
-        if self._self_learner is not None:
-            self._self_learner.restart(channels, chunk.rate_hz, chunk.seq)
+        self._since_reset = 0
+        self.lessons.begin(self.state, chunk.seq, chunk.rate_hz)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
+        self._rate_hz = rate_hz
         if self._nominal_hz is None:
             return
         try:
@@ -350,24 +278,11 @@ class Stream:
     def _gap(self, missing: int, resume_seq: int) -> None:
         self.counters.gaps += 1
         self.counters.gap_samples += missing
-        self._last_gap = (resume_seq - missing, resume_seq)
+        self._report.gap(resume_seq - missing, missing)
         if self._reset_on_gap:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
-        self._resume(resume_seq, since_reset=self._since_reset)
-        if self._self_learner is not None:
-            self._self_learner.resume(resume_seq)
-
-    def _resume(self, seq: int, since_reset: int) -> None:
-        self._since_reset = since_reset
-        self._labels.restart(seq)
-        if self._learner is not None:
-            self._learner.restart(self.state)
-
-    def _learn_all(self) -> None:
-        """Learn what is due before the next sample."""
-        while self.learn():
-            pass
+        self.lessons.skip(self.state, resume_seq)
 
     def _advance(self, chunk: Chunk, first: int, estimates: FloatArray, state: FloatArray) -> Chunk:
         """Move on past the samples of `chunk` from `first` on; return their estimates."""
@@ -382,67 +297,56 @@ class Stream:
     # What follows an answer waits until the answer is out: it is most of the work, and none of it changes a bit.
 
     def _keep(self, inputs: FloatArray, estimates: FloatArray, modelled: FloatArray) -> None:
-        self._labels.add(inputs, estimates)
+        self.lessons.keep(inputs, estimates)
         self._familiarity.add(inputs, modelled)
-        if self._learner is None:
-            self._labels.drop_matured()
-
-    def _arrived(self, chunk: Chunk, now: Instant) -> None:
-        samples = len(chunk.values)
-        self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
-        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
-        """Replace what is not a usable number by the channel's last value that was."""
-        if inputs.size == 1 and abs(inputs.item()) <= LARGEST_INPUT:  # as below, at a tenth of the time
-            self._last_input = inputs[0]
-            return inputs
-        usable = np.abs(inputs) <= LARGEST_INPUT  # false for NaN
-        if not usable.all():
-            self.counters.unusable += int(np.count_nonzero(~usable))
-            inputs = inputs.copy()
-            last = self._last_input
-            for sample, good in zip(inputs, usable, strict=True):
-                np.copyto(sample, last, where=~good)
-                last = sample
-        self._last_input = inputs[-1]
-        return inputs
+        usable = self._usable_inputs.of(inputs)
+        self.counters.unusable += self._usable_inputs.replaced
+        return usable
 
-    def _learning_status(self) -> dict[str, object] | None:
-        if self._self_learner is not None:
-            return self._self_learner.status()
-        if self._learner is None:
+    # What it goes on from after a restart
+
+    @property
+    def stand(self) -> tuple[object, ...]:
+        """What differs whenever the state does."""
+        return self._sequencer.run, self.counters.gaps, self.counters.refused, *self.lessons.stand
+
+    def snapshot(self) -> Tree | None:
+        """Return what later estimates depend on; None before the first run, and while an answer is under way."""
+        if self._sequencer.run is None or self.lessons.next_seq != self._sequencer.next_seq:
             return None
         return {
-            "method": "target",
-            "window": self._learner.config.window_samples,
-            "stride": self._learner.config.stride_samples,
-            "updates": self.counters.updates,
-            "skipped": self._learner.skipped,
-            "loss": self._learner.loss,
-            "waiting_samples": len(self._labels),
-            "late_targets": self._labels.unmatched,
-            "learnt_to_seq": self._learnt_to_seq,
+            "name": self.name,
+            "rate_hz": self._rate_hz,
+            "position": self._sequencer.state(),
+            "hidden": self.state.copy(),
+            "since_reset": self._since_reset,
+            "counters": self.counters.state(),
+            "usable": self._usable_inputs.state(),
+            "familiarity": self._familiarity.state(),
+            "lessons": self.lessons.state(),
         }
 
-    def _report(self) -> Iterator[Effect]:
-        """Say, once a tick, what was learnt or went wrong since the last one."""
-        for text in self._self_learner.news() if self._self_learner is not None else ():
-            yield Say(f"stream {self.name}: {text}")
-        before, now = self._reported, self.counters
-        if now.gaps > before.gaps:
-            first, end = self._last_gap
-            more = now.gaps - before.gaps - 1
-            also = (
-                f", and {more} more gap(s), {now.gap_samples - before.gap_samples} samples in all" if more else ""
-            )
-            yield Say(f"stream {self.name}: GAP: samples {first} to {end - 1} did not come{also}", WARNING)
-        for name, what in (
-            ("unusable", "sample(s) not finite or beyond 1e30 replaced by the channel's last value"),
-            ("duplicates", "duplicate or stale sample(s) dropped"),
-            ("refused", "chunk(s) refused: another run, or another number of channels within a run"),
-        ):
-            count = getattr(now, name) - getattr(before, name)
-            if count:
-                yield Say(f"stream {self.name}: {count} {what}", WARNING)
-        self._reported = Counters(**{name: getattr(now, name) for name in Counters.__slots__})
+    def restore(self, tree: Tree) -> None:
+        """Go on from a state of a stream with the same model and learning.
+
+        Raises
+        ------
+        FileError
+            If it is of no such stream.
+        """
+        position = subtree(tree, "position")
+        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
+        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
+        self._begin(channels)
+        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
+        self._sequencer.restore(position)
+        self._since_reset = value_of(tree, "since_reset", int)
+        self.counters.restore(subtree(tree, "counters"))
+        self._usable_inputs.restore(subtree(tree, "usable"))
+        self._familiarity.restore(subtree(tree, "familiarity"))
+        self.lessons.restore(subtree(tree, "lessons"), channels)
+        if self.lessons.next_seq != self._sequencer.next_seq:
+            raise FileError("state: what waits for targets must end where the stream is")
+        self._report.caught_up()

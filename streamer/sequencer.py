@@ -2,7 +2,11 @@
 
 import enum
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from streamer.errors import FileError
 
 REMEMBERED_RUNS = 8  # a source restarted more often than this between two late messages is past helping
 
@@ -54,6 +58,26 @@ class Sequencer:
         self.next_seq = 0
         self._past_runs: deque[int] = deque(maxlen=REMEMBERED_RUNS)
 
+    def state(self) -> dict[str, Any]:
+        """Return the position, for `restore`."""
+        return {"run": self.run, "next_seq": self.next_seq, "past_runs": list(self._past_runs)}
+
+    def restore(self, position: Mapping[str, Any]) -> None:
+        """Go on from a position.
+
+        Raises
+        ------
+        FileError
+            If it cannot be one.
+        """
+        run, next_seq, past_runs = position.get("run"), position.get("next_seq"), position.get("past_runs")
+        if not _is_index(run) or not _is_index(next_seq):
+            raise FileError(f"state: a position must be whole numbers, got {str(position)[:100]}")
+        if not isinstance(past_runs, list) or not all(map(_is_index, past_runs)):
+            raise FileError(f"state: a position must be whole numbers, got {str(position)[:100]}")
+        self.run, self.next_seq = run, next_seq
+        self._past_runs.extend(past_runs)
+
     def place(self, run: int, seq: int, count: int) -> Placement:
         """Say where samples `seq` to `seq + count` of `run` belong, and move on past them."""
         end = seq + count
@@ -88,3 +112,7 @@ class Sequencer:
         missing = next_seq - self.next_seq
         self.next_seq = next_seq
         return missing
+
+
+def _is_index(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < 2**64

@@ -33,7 +33,7 @@ def learning(a_model: Model, window: int = 10, stride: int = 10) -> Predictor:
 
 
 def weights_of(core: Predictor) -> Weights:
-    learner = core.streams["demo"]._learner
+    learner = core.streams["demo"].lessons.learner
     assert isinstance(learner, OnlineLearner)
     return learner._parameters.named
 

@@ -1,0 +1,53 @@
+"""How a stream keeps up: alive or not, how fast it comes, how late its answers are."""
+
+import numpy as np
+
+from predictor.health import Health, Pulse
+from streamer.clock import Instant
+from streamer.messages import Chunk, TimeArray
+from streamer.quantiles import RecentQuantiles
+
+RATE_OVER_NS = 500_000_000  # a rate is measured over no less
+
+
+class Timekeeping:
+    """Measures one stream on the clock; no estimate depends on it."""
+
+    def __init__(self) -> None:
+        self.health = Health.LIVE
+        self.rate_hz: float | None = None
+        self.lag_s = RecentQuantiles()
+        self._pulse = Pulse(0)
+        self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
+
+    def answered(self, chunk: Chunk, now: Instant) -> None:
+        """Note an input chunk whose estimates are out."""
+        samples = len(chunk.values)
+        self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
+        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
+
+    def answered_burst(self, chunk: Chunk, times_ns: TimeArray, now: Instant) -> None:
+        """Note a burst, all its samples as one chunk and the source times of its chunks."""
+        rate_hz = chunk.rate_hz
+        each_samples = len(chunk.values) // len(times_ns)
+        self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
+        last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
+        self.lag_s.extend(np.asarray((now.wall_ns - times_ns) / 1e9 - last_s))
+
+    def spoken(self, now: Instant, *, ended: bool) -> None:
+        """Note that the source spoke of the stream."""
+        self._pulse.word(now.mono_ns, ended=ended)
+
+    def judge(self, now: Instant) -> bool:
+        """Judge the stream's health; return whether it changed."""
+        before, self.health = self.health, self._pulse.health(now.mono_ns)
+        return self.health is not before
+
+    def measure(self, samples: int, now_ns: int) -> None:
+        """Measure the rate, `samples` having come in all."""
+        if self._seen is not None:
+            samples_then, then_ns = self._seen
+            if now_ns - then_ns < RATE_OVER_NS:
+                return
+            self.rate_hz = (samples - samples_then) / ((now_ns - then_ns) / 1e9)
+        self._seen = (samples, now_ns)
