@@ -1,9 +1,12 @@
-"""What all tests share: one thread each for torch and NumPy, and how much of the fault matrix is run."""
+"""What all tests share: one thread each for torch and NumPy, and how much of the fault matrix is run.
+
+The tests' arrays are tiny, and machines that run tests are busy.
+"""
 
 import os
 import secrets
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tests' arrays are tiny, and machines that run tests are busy
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch

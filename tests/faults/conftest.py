@@ -144,7 +144,5 @@ def _table(rows: list[dict[str, object]]) -> str:
         assert isinstance(measured, dict)
         said = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in measured.items())
         result = row["result"] if row["reason"] is None else f"{row['result']}: {row['reason']}"
-        lines.append(
-            f"| {row['fault']} | {row['number']} | {row['dose']} | {row['seed']} | {result} | {said} |"
-        )
+        lines.append(f"| {row['fault']} | {row['number']} | {row['dose']} | {row['seed']} | {result} | {said} |")
     return "\n".join(lines) + "\n"

@@ -82,14 +82,20 @@ def shim(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_jumps_of_the_wall_clock_lose_no_sample_and_change_no_bit(
-    start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, shim: tuple[Path, Path]
+    start: Starter,
+    ports: Ports,
+    listen: Listen,
+    injected: Inject,
+    shim: tuple[Path, Path],
 ) -> None:
     library, jump = shim
     scene = Scene(learn="target")
     source_at, predict_at = ports.address(), ports.address()
     ear = listen(predict_at)
     environment = {"LD_PRELOAD": str(library), "SINCOS_TEST_JUMP": str(jump)}
-    source = start("source", "--bind", source_at, "--wait", "--linger", 60, *scene.source(), environment=environment)
+    source = start(
+        "source", "--bind", source_at, "--wait", "--linger", 60, *scene.source(), environment=environment
+    )
     predict = start(
         "predict", "--source", source_at, "--bind", predict_at, "--wait", *scene.predict(), environment=environment
     )

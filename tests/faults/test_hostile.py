@@ -113,7 +113,9 @@ def attackers(doors: list[int], rng: np.random.Generator) -> Iterator[list[int]]
                     odd(context, kind, doors[place], own)
                 counts[place] += 4
 
-    threads = [threading.Thread(target=attack, args=(place, own)) for place, own in enumerate(rng.spawn(len(doors)))]
+    threads = [
+        threading.Thread(target=attack, args=(place, own)) for place, own in enumerate(rng.spawn(len(doors)))
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -36,7 +36,17 @@ def test_a_predictor_killed_at_random_instants_publishes_what_an_undisturbed_one
     folder = ["--state-dir", tmp_path / "state", "--checkpoint-every", EVERY_S] if state else []
     kills = dose.pick(quick=quick, release=release)
     source = start(
-        "source", "--bind", source_at, "--wait", "--retain", 600, "--retain-mb", 200, "--linger", 600, *scene.source()
+        "source",
+        "--bind",
+        source_at,
+        "--wait",
+        "--retain",
+        600,
+        "--retain-mb",
+        200,
+        "--linger",
+        600,
+        *scene.source(),
     )
     predict = predictor(start, source_at, predict_at, scene, *folder)
     recoveries_s = []
@@ -132,4 +142,7 @@ def finish(ear: Ear, scene: Scene, more: int) -> None:
 
 
 def recovered(recoveries_s: list[float]) -> dict[str, object]:
-    return {"recovery_s_median": round(float(np.median(recoveries_s)), 2), "recovery_s_max": round(max(recoveries_s), 2)}
+    return {
+        "recovery_s_median": round(float(np.median(recoveries_s)), 2),
+        "recovery_s_max": round(max(recoveries_s), 2),
+    }

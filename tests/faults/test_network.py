@@ -40,10 +40,18 @@ def test_messages_lost_doubled_late_and_out_of_order_change_no_estimate(
     count = dose.pick(quick=800, release=10_000)
     source_port, proxy_port, predict_at = ports(), ports(), ports.address()
     ear = listen(predict_at)
-    source = start("source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--linger", 600, *scene.source())
+    source = start(
+        "source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--linger", 600, *scene.source()
+    )
     with FrameProxy(proxy_port, source_port, MISCHIEFS[mischief], rng) as proxy:
         predict = start(
-            "predict", "--source", f"tcp://127.0.0.1:{proxy_port}", "--bind", predict_at, "--wait", *scene.predict()
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{proxy_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
         )
         ear.wait_for_all(count)
         proxy.mischief = Mischief()
@@ -52,10 +60,14 @@ def test_messages_lost_doubled_late_and_out_of_order_change_no_estimate(
         assert predict.stop() == 0
         counts = dict(proxy.counts)
     must_keep_the_promise(ear, scene, count)
-    assert all(counts[name] for name in ("dropped", "duplicated", "reordered", "delayed") if name in (mischief, ""))
+    assert all(
+        counts[name] for name in ("dropped", "duplicated", "reordered", "delayed") if name in (mischief, "")
+    )
     faults = {name: number for name, number in counts.items() if name not in ("requests", "answers")}
     assert sum(faults.values()) > 0
-    delivered = [n for (kind, run, _), n in proxy.delivered.items() if kind == plainwire.INPUT and run == ear.newest_run]
+    delivered = [
+        n for (kind, run, _), n in proxy.delivered.items() if kind == plainwire.INPUT and run == ear.newest_run
+    ]
     assert ear.body("demo")["duplicates"] == sum(delivered) - len(delivered)
     assert ear.body("demo")["gaps"] == 0
     injected(f"messages between source and predictor {mischief}{', --learn' if learn else ''}",
@@ -80,7 +92,14 @@ def test_messages_of_a_past_run_are_dropped(
     ear = listen(predict_at)
     with FrameProxy(proxy_port, source_port, Mischief(stale=0.2), rng) as proxy:
         predict = start(
-            "predict", "--source", f"tcp://127.0.0.1:{proxy_port}", "--bind", predict_at, "--wait", "--model", "new"
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{proxy_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            "--model",
+            "new",
         )
         for seed in range(2):
             scene = Scene(seed=seed)
@@ -109,7 +128,13 @@ def test_a_cable_cut_within_retention_loses_nothing(
     source = start("source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--linger", 60, *scene.source())
     with TcpRelay(*ways(relay_port, source_port)) as relay:
         predict = start(
-            "predict", "--source", f"tcp://127.0.0.1:{relay_port}", "--bind", predict_at, "--wait", *scene.predict()
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{relay_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
         )
         ear.wait_for_seq(100)
         getattr(relay, how)()
@@ -137,11 +162,25 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
     source_port, relay_port, predict_at = ports(), ports(), ports.address()
     ear = listen(predict_at)
     source = start(
-        "source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--retain", 0.3, "--linger", 60, *scene.source()
+        "source",
+        "--bind",
+        f"tcp://127.0.0.1:{source_port}",
+        "--wait",
+        "--retain",
+        0.3,
+        "--linger",
+        60,
+        *scene.source(),
     )
     with TcpRelay(*ways(relay_port, source_port)) as relay:
         predict = start(
-            "predict", "--source", f"tcp://127.0.0.1:{relay_port}", "--bind", predict_at, "--wait", *scene.predict()
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{relay_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
         )
         ear.wait_for_seq(100)
         relay.cut()

@@ -61,12 +61,26 @@ def test_a_predictor_stopped_for_longer_than_retention_reports_the_gap(
     source_port, relay_port, predict_at = ports(), ports(), ports.address()
     ear = listen(predict_at)
     source = start(
-        "source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--retain", 0.3, "--linger", 60, *scene.source()
+        "source",
+        "--bind",
+        f"tcp://127.0.0.1:{source_port}",
+        "--wait",
+        "--retain",
+        0.3,
+        "--linger",
+        60,
+        *scene.source(),
     )
     ways = [(relay_port + offset, source_port + offset) for offset in (0, REPLAY_OFFSET)]
     with TcpRelay(*ways) as relay:
         predict = start(
-            "predict", "--source", f"tcp://127.0.0.1:{relay_port}", "--bind", predict_at, "--wait", *scene.predict()
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{relay_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
         )
         ear.wait_for_seq(int(rng.integers(50, 200)))
         before = ear.next_seq
@@ -99,9 +113,7 @@ def test_a_listener_stopped_misses_nothing_and_delays_nobody(
     predict = start("predict", "--source", source_at, "--bind", predict_at, "--wait", 2, *scene.predict())
     ways = [(relay_port + offset, predict_port + offset) for offset in (0, REPLAY_OFFSET)]
     with TcpRelay(*ways) as relay:
-        listener = start(
-            "listen", "--predictor", f"tcp://127.0.0.1:{relay_port}", "--reliable", "--count", count
-        )
+        listener = start("listen", "--predictor", f"tcp://127.0.0.1:{relay_port}", "--reliable", "--count", count)
         source = start("source", "--bind", source_at, "--wait", "--linger", 60, *scene.source())
         ear.wait_for_seq(int(rng.integers(50, 200)))
         listener.process.send_signal(signal.SIGSTOP)

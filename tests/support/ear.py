@@ -60,7 +60,9 @@ class Ear:
             if keys is not None:
                 _curve(socket, keys)
         self._sub.setsockopt(zmq.SUBSCRIBE, b"status/")
-        self._sub.setsockopt(zmq.SUBSCRIBE, b"estimate/")  # of every stream: this is what `predict --wait` waits for
+        self._sub.setsockopt(
+            zmq.SUBSCRIBE, b"estimate/"
+        )  # of every stream: this is what `predict --wait` waits for
         host, _, port = address.rpartition(":")
         self._sub.connect(address)
         self._dealer.connect(f"{host}:{int(port) + REPLAY_OFFSET}")

@@ -43,9 +43,7 @@ def message(
     channels: int = 1, time_ns: int = 0, rate_hz: float = 0.0, version: int = VERSION, tally: int = 0,
 ) -> list[bytes]:  # fmt: skip
     """Return the parts of a message."""
-    header = HEADER.pack(
-        b"SNCS", version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, 0, tally
-    )
+    header = HEADER.pack(b"SNCS", version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, 0, tally)
     return [f"{WORDS[kind]}/{stream}/".encode(), header, payload]
 
 

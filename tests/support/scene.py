@@ -1,16 +1,15 @@
 """A source and a predictor twice: as options of the commands, and as the cores that say what must come out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from ear import Ear, Said, values
-from simulation import WALL_NS, at, published
+from simulation import at, published
 
 from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
-from streamer.clock import Instant
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Message
 from streamer.signals import Signal
@@ -57,10 +56,10 @@ class Scene:
 
     # As cores
 
-    def core(self) -> Predictor:
+    def core(self, checkpoint_every_s: float | None = None) -> Predictor:
         """A predictor's core with the same options."""
         learning = choose_learning(self.learn)
-        config = PredictorConfig(reset_on_gap=self.reset_on_gap)
+        config = PredictorConfig(reset_on_gap=self.reset_on_gap, checkpoint_every_s=checkpoint_every_s)
         model = choose_model(self.model, {"cell": None, "hidden": None, "layers": None}, None)
         return Predictor(model, config, learning.make_learner, learning.self_config)
 
@@ -124,13 +123,3 @@ def must_keep_the_promise(ear: Ear, scene: Scene, count: int, missing: Sequence[
 
 def _bits(numbers: FloatArray) -> np.ndarray:
     return np.ascontiguousarray(numbers).view(np.uint32)
-
-
-def later(message: Message, wall_ns: int) -> Message:
-    """Return a message as said at another time."""
-    return replace(message, time_ns=message.time_ns - WALL_NS + wall_ns)
-
-
-def moment(mono_s: float, wall_ns: int) -> Instant:
-    """Return a moment whose two clocks disagree."""
-    return Instant(round(mono_s * 1e9), wall_ns)
