@@ -1,5 +1,6 @@
 """Bytes that are no messages, at every door."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -139,14 +140,16 @@ def raw(port: int, rng: np.random.Generator) -> None:
         GREETING + READY + b"\2" + b"\x7f" * 8 + rng.bytes(100),  # a frame of 2^63 bytes
         GREETING + READY + b"\0\xff" + rng.bytes(10),
     ]
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(says[int(rng.integers(len(says)))])
 
 
 def odd(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, port: int, rng: np.random.Generator) -> None:
     """Say ZMTP, but nothing that the other side wants to hear."""
     with context.socket(kind) as peer:
-        peer.setsockopt(zmq.LINGER, 100)
+        peer.setsockopt(zmq.LINGER, 50)
+        peer.setsockopt(zmq.SNDHWM, 0)
+        peer.setsockopt(zmq.SNDTIMEO, 50)
         peer.connect(f"tcp://127.0.0.1:{port}")
         if kind == zmq.SUB:
             peer.setsockopt(zmq.SUBSCRIBE, rng.bytes(int(rng.integers(2000))))
@@ -155,7 +158,8 @@ def odd(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, port: int, rng: np
             peer.send_multipart([rng.bytes(int(size)) for size in rng.integers(0, 600, 3)])
         else:
             for parts in (*garbage_requests(rng), [b""] * 10_000):
-                peer.send_multipart(parts)
+                with contextlib.suppress(zmq.Again):
+                    peer.send_multipart(parts)
 
 
 def garbage_requests(rng: np.random.Generator) -> list[list[bytes]]:
