@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from predictor.batch import Batch
 from predictor.engine import Engine
-from predictor.identity import check_identity, identity
+from predictor.identity import check_identity, identity, model_hash
 from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.clock import Instant
-from streamer.effects import WARNING, Effect, Say, Send
+from streamer.effects import ERROR, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription, Written
 from streamer.waveforms import check_range
@@ -103,7 +103,7 @@ class Predictor:
         self._started_ns: int | None = None
         every_s = self._config.checkpoint_every_s
         self._snapshots = Snapshots(every_s) if every_s is not None else None
-        self._identity = identity(model, make_learner, self_config, self._config.nominal_hz) if every_s else {}
+        self._identity = self._own_identity() if self._snapshots is not None else {}
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
@@ -213,6 +213,35 @@ class Predictor:
         if self._snapshots is not None:
             yield from self._snapshots.last(self.streams, self._identity)
 
+    def reload(self, model: Model) -> Iterator[Effect]:
+        """Go on with another model from the next sample on, or say why not.
+
+        Hidden states are kept where the two have the same shape, and start anew where they do not. Streams that
+        learn from targets start from the new weights; what a stream learnt on its own signal stands beside them.
+        """
+        problem = _other_words(self._model, model)
+        if problem is not None:
+            yield Say(f"model {model.name} not taken, going on with {self._model.name}: {problem}", ERROR)
+            return
+        if model_hash(model) == model_hash(self._model):
+            yield Say(f"model {model.name}: nothing new in it")
+            return
+        same_shape = model.config == self._model.config
+        self._model = model
+        if same_shape:
+            self._engine.load(model.weights)
+        else:
+            self._engine = Engine(model.config, model.weights)
+            self._batch = None if self._learns else Batch(self._engine)
+        for stream in self.streams.values():
+            engine = self._engine.fork() if self._make_learner else self._engine
+            stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
+        how = "states are kept" if same_shape else "of another shape: states start anew"
+        yield Say(f"model {model.name} reloaded ({model.config.cell}, {model.config.hidden} units), {how}")
+        if self._snapshots is not None:
+            self._identity = self._own_identity()
+            self._snapshots.renew()
+
     def restore(self, tree: Tree) -> None:
         """Go on from a state that a `Checkpoint` carried.
 
@@ -248,6 +277,9 @@ class Predictor:
         }
         return Status("", 0, 0, now.wall_ns, body)
 
+    def _own_identity(self) -> Tree:
+        return identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
+
     def _stream(self, name: str) -> Stream | None:
         """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
         stream = self.streams.get(name)
@@ -277,6 +309,14 @@ class Predictor:
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _other_words(present: Model, model: Model) -> str | None:
+    """Return why a model cannot take the place of the present one, None if it can."""
+    said, would_say = present.config.fields, model.config.fields
+    if would_say != said:
+        return f"it says {', '.join(would_say)}, and readers expect {', '.join(said)}; start again with it"
+    return None
 
 
 def _check_scalable(model: Model, *, learns: bool) -> None:

@@ -159,6 +159,20 @@ class Lessons:
         while self.learn():
             pass
 
+    def adopt(self, engine: Engine, learner: Learner | None, state: FloatArray, *, same_shape: bool) -> None:
+        """Go on with another model; `learner` starts from its weights, and `state` is the stream's.
+
+        What waits for its target waits on where the shape is the same, and is let go where it is not.
+        """
+        self._engine = engine
+        if learner is not None and self.learner is not None:
+            if same_shape:
+                learner.restart(self.learner.hidden)
+            else:
+                self._labels.restart(self._labels.next_seq)
+                learner.restart(state)
+        self.learner = learner
+
     # What is said of it
 
     def news(self) -> list[str]:

@@ -106,12 +106,13 @@ class StateFolder:
         OSError
             If it cannot be written. What was there before is as it was.
         """
+        pieces = checkpoint.encode(tree)
         number = self._next
         final = self.path / f"state-{number:012d}.safetensors"
         partial = final.with_name(final.name + PARTIAL)
         try:
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                for piece in checkpoint.encode(tree):
+                for piece in pieces:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())

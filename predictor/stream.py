@@ -305,6 +305,18 @@ class Stream:
         self.counters.unusable += self._usable_inputs.replaced
         return usable
 
+    def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
+        """Go on with another model from the next sample on; with its own shape, from its initial state."""
+        self._model, self._engine = model, engine
+        self._stepper = self._scale.stage(engine)
+        if not same_shape:
+            self.state = self._stepper.initial_state(self.state.shape[1])
+            self._since_reset = 0
+        self._familiarity = Familiarity(model, self._scale, self.state.shape[1])
+        self.lessons.adopt(
+            engine, make_learner(model) if make_learner else None, self.state, same_shape=same_shape
+        )
+
     # What it goes on from after a restart
 
     @property

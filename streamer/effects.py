@@ -10,6 +10,7 @@ from streamer.messages import Burst, Gone, Incoming, Message, Replay
 
 INFO = logging.INFO
 WARNING = logging.WARNING
+ERROR = logging.ERROR
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,11 @@ class Learner(Protocol):
         """A copy of what has been learnt so far."""
         ...
 
+    @property
+    def hidden(self) -> FloatArray:
+        """The hidden state [rows, channels] before the next window."""
+        ...
+
     def state(self) -> Tree:
         """Return what to go on from."""
         ...

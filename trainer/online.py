@@ -98,6 +98,11 @@ class OnlineLearner(Kept):
         """A copy of what has been learnt so far."""
         return {name: value.copy() for name, value in self._parameters.named.items()}
 
+    @property
+    def hidden(self) -> FloatArray:
+        """The hidden state [rows, channels] before the next window."""
+        return self._state
+
     def state(self) -> Tree:
         """As `Kept.state`."""
         return super().state() | {"weights": self._parameters.vector.copy(), "hidden": self._state.copy()}
@@ -127,7 +132,7 @@ class OnlineLearner(Kept):
         if not learnt:
             self.skipped += 1
             return None
-        self.loss = loss
+        self.loss = float(loss)
         return self.weights
 
     def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
