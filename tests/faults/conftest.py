@@ -68,12 +68,20 @@ def ports() -> Ports:
 
 
 @pytest.fixture
-def listen() -> Iterator[Callable[..., Ear]]:
-    """Open ears that are closed afterwards."""
+def listen(start: Starter) -> Iterator[Callable[..., Ear]]:
+    """Open ears that are closed afterwards, and that wait for nobody who has died."""
     ears: list[Ear] = []
 
+    def look() -> None:
+        for command in start.started:
+            if command.has_died():
+                command.collect()
+                raise AssertionError(
+                    f"{command.process.args} ended with {command.process.returncode}: {command.log}"
+                )
+
     def open_ear(address: str, **options: object) -> Ear:
-        ears.append(Ear(address, **options))  # type: ignore[arg-type]
+        ears.append(Ear(address, look, **options))  # type: ignore[arg-type]
         return ears[-1]
 
     yield open_ear

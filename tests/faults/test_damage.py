@@ -1,5 +1,6 @@
 """State files that hold other bytes than were written: each byte turned, each length cut."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,7 @@ def test_a_daemon_passes_over_damaged_states_and_says_so(
 
     predict = predictor()
     ear.wait(lambda: number_of_states(ear) >= 3, "three states")
-    predict.process.kill()
-    predict.process.wait(30)
+    predict.stop(signal.SIGKILL, within_s=30)
     states = sorted(folder.glob("state-*.safetensors"))
     assert len(states) == 3
     for path in states[whole:]:

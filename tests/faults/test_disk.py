@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -54,8 +55,7 @@ class Stage:
 
     def restart_and_check(self, predict: Command) -> None:
         """Kill the predictor, start it anew, and hold everything against the promise."""
-        predict.process.kill()
-        predict.process.wait(30)
+        predict.stop(signal.SIGKILL, within_s=30)
         before = self.ear.next_seq
         predict = self.predict()
         self.ear.wait_for_seq(before + 50)
@@ -187,6 +187,7 @@ def test_a_slow_disk_delays_no_estimate(stage: Stage, injected: Inject, tmp_path
 
 def kill_traced(command: Command) -> None:
     """Kill what a tracer runs; the tracer follows."""
+    command.may_end = True
     for child in children(command.process.pid):
         os.kill(child, 9)
     command.process.wait(30)
@@ -207,6 +208,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
         shutil.rmtree(stage.folder)
         stage.folder.mkdir(mode=0o700)
         predict = stage.predict(prefix=tracer(stage.folder, log, f"{call}:signal=KILL:when={count}"))
+        predict.may_end = True
         predict.process.wait(60)
         killed = [line for line in log.read_text().splitlines() if "(INJECTED)" in line or "SIGKILL" in line]
         assert killed, f"{call} {count} was never reached"
@@ -214,8 +216,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
         predict = stage.predict()
         took_s = stage.ear.wait_for_seq(before)
         assert took_s < 5
-        predict.process.kill()
-        predict.process.wait(30)
+        predict.stop(signal.SIGKILL, within_s=30)
     predict = stage.predict()
     stage.restart_and_check(predict)
     injected("kill -9 at a system call of the checkpoint", len(chosen), different_calls=len(calls))

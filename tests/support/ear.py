@@ -14,6 +14,7 @@ import zmq
 from ports import REPLAY_OFFSET
 
 PATIENCE_S = 60.0  # bounds a hang, as in `processes`
+LOOK_EVERY_S = 0.5
 
 
 class Said(NamedTuple):
@@ -35,9 +36,22 @@ class Ear:
         Samples heard again.
     contradictions : list
         Samples heard again with other bytes.
+
+    Parameters
+    ----------
+    address : str
+        Where a process publishes.
+    look : callable
+        Called now and then while waiting: raises if there is nothing to wait for.
+    stream : str
+    keys : Path or None
+        Whose keys to prove oneself with.
     """
 
-    def __init__(self, address: str, stream: str = "demo", keys: Path | None = None) -> None:
+    def __init__(
+        self, address: str, look: Callable[[], None], stream: str = "demo", keys: Path | None = None
+    ) -> None:
+        self.look = look
         self.runs: dict[int, dict[int, Said]] = {}
         self.repeated = 0
         self.contradictions: list[tuple[int, int]] = []
@@ -100,11 +114,13 @@ class Ear:
         """Wait until something has been heard; return how long it took in seconds."""
         started = time.monotonic()
         with self._changed:
-            if not self._changed.wait_for(until, within_s):
-                raise AssertionError(
-                    f"waited {within_s} s for {what}; run {self.newest_run:016x} was heard to {self.next_seq}, "
-                    f"status {self.bodies.get(self._stream)}"
-                )
+            while not self._changed.wait_for(until, LOOK_EVERY_S):
+                self.look()
+                if time.monotonic() > started + within_s:
+                    raise AssertionError(
+                        f"waited {within_s} s for {what}; run {self.newest_run:016x} was heard to "
+                        f"{self.next_seq}, status {self.bodies.get(self._stream)}"
+                    )
         return time.monotonic() - started
 
     def wait_for_seq(self, seq: int, within_s: float = PATIENCE_S) -> float:

@@ -59,7 +59,8 @@ class Scene:
     def core(self, checkpoint_every_s: float | None = None) -> Predictor:
         """A predictor's core with the same options."""
         learning = choose_learning(self.learn)
-        config = PredictorConfig(reset_on_gap=self.reset_on_gap, checkpoint_every_s=checkpoint_every_s)
+        extra = {} if checkpoint_every_s is None else {"checkpoint_every_s": checkpoint_every_s}
+        config = PredictorConfig(reset_on_gap=self.reset_on_gap, **extra)
         model = choose_model(self.model, {"cell": None, "hidden": None, "layers": None}, None)
         return Predictor(model, config, learning.make_learner, learning.self_config)
 
