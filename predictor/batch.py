@@ -1,6 +1,6 @@
 """Inputs of small streams that arrived together: stepped side by side, each stream once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -10,7 +10,7 @@ from predictor.engine import FEW_CHANNELS, TILE, Engine
 from predictor.stream import SLICE_VALUES, Stream
 from streamer.clock import Instant
 from streamer.effects import Effect
-from streamer.messages import Burst, Chunk, Info
+from streamer.messages import Burst, Chunk, Gone, Info
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class _Job:
     stream: Stream
     message: Chunk | Burst
     chunk: Chunk
-    heard: list[Chunk | Info] = field(default_factory=list)
+    heard: list[Chunk | Info | Gone] = field(default_factory=list)
 
 
 class Batch:
@@ -33,10 +33,13 @@ class Batch:
     ----------
     engine : Engine
         Of all the streams.
+    wake : callable
+        Told of each stream that may have begun to miss something.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wake: Callable[[Stream], None]) -> None:
         self._engine = engine
+        self._wake = wake
         self._jobs: dict[str, _Job] = {}
         self._columns = 0
 
@@ -59,8 +62,8 @@ class Batch:
         self._jobs[stream.name] = _Job(stream, message, chunk)
         self._columns += chunk.values.shape[1]
 
-    def hear(self, message: Chunk | Info) -> None:
-        """Keep a target chunk or an info until the inputs before it are answered."""
+    def hear(self, message: Chunk | Info | Gone) -> None:
+        """Keep a target chunk, or what the source says, until the inputs before it are answered."""
         self._jobs[message.stream].heard.append(message)
 
     def run(self, now: Instant) -> Iterator[Effect]:
@@ -71,7 +74,8 @@ class Batch:
             yield from self._step(list(group), now)
         for job in jobs:
             for message in job.heard:
-                job.stream.hear(message, now)
+                yield from job.stream.hear(message, now)
+                self._wake(job.stream)
 
     def _step(self, jobs: list[_Job], now: Instant) -> Iterator[Effect]:
         """Answer chunks of equal length."""
@@ -86,12 +90,17 @@ class Batch:
         own = [slice(end - heard.shape[1], end) for heard, end in zip(inputs, ends, strict=True)]
         # Copies of the states, or one stream that falls silent would keep those of all. Answers right after one
         # another, or each would wake ZeroMQ's thread anew: that halves the messages a second.
-        yield from [
+        answers = [
             job.stream.answer(job.message, estimates[:, columns], after[:, columns].copy())
             for job, columns in zip(jobs, own, strict=True)
         ]
-        for job, heard, columns in zip(jobs, inputs, own, strict=True):
-            job.stream.remember(job.message, heard, estimates[:, columns], now)
+        said = 0
+        try:
+            for said, answer in enumerate(answers, 1):  # noqa: B007 - how far it came where a signal ends the batch
+                yield answer
+        finally:
+            for job, heard, answer in zip(jobs[:said], inputs, answers, strict=False):
+                job.stream.remember(job.message, heard, answer, now)
 
 
 def _samples(job: _Job) -> int:

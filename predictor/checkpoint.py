@@ -1,14 +1,15 @@
 """A state as one safetensors file with a checksum over every byte of it, and back. Never pickle.
 
-Arrays are tensors named by their place in the tree; the tree itself, with those names where the arrays were, is
-the tensor `tree`, as JSON. The file is laid out here and read by the library, which checks its offsets and sizes:
-the library's writer holds the interpreter for 0.7 s where 10,000 streams have seven arrays each, and answers would
-be as late.
+The tensor `tree` is the state as JSON, with the names of other tensors where its arrays were. The file is laid out
+here and read by the library, which checks its offsets and sizes: the library's writer holds the interpreter for
+0.7 s where 10,000 streams have seven arrays each, and answers would be as late.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from safetensors import SafetensorError, deserialize
 
 from streamer.errors import FileError, StateError
 from trainer.state import Tree
+
+Array = np.ndarray[Any, Any]
 
 FORMAT = "sincos-state-1"
 MOST_BYTES = 8 * 2**30
@@ -29,85 +32,112 @@ TYPES: dict[str, type[np.generic]] = {
 _NAMES: dict[np.dtype[Any], str] = {np.dtype(kind): name for name, kind in TYPES.items()}
 SKELETON = "tree"
 PLACE = "$"  # the only key of an object that stands for a tensor
+STREAMS = "streams"
 UNSUMMED = "0" * 64
-PIECE_BYTES = 2**20
+PIECE_BYTES = 2**18
 
 
-def encode(tree: Tree) -> list[bytes]:
-    """Return the pieces of a file.
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A tree as the text and the tensors that it becomes; what may change later is in neither."""
+
+    text: str
+    tensors: tuple[tuple[str, Array], ...]
+
+
+def pack(tree: Tree, name: str) -> Packed:
+    """Return a tree packed, its tensors named ``name/0``, ``name/1`` ...
+
+    Its arrays are taken as they are: they must not change from now on.
 
     Raises
     ------
     TypeError
         If there is something in the tree that is no `trainer.state.Tree`.
     """
-    tensors = _Tensors()
-    skeleton = json.dumps(tensors.place(tree, ""))
-    tensors.add(SKELETON, np.frombuffer(skeleton.encode(), np.uint8))
-    entries = ",".join(tensors.entries)
-    header = f'{{"__metadata__":{{"format":"{FORMAT}","sha256":"{UNSUMMED}"}},{entries}}}'.encode()
-    header += b" " * (-len(header) % 8)
-    tensors.sum.update(header)
-    header = header.replace(UNSUMMED.encode(), tensors.sum.hexdigest().encode(), 1)
-    return [len(header).to_bytes(8, "little") + header, *tensors.pieces()]
+    tensors: list[tuple[str, Array]] = []
+
+    def place(node: Any) -> dict[str, str]:
+        if not isinstance(node, np.ndarray) or node.dtype not in _NAMES:
+            kind = node.dtype if isinstance(node, np.ndarray) else type(node).__name__
+            raise TypeError(f"state: {name}: {kind} cannot be kept")
+        tensors.append((f"{name}/{len(tensors)}", node))
+        return {PLACE: tensors[-1][0]}
+
+    return Packed(json.dumps(tree, default=place), tuple(tensors))
 
 
-class _Tensors:
-    """Collects arrays: their entries in the header, their bytes, and the checksum of these."""
+def encode(head: Tree, streams: Sequence[Packed] = ()) -> list[bytes]:
+    """Return the pieces of a file: a tree, with a list of packed trees in it as `streams`.
+
+    A piece at a time: a call that takes megabytes holds the interpreter for milliseconds, and an answer with it.
+    """
+    packed = pack(head, "")
+    texts = _joined(chain([f"[{packed.text},["], _with_commas(stream.text for stream in streams), ["]]"]))
+    skeleton = [np.frombuffer(text, np.uint8) for text in texts]
+    entries, data, total, begin = [], _Pieces(), hashlib.sha256(), 0
+    for name, arrays in chain(
+        [(SKELETON, skeleton)],
+        ((name, [array]) for stream in (packed, *streams) for name, array in stream.tensors),
+    ):
+        end = begin + sum(array.nbytes for array in arrays)
+        shape = list(arrays[0].shape) if len(arrays) == 1 else [end - begin]
+        entries.append(
+            f'{json.dumps(name)}:{{"dtype":"{_NAMES[arrays[0].dtype]}","shape":{shape},'
+            f'"data_offsets":[{begin},{end}]}}'
+        )
+        for array in arrays:
+            content = array.tobytes()
+            total.update(content)
+            data.add(content)
+        begin = end
+    metadata = f'{{"__metadata__":{{"format":"{FORMAT}","sha256":"{UNSUMMED}"}},'
+    header = _joined(chain([metadata], _with_commas(entries), ["}"]))
+    header[-1] += b" " * (-sum(map(len, header)) % 8)
+    for piece in header:
+        total.update(piece)
+    header[0] = header[0].replace(UNSUMMED.encode(), total.hexdigest().encode(), 1)
+    return [sum(map(len, header)).to_bytes(8, "little"), *header, *data.pieces()]
+
+
+class _Pieces:
+    """Bytes joined to pieces that are worth a system call."""
 
     def __init__(self) -> None:
-        self.entries: list[str] = []
-        self.sum = hashlib.sha256()
-        self._names = {SKELETON, "__metadata__"}
-        self._data: list[bytes] = []
+        self._done: list[bytes] = []
+        self._open: list[bytes] = []
         self._size = 0
 
-    def place(self, node: Any, path: str) -> Any:
-        """Return a tree with the names of tensors in place of its arrays."""
-        if isinstance(node, np.ndarray):
-            while path in self._names:
-                path += "'"
-            self._names.add(path)
-            self.add(path, node)
-            return {PLACE: path}
-        if isinstance(node, dict):
-            if PLACE in node or not all(isinstance(key, str) for key in node):
-                raise TypeError(f"state: {path}: names must be strings, and not {PLACE}, got {list(node)[:5]}")
-            return {key: self.place(value, f"{path}/{key}" if path else key) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self.place(value, f"{path}/{number}") for number, value in enumerate(node)]
-        if node is None or isinstance(node, bool | int | float | str):
-            return node
-        raise TypeError(f"state: {path}: {type(node).__name__} cannot be kept")
+    def add(self, content: bytes) -> None:
+        self._open.append(content)
+        self._size += len(content)
+        if self._size >= PIECE_BYTES:
+            self._close()
 
-    def add(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        if array.dtype not in _NAMES:
-            raise TypeError(f"state: {name}: arrays of {array.dtype} cannot be kept")
-        data = array.tobytes()
-        end = self._size + len(data)
-        self.entries.append(
-            f'{json.dumps(name)}:{{"dtype":"{_NAMES[array.dtype]}","shape":{json.dumps(array.shape)},'
-            f'"data_offsets":[{self._size},{end}]}}'
-        )
-        self.sum.update(data)
-        self._data.append(data)
-        self._size = end
+    def _close(self) -> None:
+        self._done.append(b"".join(self._open))
+        self._open, self._size = [], 0
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the bytes of all, joined to pieces that are worth a system call."""
-        piece: list[bytes] = []
-        size = 0
-        for data in self._data:
-            piece.append(data)
-            size += len(data)
-            if size >= PIECE_BYTES:
-                yield b"".join(piece)
-                piece, size = [], 0
-        yield b"".join(piece)
+    def pieces(self) -> list[bytes]:
+        if self._open:
+            self._close()
+        return self._done
+
+
+def _joined(texts: Iterable[str]) -> list[bytes]:
+    pieces = _Pieces()
+    for text in texts:
+        pieces.add(text.encode())
+    return pieces.pieces()
+
+
+def _with_commas(texts: Iterable[str]) -> Iterator[str]:
+    for number, text in enumerate(texts):
+        yield f",{text}" if number else text
 
 
 def decode(content: bytes) -> Tree:
-    """Return the tree that was encoded.
+    """Return the tree that was encoded, the packed ones in their places.
 
     Raises
     ------
@@ -126,9 +156,9 @@ def decode(content: bytes) -> Tree:
         tree = _filled(skeleton, tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileError(f"not a state, or damaged: {type(error).__name__}: {str(error)[:200]}") from None
-    if not isinstance(tree, dict) or tensors:
+    if not isinstance(tree, list) or len(tree) != 2 or not isinstance(tree[0], dict) or tensors:
         raise FileError("not a state: tensors do not fit the tree")
-    return tree
+    return tree[0] | {STREAMS: tree[1]}
 
 
 def _check(content: bytes) -> None:
@@ -150,7 +180,7 @@ def _check(content: bytes) -> None:
         )
 
 
-def _filled(node: Any, tensors: dict[str, np.ndarray[Any, Any]]) -> Any:
+def _filled(node: Any, tensors: dict[str, Array]) -> Any:
     """Return a tree with its arrays in their places, each taken out of `tensors`."""
     if isinstance(node, dict):
         if node.keys() == {PLACE}:

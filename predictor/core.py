@@ -1,7 +1,8 @@
 """The daemon's core: messages and the clock in, effects out. Knows no sockets."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 from predictor.batch import Batch
 from predictor.engine import Engine
@@ -9,10 +10,27 @@ from predictor.identity import check_identity, identity, model_hash
 from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
+from streamer.alarms import Alarms
 from streamer.clock import Instant
 from streamer.effects import ERROR, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Status, Subscription, Written
+from streamer.history import History
+from streamer.holding import Budget
+from streamer.messages import (
+    Burst,
+    Chunk,
+    Gone,
+    Incoming,
+    Info,
+    Kind,
+    Rejected,
+    Request,
+    Status,
+    Subscription,
+    Written,
+)
+from streamer.patience import Patience
+from streamer.replay import ReplayServer
 from streamer.waveforms import check_range
 from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
@@ -22,6 +40,9 @@ STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
+LOOKS_AT_ONCE = (
+    16  # at streams that miss samples: a socket takes so many requests before they must be on their way
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,10 @@ class PredictorConfig:
         Further streams are refused.
     nominal_hz : float or None
         Scale the model's time to signals of about that frequency, by each stream's own rate.
+    patience : Patience
+        What is done about missing samples.
+    retain_s, retain_bytes : float, int
+        How long and how many estimates are kept for those who ask for them again.
     checkpoint_every_s : float or None
         Have the state kept so often; None to not.
 
@@ -48,6 +73,9 @@ class PredictorConfig:
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
     nominal_hz: float | None = None
+    patience: Patience = field(default_factory=Patience)
+    retain_s: float = 30.0
+    retain_bytes: int = 16 * 2**20
     checkpoint_every_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -55,6 +83,8 @@ class PredictorConfig:
             check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
             check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+        check_range("--retain", self.retain_s, 0, 1e9)
+        check_range("--retain-mb", self.retain_bytes / 2**20, 0, 1e9)
 
 
 class Predictor:
@@ -92,10 +122,13 @@ class Predictor:
         self._self_config = self_config
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._batch = None if self._learns else Batch(self._engine)
-        self._learning: dict[
-            str, Stream
-        ] = {}  # those that have heard something since they last had nothing to learn
+        self._batch = None if self._learns else Batch(self._engine, self._wake)
+        self._budget = Budget(self._config.patience.hold_bytes)
+        self._history = History(self._config.retain_s, self._config.retain_bytes)
+        self._replays = ReplayServer(self._history)
+        self._alarms = Alarms()  # of streams that miss samples
+        # Those that have heard something since they last had nothing to learn.
+        self._learning: dict[str, Stream] = {}
         self._turn: list[Stream] = []  # whose status is still to be said in this round, the next one last
         self._last_rejection: str | None = None
         self._reported_rejections = 0
@@ -111,7 +144,10 @@ class Predictor:
             message = messages[0]
             if isinstance(message, Chunk) and message.kind is Kind.INPUT:  # the usual case, by the shortest way
                 stream = self._stream(message.stream)
-                return () if stream is None else stream.predict(message, now)
+                if stream is None:
+                    return ()
+                if stream.continues(message):
+                    return stream.predict_next(message, now)
         return self._receive(messages, now)
 
     def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
@@ -123,9 +159,11 @@ class Predictor:
                     yield from self._answer(message, chunk, now)
                 case Burst(chunk) if chunk.kind is Kind.TARGET:
                     for target in message.chunks():
-                        self._hear(target, now)
-                case Chunk(kind=Kind.TARGET) | Info():
-                    self._hear(message, now)
+                        yield from self._hear(target, now)
+                case Chunk(kind=Kind.TARGET) | Info() | Gone():
+                    yield from self._hear(message, now)
+                case Request():
+                    self._replays.take(message)
                 case Written() if self._snapshots is not None:
                     yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
@@ -134,6 +172,19 @@ class Predictor:
                     self._next_status_ns = now.mono_ns
         if self._batch is not None:
             yield from self._batch.run(now)
+        yield from self._look(now)
+
+    def _look(self, now: Instant) -> Iterator[Effect]:
+        """Ask for what streams miss, or give it up, where that is due."""
+        for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
+            stream = self.streams[name]
+            yield from stream.look(now)
+            self._wake(stream)
+
+    def _wake(self, stream: Stream) -> None:
+        """Note when a stream that misses something is to be looked at."""
+        if stream.disturbed and (due_ns := stream.due_ns()) is not None:
+            self._alarms.set(stream.name, due_ns)
 
     def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
@@ -142,6 +193,7 @@ class Predictor:
             return
         if batch is None:
             yield from stream.predict(message, now)
+            self._wake(stream)
             return
         if chunk.stream in batch or batch.full:
             yield from batch.run(now)
@@ -149,10 +201,13 @@ class Predictor:
             batch.add(stream, message, chunk)
         else:
             yield from stream.predict(message, now)
+            self._wake(stream)
 
-    def _hear(self, message: Chunk | Info, now: Instant) -> None:
-        """Give a target or an info to its stream, after the inputs that came before it."""
+    def _hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
+        """Give a target, or what the source says, to its stream, after the inputs that came before it."""
         stream = self.streams.get(message.stream)
+        if stream is None and isinstance(message, Info) and self._can_catch_up(message):
+            stream = self._stream(message.stream)
         if stream is None:
             return
         if self._batch is None:
@@ -160,16 +215,24 @@ class Predictor:
         elif stream.name in self._batch:
             self._batch.hear(message)
             return
-        stream.hear(message, now)
+        yield from stream.hear(message, now)
+        self._wake(stream)
+
+    def _can_catch_up(self, info: Info) -> bool:
+        """Whether a stream that has not been heard yet has samples that can be had again."""
+        return info.replays and info.next_seq > 0 and self._config.patience.from_start
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
         if self._snapshots is not None:
             yield from self._snapshots.tick(self.streams, self._identity, now)
-            if now.mono_ns < self._status_deadline_ns():
-                return
         if self._started_ns is None:
             self._started_ns = now.mono_ns
+        alarm_ns = self._alarms.next_ns()
+        looked = alarm_ns is not None and now.mono_ns >= alarm_ns
+        yield from self._look(now)
+        if (looked or self._snapshots is not None) and now.mono_ns < self._next_said_ns:
+            return
         if now.mono_ns >= self._next_status_ns or not self._turn:
             self._next_status_ns = now.mono_ns + STATUS_EVERY_NS
             yield from self._say_status(now)
@@ -186,16 +249,21 @@ class Predictor:
         yield Send(self.status(now))
 
     def next_deadline_ns(self) -> int:
-        """When the next status is due, or a look at what is to be kept."""
+        """When a status is due, a look at what is to be kept, or at a stream that misses samples."""
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
-        status_ns = self._status_deadline_ns()
-        return status_ns if keep_ns is None else min(status_ns, keep_ns)
+        dues = (self._next_said_ns, self._alarms.next_ns(), keep_ns)
+        return min(due for due in dues if due is not None)
 
-    def _status_deadline_ns(self) -> int:
+    @property
+    def _next_said_ns(self) -> int:
+        """When the next status is due."""
         return min(self._next_status_ns, self._next_turn_ns) if self._turn else self._next_status_ns
 
-    def work(self) -> tuple[Effect, ...] | None:
-        """Learn from one window that is complete, ahead of the sample it must be ready for."""
+    def work(self) -> Iterable[Effect] | None:
+        """Answer somebody who missed estimates, or learn from a window before the sample it must be ready for."""
+        replies = self._replays.work()
+        if replies is not None:
+            return replies
         while self._learning:
             name, stream = self._learning.popitem()
             if stream.lessons.learn():
@@ -232,7 +300,7 @@ class Predictor:
             self._engine.load(model.weights)
         else:
             self._engine = Engine(model.config, model.weights)
-            self._batch = None if self._learns else Batch(self._engine)
+            self._batch = None if self._learns else Batch(self._engine, self._wake)
         for stream in self.streams.values():
             engine = self._engine.fork() if self._make_learner else self._engine
             stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
@@ -302,6 +370,9 @@ class Predictor:
             engine,
             self._make_learner,
             SelfLearner(self._self_config) if self._self_config else None,
+            self._config.patience,
+            self._budget,
+            self._history,
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )

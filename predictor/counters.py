@@ -1,26 +1,27 @@
 """What has happened to a stream."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
+from streamer.ordering import OrderCounts
 from trainer.state import Tree, value_of
 
 
 @dataclass(slots=True)
-class Counters:
+class Counters(OrderCounts):
     """What has happened to a stream since the predictor started."""
 
     samples: int = 0
     runs: int = 0
     gaps: int = 0
     gap_samples: int = 0
-    duplicates: int = 0
+    target_gaps: int = 0
+    target_gap_samples: int = 0
     unusable: int = 0
-    refused: int = 0
     updates: int = 0
 
     def state(self) -> Tree:
         """Return what `restore` takes."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def restore(self, tree: Tree) -> None:
         """Go on counting from there."""

@@ -76,12 +76,20 @@ class Joiner:
         self._reached[chunk.kind] = max(self._reached[chunk.kind], chunk.end_seq)
         yield from self._lines_below(self._watermark())
 
-    def add_info(self, info: Info) -> Iterator[str]:
-        """Take what the source says of itself; yield the lines this finishes."""
+    def add_info(self, info: Info, *, reliable: bool = False) -> Iterator[str]:
+        """Take what the source says of itself; yield the lines this finishes.
+
+        Where the listener is `reliable`, what has not come by now may come yet.
+        """
         self._has_targets = bool(self._has_targets or info.target_fields)
-        said = PARTS[:2] if info.ended else PARTS[:1]
+        said = () if reliable else PARTS[:2] if info.ended else PARTS[:1]
         for kind in said:
             self._reached[kind] = max(self._reached[kind], info.next_seq)
+        yield from self._lines_below(self._watermark())
+
+    def add_gap(self, kind: Kind, end: int) -> Iterator[str]:
+        """Take it that samples up to `end` will not come; yield the lines this finishes."""
+        self._reached[kind] = max(self._reached[kind], end)
         yield from self._lines_below(self._watermark())
 
     def give_up(self, *, held: int = 0) -> Iterator[str]:

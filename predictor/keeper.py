@@ -4,9 +4,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from predictor.checkpoint import encode
 from predictor.statefolder import StateFolder
+from streamer.effects import Checkpoint
 from streamer.messages import Written
-from trainer.state import Tree
 
 
 class Keeper:
@@ -23,13 +24,13 @@ class Keeper:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
         self._writing: Future[Written] | None = None
 
-    def write(self, tree: Tree) -> None:
+    def write(self, state: Checkpoint) -> None:
         """Begin to write a state; after the one that is being written, if there is one."""
-        self._writing = self._worker.submit(self._write, tree)
+        self._writing = self._worker.submit(self._write, state)
 
-    def _write(self, tree: Tree) -> Written:
+    def _write(self, state: Checkpoint) -> Written:
         try:
-            return Written(self._folder.write(tree))
+            return Written(self._folder.write(encode(state.head, state.streams)))
         except Exception as error:
             return Written(None, f"{type(error).__name__}: {error}")
 

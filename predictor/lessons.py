@@ -129,9 +129,9 @@ class Lessons:
         if self.learner is None:
             self._labels.drop_matured()
 
-    def teach(self, chunk: Chunk) -> None:
-        """Join a target chunk to its samples, and score the estimates made for them."""
-        estimates, targets = self._labels.label(chunk.seq, chunk.values)
+    def teach(self, chunk: Chunk, skip: int = 0) -> None:
+        """Join a target chunk, without the first `skip`, to its samples, and score the estimates made for them."""
+        estimates, targets = self._labels.label(chunk.seq + skip, chunk.values[skip:])
         self.rmse.add(estimates[..., 0], targets[..., 0])
         if self.learner is None:
             self._labels.drop_matured()

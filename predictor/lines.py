@@ -47,6 +47,12 @@ def missing_text(kind: Kind) -> str:
     return f'"{kind.word}": null' + (', "model_version": null' if kind is Kind.ESTIMATE else "")
 
 
+def gap_line(stream: str, run: int, kind: Kind, seq: int, samples: int) -> str:
+    """Return the line of samples that did not come and cannot be had."""
+    where = f'"stream": "{stream}", "run": "{run:016x}"'
+    return f'{{{where}, "gap": "{kind.word}", "seq": {seq}, "samples": {samples}}}'
+
+
 def _member(kind: Kind, field: int, prefixed: bool) -> str:
     if field == 0:
         return f'"{kind.word}"'

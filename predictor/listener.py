@@ -1,15 +1,18 @@
 """Core of `sincos listen`: messages in, JSON lines out. Sans-IO."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from predictor.inorder import InOrder
 from predictor.joining import PARTS, Joiner
-from predictor.lines import report_line, sample_lines
+from predictor.lines import gap_line, report_line, sample_lines
 from streamer import wire
 from streamer.clock import Instant
-from streamer.effects import WARNING, Effect, Finish, Print, Say
+from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
-from streamer.messages import Chunk, Incoming, Info, Kind, Message, Rejected, Status
+from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
+from streamer.patience import Patience
+from streamer.sequencer import Gap
 
 SECOND_NS = 1_000_000_000
 MAX_HELD = 500_000  # numbers in unfinished lines: some 100 MB, 100,000 samples of one channel
@@ -34,6 +37,11 @@ class ListenerConfig:
         One line a sample, with its input, target and estimate together.
     timeout_s : float or None
         How long nothing may come.
+    reliable : bool
+        Print samples in order and without holes: ask again for what is missing, and print a line for what cannot
+        be had.
+    patience : Patience
+        Where reliable.
 
     Raises
     ------
@@ -46,6 +54,8 @@ class ListenerConfig:
     count: int | None = None
     joined: bool = False
     timeout_s: float | None = None
+    reliable: bool = False
+    patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         if self.stream is not None and not wire.STREAM_NAME.fullmatch(self.stream):
@@ -59,12 +69,27 @@ class ListenerConfig:
     def heard_kinds(self) -> tuple[Kind, ...]:
         """Kinds to subscribe to; INPUT comes last, for a source that waits for its listeners."""
         kinds = {*PARTS, Kind.INFO} if self.joined else set(self.kinds)
+        if self.reliable and Kind.ESTIMATE in kinds:
+            kinds.add(Kind.STATUS)
+        if self.reliable and kinds & {Kind.INPUT, Kind.TARGET}:
+            kinds.add(Kind.INFO)
         return tuple(sorted(kinds, reverse=True))
+
+    @property
+    def sample_kinds(self) -> tuple[Kind, ...]:
+        """Kinds of samples to print."""
+        return PARTS if self.joined else tuple(kind for kind in self.kinds if kind in PARTS)
 
     @property
     def topics(self) -> tuple[bytes, ...]:
         """What to subscribe to."""
         return tuple(wire.topic(kind, self.stream or "") for kind in self.heard_kinds)
+
+    def shows(self, message: Info | Status) -> bool:
+        """Whether a report has a part in what is printed."""
+        if self.joined:
+            return isinstance(message, Info)
+        return (Kind.INFO if isinstance(message, Info) else Kind.STATUS) in self.kinds
 
 
 class Listener:
@@ -77,6 +102,7 @@ class Listener:
 
     def __init__(self, config: ListenerConfig) -> None:
         self._config = config
+        self._in_order = InOrder(config.sample_kinds, config.patience) if config.reliable else None
         self._left = config.count
         self._heard_ns: int | None = None
         self._rejected = 0
@@ -91,15 +117,17 @@ class Listener:
             match message:
                 case Rejected(reason):
                     yield from self._reject(reason)
-                case Chunk() | Info() | Status():
-                    yield from self._print(self._lines(message, now))
+                case Chunk() | Info() | Status() | Gone():
+                    yield from self._hear(message, now)
+        yield from self._look(now)
         if self._left == 0:
             yield Finish()
 
     def tick(self, now: Instant) -> Iterator[Effect]:
-        """Give up on runs that have ended; say what lines wait for; give up on silence."""
+        """Give up on runs that have ended, and what cannot be had; say what lines wait for; give up on silence."""
         if self._heard_ns is None:
             self._heard_ns = now.mono_ns
+        yield from self._look(now)
         for join in self._joins.values():
             if join.closing_ns is not None and now.mono_ns >= join.closing_ns:
                 join.closing_ns = None
@@ -114,7 +142,7 @@ class Listener:
 
     def next_deadline_ns(self) -> int | None:
         """When the next run or reminder is due, or silence has lasted too long."""
-        dues = [self._remind_ns, self._silence_ns()]
+        dues = [self._remind_ns, self._silence_ns(), self._in_order.next_ns() if self._in_order else None]
         dues += [join.closing_ns for join in self._joins.values()]
         return min((due for due in dues if due is not None), default=None)
 
@@ -130,6 +158,40 @@ class Listener:
             yield Say(f"{self._late} parts came twice or after their line had gone out", WARNING)
         if self._rejected:
             yield Say(f"{self._rejected} messages were not understood", WARNING)
+
+    def _hear(self, message: Message | Gone, now: Instant) -> Iterator[Effect]:
+        """Print a message in its turn."""
+        if self._config.stream not in (None, message.stream):
+            return
+        if self._in_order is None:
+            if not isinstance(message, Gone):
+                yield from self._print(self._lines(message, now))
+            return
+        if isinstance(message, Info | Status) and self._config.shows(message):
+            yield from self._print(self._lines(message, now))
+        for stream, event in self._in_order.take(message, now):
+            yield from self._next(stream, event, now)
+
+    def _look(self, now: Instant) -> Iterator[Effect]:
+        """Ask again for what is missing, or give it up."""
+        for wanted in self._in_order.look(now) if self._in_order is not None else ():
+            if isinstance(wanted, Replay):
+                yield Ask(wanted)
+            else:
+                yield from self._next(*wanted, now)
+
+    def _next(self, stream: str, event: Chunk | Gap, now: Instant) -> Iterator[Effect]:
+        """Print what comes next in a stream: samples, or that some are missing."""
+        if isinstance(event, Chunk):
+            yield from self._print(self._lines(event, now))
+            return
+        if self._left != 0:
+            yield Print(gap_line(stream, event.run, event.kind, event.seq, event.samples))
+        join = self._joins.get((stream, event.run))
+        if join is not None:
+            held_before = join.held
+            yield from self._print(join.add_gap(event.kind, event.seq + event.samples))
+            self._held += join.held - held_before
 
     def _print(self, lines: Iterable[str]) -> Iterator[Effect]:
         for line in lines:
@@ -151,9 +213,7 @@ class Listener:
         return self._heard_ns + round(self._config.timeout_s * SECOND_NS)
 
     def _lines(self, message: Message, now: Instant) -> Iterator[str]:
-        if self._config.stream not in (None, message.stream):
-            return
-        if isinstance(message, Chunk) or not self._config.joined:
+        if isinstance(message, Chunk) or not (self._config.joined or self._config.reliable):
             self._heard_ns = now.mono_ns
         if self._config.joined and not isinstance(message, Status):
             yield from self._joined_lines(message, now)
@@ -168,9 +228,13 @@ class Listener:
             yield from self._open(key, now)
         join = self._joins[key]
         held_before = join.held
-        yield from join.add_chunk(message) if isinstance(message, Chunk) else join.add_info(message)
+        reliable = self._config.reliable
+        if isinstance(message, Chunk):
+            yield from join.add_chunk(message)
+        else:
+            yield from join.add_info(message, reliable=reliable)
         self._held += join.held - held_before
-        ended = isinstance(message, Info) and message.ended
+        ended = isinstance(message, Info) and message.ended and not reliable
         if ended or (join.closing_ns is not None and isinstance(message, Chunk)):
             join.closing_ns = now.mono_ns + GRACE_NS
         if self._held > MAX_HELD:
@@ -181,7 +245,7 @@ class Listener:
     def _open(self, key: tuple[str, int], now: Instant) -> Iterator[str]:
         """Begin a run: what came before it on its stream has ended."""
         for (stream, _), join in self._joins.items():
-            if stream == key[0] and join.waiting and join.closing_ns is None:
+            if stream == key[0] and join.waiting and join.closing_ns is None and not self._config.reliable:
                 join.closing_ns = now.mono_ns + GRACE_NS
         if len(self._joins) >= MAX_RUNS:
             oldest = self._joins.pop(next(iter(self._joins)))

@@ -7,12 +7,13 @@ time, and answers wait for no more than these.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from predictor.checkpoint import Packed, pack
 from streamer.clock import Instant
 from streamer.effects import WARNING, Checkpoint, Effect, Say
 from streamer.messages import Written
 from trainer.state import Tree
 
-STREAMS_AT_ONCE = 50
+STREAMS_AT_ONCE = 20  # 0.1 ms each where they do not learn
 SLICE_EVERY_NS = 20_000_000
 FIRST_LOOK_EVERY_NS = 100_000_000  # until there is something to keep
 
@@ -38,7 +39,7 @@ class Snapshots:
 
     def __init__(self, every_s: float) -> None:
         self._every_ns = round(every_s * 1e9)
-        self._taken: dict[str, tuple[tuple[object, ...], Tree]] = {}  # stream -> where it stood, and its state
+        self._taken: dict[str, tuple[tuple[object, ...], Packed]] = {}  # stream -> where it stood, and its state
         self._round: list[Keepable] | None = None  # those still to be taken, the next one last
         self._changed = False  # since the last state that was written
         self._writing = False
@@ -90,12 +91,12 @@ class Snapshots:
                 continue
             tree = stream.snapshot()
             if tree is not None:
-                self._taken[stream.name] = stand, tree
+                self._taken[stream.name] = stand, pack(tree, stream.name)
                 self._changed = True
 
     def _checkpoint(self, identity: Tree) -> Checkpoint:
         self._writing, self._changed = True, False
-        return Checkpoint({"identity": identity, "streams": [tree for _, tree in self._taken.values()]})
+        return Checkpoint({"identity": identity}, [packed for _, packed in self._taken.values()])
 
     def heed(self, written: Written, now: Instant) -> Iterator[Effect]:
         """Take note of what became of a state."""

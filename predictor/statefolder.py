@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -98,15 +99,14 @@ class StateFolder:
             damaged.append(f"no whole state in {self.path}: starting afresh")
         return None, damaged
 
-    def write(self, tree: Tree) -> int:
-        """Write a state that is there for good or not at all; return its number.
+    def write(self, pieces: Iterable[bytes]) -> int:
+        """Write the pieces of a state, which is then there for good or not at all; return its number.
 
         Raises
         ------
         OSError
             If it cannot be written. What was there before is as it was.
         """
-        pieces = checkpoint.encode(tree)
         number = self._next
         final = self.path / f"state-{number:012d}.safetensors"
         partial = final.with_name(final.name + PARTIAL)

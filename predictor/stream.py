@@ -1,6 +1,7 @@
 """One stream as the daemon keeps it: position, hidden state, weights, and what it may still learn from."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
-from streamer.effects import INFO, WARNING, Effect, Say, Send
+from streamer.effects import INFO, WARNING, Ask, Effect, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Status
-from streamer.sequencer import NEXT, Place, Placement, Sequencer
+from streamer.history import History
+from streamer.holding import Budget
+from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status
+from streamer.patience import Patience
+from streamer.sequencer import AMISS, Event, Gap, NewRun, Part, Sequencer, Word
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
@@ -45,6 +49,12 @@ class Stream:
         Makes the learner; None to not learn from targets.
     self_learner : SelfLearner or None
         Learns on the signal itself, without targets.
+    patience : Patience or None
+        What is done about missing samples.
+    budget : Budget or None
+        Of what all streams hold.
+    history : History or None
+        Where estimates are kept for those who miss some.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
     nominal_hz : float or None
@@ -58,6 +68,9 @@ class Stream:
         engine: Engine,
         make_learner: MakeLearner | None,
         self_learner: SelfLearner | None = None,
+        patience: Patience | None = None,
+        budget: Budget | None = None,
+        history: History | None = None,
         *,
         reset_on_gap: bool,
         nominal_hz: float | None = None,
@@ -70,7 +83,10 @@ class Stream:
         self._nominal_hz = nominal_hz
         self._scale = TimeScale()
         self._stepper: Stepper = engine
-        self._sequencer = Sequencer()
+        self._history = history or History(0.0, 0)
+        # Who does not learn from targets never waits for one.
+        kinds = (Kind.INPUT, Kind.TARGET) if make_learner else (Kind.INPUT,)
+        self._sequencer = Sequencer(name, kinds, patience, budget, self.counters)
         self.lessons = Lessons(
             engine, len(model.config.fields), make_learner(model) if make_learner else None, self_learner,
             self.counters,
@@ -78,56 +94,121 @@ class Stream:
         self._time = Timekeeping()
         self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
+        self._begun = False  # whether the run has had a sample
+        self._first_seq = 0
         self._since_reset = 0
+        self._since_gap: int | None = None
         self._rate_hz = 0.0  # of the run, as its first chunk said
+        self._answering = False  # between an answer and what is kept of it
 
     # What comes in
 
     def predict(self, message: Chunk | Burst, now: Instant) -> Iterator[Effect]:
-        """Estimate the samples of an input chunk that are new, or of each chunk of a burst."""
-        return self._predict(message, now) if isinstance(message, Chunk) else self._predict_burst(message, now)
+        """Take an input chunk or burst; estimate all samples whose turn it is."""
+        if isinstance(message, Chunk):
+            if self.continues(message):
+                return self.predict_next(message, now)
+        elif self.lessons.learns:
+            return self._predict_each(message, now)
+        elif self.continues(message.chunk):
+            self._sequencer.advance(message.chunk.end_seq)
+            return self._estimate_burst(message, now)
+        return self._follow(self._sequencer.receive(message, now.mono_ns), now)
 
-    def _predict_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
-        if not self.lessons.learns and burst.chunk.values.size <= SLICE_VALUES and self.continues(burst.chunk):
-            inputs = self.accept(burst.chunk)
-            estimates, state = self._stepper.run(inputs, self.state)
-            yield self.answer(burst, estimates, state)
-            self.remember(burst, inputs, estimates, now)
+    def predict_next(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        """Estimate the samples of a chunk that continues the stream."""
+        self._sequencer.advance(chunk.end_seq)
+        return self._estimate_chunk(chunk, 0, now)
+
+    def _predict_each(self, burst: Burst, now: Instant) -> Iterator[Effect]:
+        for chunk in burst.chunks():
+            yield from self.predict(chunk, now)
+
+    def hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
+        """Take a target chunk, or what the source says of its stream."""
+        if isinstance(message, Chunk):
+            return self._hear_target(message, now)
+        if isinstance(message, Gone):
+            return self._follow(self._sequencer.lose(message, now.mono_ns), now)
+        return self._hear_info(message, now)
+
+    def _hear_target(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        sequencer = self._sequencer
+        if self.lessons.learner is None or sequencer.continues_second(chunk):
+            self._teach(chunk)
         else:
-            for chunk in burst.chunks():
-                yield from self._predict(chunk, now)
+            yield from self._follow(sequencer.receive(chunk, now.mono_ns), now)
 
-    def _predict(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
-        samples, channels, _ = chunk.values.shape
-        if chunk.run == self._sequencer.run and channels != self.state.shape[1]:
+    def _hear_info(self, info: Info, now: Instant) -> Iterator[Effect]:
+        ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
+        word = Word(info.run, ends, info.time_ns, info.replays)
+        yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
+        if info.run == self._sequencer.run:
+            self._time.spoken(now, ended=info.ended)
+
+    def _follow(self, events: Iterator[Event], now: Instant) -> Iterator[Effect]:
+        """Do what the order of the samples asks for."""
+        for event in events:
+            match event:
+                case Part(message, skip):
+                    yield from self._take(message, skip, now)
+                case Gap():
+                    self._gap(event)
+                case NewRun():
+                    self._begun = False
+                    self._first_seq = 0
+
+    def _take(self, message: Chunk | Burst, skip: int, now: Instant) -> Iterator[Effect]:
+        chunk = message if isinstance(message, Chunk) else message.chunk
+        if chunk.kind is Kind.TARGET:
+            self._teach(chunk, skip)
+            return
+        if not self._begun:
+            yield from self._new_run(chunk, chunk.seq + skip)
+        if isinstance(message, Burst):
+            yield from self._estimate_burst(message, now)
+        else:
+            yield from self._estimate_chunk(message, skip, now)
+
+    def _teach(self, chunk: Chunk, skip: int = 0) -> None:
+        """Learn from a target chunk, or score what was estimated."""
+        if chunk.run != self._sequencer.run or (self._begun and chunk.values.shape[1] != self.state.shape[1]):
             self.counters.refused += 1
+        elif self._begun:
+            self.lessons.teach(chunk, skip)
+
+    # Estimates
+
+    def _estimate_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
+        if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES:
+            for chunk in burst.chunks():
+                yield from self._estimate_chunk(chunk, 0, now)
             return
-        placement = self._sequencer.place(chunk.run, chunk.seq, samples)
-        if placement is not NEXT and placement.place in (Place.DUPLICATE, Place.STALE_RUN):
-            self.counters.duplicates += samples
-            return
-        self.lessons.learn_all()
-        if placement is not NEXT:
-            yield from self._resync(placement, chunk)
-        first = placement.skip
+        inputs = self._usable(burst.chunk.values[:, :, 0])
+        estimates, state = self._stepper.run(inputs, self.state)
+        answer = self.answer(burst, estimates, state)
+        try:
+            yield answer
+        finally:  # also where a signal ends the batch
+            self.remember(burst, inputs, answer, now)
+
+    def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant) -> Iterator[Effect]:
+        """Answer samples whose turn it is, without the first `skip`."""
+        samples, channels, _ = chunk.values.shape
+        first = skip
         while first < samples:
-            self.lessons.learn_all()
+            if self.lessons.learns:
+                self.lessons.learn_all()
             end = first + min(self.lessons.room, max(1, SLICE_VALUES // channels))
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = self._stepper.run(inputs, self.state)
-            estimates = self.lessons.serve(inputs, modelled)
-            yield Send(self._advance(chunk, first, estimates, state))
-            self._keep(inputs, estimates, modelled)
+            answer = self._advance(chunk, first, self.lessons.serve(inputs, modelled), state)
+            try:
+                yield Send(answer)
+            finally:  # also where a signal ends the batch
+                self._keep(inputs, answer, modelled, now)
             first = end
         self._time.answered(chunk, now)
-
-    def _resync(self, placement: Placement, chunk: Chunk) -> Iterator[Effect]:
-        """Begin a run, or go on after a gap or with a chunk that has been heard in part."""
-        if placement.place is Place.NEW_RUN:
-            yield from self._new_run(chunk, chunk.values.shape[1])
-        elif placement.place is Place.AFTER_GAP:
-            self._gap(placement.missing, resume_seq=chunk.seq)
-        self.counters.duplicates += placement.skip
 
     # For who steps several streams at once
 
@@ -137,13 +218,18 @@ class Stream:
         return self._stepper is not self._engine
 
     def continues(self, chunk: Chunk) -> bool:
-        """Return whether a chunk is simply what comes next."""
-        follows = chunk.run == self._sequencer.run and chunk.seq == self._sequencer.next_seq
-        return follows and chunk.values.shape[1] == self.state.shape[1]
+        """Return whether an input chunk is simply what comes next."""
+        order = self._sequencer
+        return (
+            chunk.seq == order.expected
+            and chunk.run == order.run
+            and chunk.tally <= order.second_to
+            and chunk.values.shape[1] == self.state.shape[1]
+        )
 
     def accept(self, chunk: Chunk) -> FloatArray:
         """Take a chunk that continues the stream; return its inputs for the engine."""
-        self._sequencer.place(chunk.run, chunk.seq, len(chunk.values))
+        self._sequencer.advance(chunk.end_seq)
         return self._usable(chunk.values[:, :, 0])
 
     def answer(self, message: Chunk | Burst, estimates: FloatArray, state: FloatArray) -> Send:
@@ -152,36 +238,33 @@ class Stream:
             return Send(self._advance(message, 0, estimates, state))
         return Send(Burst(self._advance(message.chunk, 0, estimates, state), message.times_ns))
 
-    def remember(self, message: Chunk | Burst, inputs: FloatArray, estimates: FloatArray, now: Instant) -> None:
-        """Keep what has been answered until its targets come, and note how late it came."""
-        self._keep(inputs, estimates, estimates)
+    def remember(self, message: Chunk | Burst, inputs: FloatArray, answer: Send, now: Instant) -> None:
+        """Keep what has been answered, and note how late it came."""
+        said = answer.message
+        assert isinstance(said, Chunk | Burst)
+        values = said.values if isinstance(said, Chunk) else said.chunk.values
+        self._keep(inputs, said, values, now)
         if isinstance(message, Chunk):
             self._time.answered(message, now)
         else:
             self._time.answered_burst(message.chunk, message.times_ns, now)
 
-    def hear(self, message: Chunk | Info, now: Instant) -> None:
-        """Learn from a target chunk, or note what the source says of its stream."""
-        if isinstance(message, Chunk):
-            self._teach(message)
-        else:
-            self._note(message, now)
+    # What is missing
 
-    def _teach(self, chunk: Chunk) -> None:
-        """Join a target chunk to its samples, and score the estimates made for them."""
-        if chunk.run != self._sequencer.run or chunk.values.shape[1] != self.state.shape[1]:
-            self.counters.refused += 1
-            return
-        self.lessons.teach(chunk)
+    def due_ns(self) -> int | None:
+        """When to call `look`; None while nothing is missing."""
+        return self._sequencer.due_ns()
 
-    def _note(self, info: Info, now: Instant) -> None:
-        if info.run != self._sequencer.run:
-            return
-        missing = self._sequencer.lost_tail(info.run, info.next_seq)
-        if missing:
-            self.lessons.learn_all()
-            self._gap(missing, resume_seq=info.next_seq)
-        self._time.spoken(now, ended=info.ended)
+    @property
+    def disturbed(self) -> bool:
+        """Whether something is missing or held."""
+        return self._sequencer.expected == AMISS
+
+    def look(self, now: Instant) -> Iterator[Effect]:
+        """Ask for what is missing, or give it up."""
+        yield from self._follow(self._sequencer.look(now.mono_ns), now)
+        for replay in self._sequencer.asks(now.mono_ns):
+            yield Ask(replay)
 
     # What the clock brings
 
@@ -218,6 +301,11 @@ class Stream:
             "runs": counters.runs,
             "gaps": counters.gaps,
             "gap_samples": counters.gap_samples,
+            "target_gaps": counters.target_gaps,
+            "target_gap_samples": counters.target_gap_samples,
+            "asked": counters.asked,
+            "recovered_samples": counters.recovered_samples,
+            "replays": self._history.keeps,
             "duplicates": counters.duplicates,
             "unusable": counters.unusable,
             "refused": counters.refused,
@@ -253,14 +341,21 @@ class Stream:
         self._usable_inputs = UsableInputs(channels)
         self._familiarity = Familiarity(self._model, self._scale, channels)
 
-    def _new_run(self, chunk: Chunk, channels: int) -> Iterator[Effect]:
+    def _new_run(self, chunk: Chunk, seq: int) -> Iterator[Effect]:
+        """Begin a run with its first sample that can be had."""
+        self.lessons.learn_all()
         self.counters.runs += 1
+        channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
         self._since_reset = 0
-        self.lessons.begin(self.state, chunk.seq, chunk.rate_hz)
+        self._since_gap = None
+        self.lessons.begin(self.state, seq, chunk.rate_hz)
+        self._begun, self._first_seq = True, seq
+        if self._history.keeps:
+            self._history.begin(Kind.ESTIMATE, self.name, chunk.run, seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
-        joined = f", joined at sample {chunk.seq}" if chunk.seq else ""
+        joined = f", joined at sample {seq}" if seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
@@ -275,34 +370,67 @@ class Stream:
             yield Say(f"stream {self.name}: {error}; the model takes each sample as it is", WARNING)
         self._stepper = self._scale.stage(self._engine)
 
-    def _gap(self, missing: int, resume_seq: int) -> None:
+    def _gap(self, gap: Gap) -> None:
+        if gap.kind is Kind.TARGET:
+            self._lose_targets(gap)
+        elif self._begun:
+            self._lose_inputs(gap)
+        elif self.counters.runs:  # who heard the run before has missed the beginning of this one
+            self._count_gap(gap)
+
+    def _count_gap(self, gap: Gap) -> None:
         self.counters.gaps += 1
-        self.counters.gap_samples += missing
-        self._report.gap(resume_seq - missing, missing)
+        self.counters.gap_samples += gap.samples
+        self._report.gap("samples", gap.seq, gap.samples)
+
+    def _lose_inputs(self, gap: Gap) -> None:
+        self.lessons.learn_all()
+        self._count_gap(gap)
+        self._since_gap = 0
         if self._reset_on_gap:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
-        self.lessons.skip(self.state, resume_seq)
+        self.lessons.skip(self.state, gap.seq + gap.samples)
+
+    def _lose_targets(self, gap: Gap) -> None:
+        """Note lost targets of samples that were estimated."""
+        first = max(gap.seq, self._first_seq)
+        samples = gap.seq + gap.samples - first
+        if samples > 0 and self._begun:
+            self.counters.target_gaps += 1
+            self.counters.target_gap_samples += samples
+            self._report.gap("targets", first, samples)
 
     def _advance(self, chunk: Chunk, first: int, estimates: FloatArray, state: FloatArray) -> Chunk:
         """Move on past the samples of `chunk` from `first` on; return their estimates."""
+        count = len(estimates)
+        self._answering = True
         self.state = state
-        self.counters.samples += len(estimates)
-        self._since_reset += len(estimates)
+        self.counters.samples += count
+        self._since_reset += count
+        tally = NO_GAP
+        if self._since_gap is not None:
+            tally = self._since_gap
+            self._since_gap += count
         return Chunk(
             Kind.ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
-            estimates, self.counters.updates,
+            estimates, self.counters.updates, tally,
         )  # fmt: skip
 
     # What follows an answer waits until the answer is out: it is most of the work, and none of it changes a bit.
 
-    def _keep(self, inputs: FloatArray, estimates: FloatArray, modelled: FloatArray) -> None:
-        self.lessons.keep(inputs, estimates)
+    def _keep(self, inputs: FloatArray, said: Chunk | Burst, modelled: FloatArray, now: Instant) -> None:
+        chunk = said if isinstance(said, Chunk) else said.chunk
+        self.lessons.keep(inputs, chunk.values)
         self._familiarity.add(inputs, modelled)
+        if self._history.keeps:
+            self._history.add(_apart(said, chunk), now.mono_ns)
+        self._answering = False
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
         usable = self._usable_inputs.of(inputs)
-        self.counters.unusable += self._usable_inputs.replaced
+        if self._usable_inputs.replaced:
+            self.counters.unusable += self._usable_inputs.replaced
         return usable
 
     def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
@@ -322,18 +450,21 @@ class Stream:
     @property
     def stand(self) -> tuple[object, ...]:
         """What differs whenever the state does."""
-        return self._sequencer.run, self.counters.gaps, self.counters.refused, *self.lessons.stand
+        counters, sequencer = self.counters, self._sequencer
+        return sequencer.run, sequencer.next_second_seq, counters.gaps, counters.refused, *self.lessons.stand
 
     def snapshot(self) -> Tree | None:
         """Return what later estimates depend on; None before the first run, and while an answer is under way."""
-        if self._sequencer.run is None or self.lessons.next_seq != self._sequencer.next_seq:
+        if not self._begun or self._answering:
             return None
         return {
             "name": self.name,
             "rate_hz": self._rate_hz,
-            "position": self._sequencer.state(),
+            "position": self._sequencer.state() | {"next_seq": self.lessons.next_seq},  # a chunk may be half done
             "hidden": self.state.copy(),
+            "first_seq": self._first_seq,
             "since_reset": self._since_reset,
+            "since_gap": self._since_gap,
             "counters": self.counters.state(),
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
@@ -353,8 +484,11 @@ class Stream:
         list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
         self._begin(channels)
         self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
-        self._sequencer.restore(position)
+        self._sequencer.restore(position, channels)
+        self._begun = True
+        self._first_seq = value_of(tree, "first_seq", int)
         self._since_reset = value_of(tree, "since_reset", int)
+        self._since_gap = value_of(tree, "since_gap", int | None)
         self.counters.restore(subtree(tree, "counters"))
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))
@@ -362,3 +496,13 @@ class Stream:
         if self.lessons.next_seq != self._sequencer.next_seq:
             raise FileError("state: what waits for targets must end where the stream is")
         self._report.caught_up()
+        if self._history.keeps and self._sequencer.run is not None:
+            self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)
+
+
+def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:
+    """Return estimates that keep no larger array alive than their own."""
+    if chunk.values.base is None:
+        return said
+    own = replace(chunk, values=chunk.values.copy())
+    return own if isinstance(said, Chunk) else replace(said, chunk=own)

@@ -1,4 +1,4 @@
-"""What the operator hears of a stream: once a tick what changed, and a line at the end."""
+"""What the operator hears of a stream: once a tick what changed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +9,9 @@ from streamer.effects import WARNING, Effect, Say
 COUNTED = (
     ("unusable", "sample(s) not finite or beyond 1e30 replaced by the channel's last value"),
     ("duplicates", "duplicate or stale sample(s) dropped"),
-    ("refused", "chunk(s) refused: another run, or another number of channels within a run"),
+    ("refused", "message(s) refused: another run or number of channels, or a seq that nothing else speaks for"),
 )
+MOST_RANGES = 20  # in one line
 
 
 class StreamReport:
@@ -28,11 +29,13 @@ class StreamReport:
         self._stream = stream
         self._counters = counters
         self._said = replace(counters)
-        self._last_gap = (0, 0)  # first sample missing, and one past the last
+        self._gaps: dict[str, list[tuple[int, int]]] = {}  # what is missing: its ranges since the last tick
 
-    def gap(self, seq: int, samples: int) -> None:
-        """Remember the latest gap."""
-        self._last_gap = seq, seq + samples
+    def gap(self, what: str, seq: int, samples: int) -> None:
+        """Note a gap among "samples" or "targets"."""
+        ranges = self._gaps.setdefault(what, [])
+        if len(ranges) < MOST_RANGES:
+            ranges.append((seq, seq + samples - 1))
 
     def caught_up(self) -> None:
         """Take what has been counted so far as said."""
@@ -41,18 +44,20 @@ class StreamReport:
     def changes(self) -> Iterator[Effect]:
         """Say what went wrong since the last call."""
         before, now = self._said, self._counters
-        if now.gaps > before.gaps:
-            yield Say(f"stream {self._stream}: {self._gaps(now.gaps - before.gaps)}", WARNING)
+        gaps, self._gaps = self._gaps, {}
+        for what, ranges in gaps.items():
+            names = ("target_gaps", "target_gap_samples") if what == "targets" else ("gaps", "gap_samples")
+            count, samples = (getattr(now, name) - getattr(before, name) for name in names)
+            yield Say(f"stream {self._stream}: {_gap_line(what, ranges, count, samples)}", WARNING)
         for name, what in COUNTED:
             count = getattr(now, name) - getattr(before, name)
             if count:
                 yield Say(f"stream {self._stream}: {count} {what}", WARNING)
         self.caught_up()
 
-    def _gaps(self, count: int) -> str:
-        first, end = self._last_gap
-        text = f"GAP: samples {first} to {end - 1} did not come"
-        if count == 1:
-            return text
-        samples = self._counters.gap_samples - self._said.gap_samples
-        return f"{text}, and {count - 1} more gap(s), {samples} samples in all"
+
+def _gap_line(what: str, ranges: list[tuple[int, int]], gaps: int, samples: int) -> str:
+    text = f"GAP: {what} {', '.join(f'{first} to {last}' for first, last in ranges)} did not come"
+    if gaps == len(ranges):
+        return text
+    return f"{text}, and {gaps - len(ranges)} more gap(s), {samples} {what} in all"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from streamer.errors import AddressError
 
+MAX_PORTS = 65_536
+REPLAY_PORTS_ON = 1_000
 EXAMPLE = "give for example tcp://127.0.0.1:5555 or ipc:///tmp/sincos"
 
 
@@ -29,6 +31,21 @@ def check_address(verb: str, address: str) -> None:
         _check_port(verb, address, rest.rpartition(":")[2])
     elif verb == "bind" and not rest.startswith("@"):  # @ names a socket that is in no file system
         _check_path(address, Path(rest))
+
+
+def replay_address(address: str) -> str:
+    """Return where who publishes at `address` answers requests: 1,000 ports on (back, past the last), or beside.
+
+    Parameters
+    ----------
+    address : str
+        As `check_address` lets it pass, with a port.
+    """
+    if address.startswith("ipc:"):
+        return f"{address}.replay"
+    host, _, port = address.rpartition(":")
+    on = int(port) + REPLAY_PORTS_ON
+    return f"{host}:{on if on < MAX_PORTS else on - 2 * REPLAY_PORTS_ON}"
 
 
 def check_private(verb: str, address: str) -> None:
@@ -52,7 +69,7 @@ def _is_loopback(host: str) -> bool:
 def _check_port(verb: str, address: str, port: str) -> None:
     if verb == "bind" and port == "*":
         return
-    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65_536):
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < MAX_PORTS):
         raise AddressError(f"cannot {verb} {address!r}: the port must be 0 to 65535, got {port!r}; {EXAMPLE}")
 
 

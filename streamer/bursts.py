@@ -4,7 +4,7 @@ A stream at tens of thousands of messages a second spends most of its time messa
 queued up cost little more than one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -13,29 +13,36 @@ from numpy.typing import NDArray
 
 from streamer import wire
 from streamer.errors import WireError
-from streamer.messages import Burst, Chunk, Incoming, Kind, Rejected, TimeArray
+from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejected, TimeArray
 
 SEQ, TIME_NS, TALLY = slice(24, 32), slice(32, 40), slice(56, 64)  # where they stand in a header
 LEAST_CHUNKS = 3  # fewer are decoded as quickly one by one
 MOST_VALUES = 8192  # in one burst: what its estimates may keep the others waiting
 
 Parts = Sequence[bytes]
+Decode = Callable[[Parts], Message | Gone]
 
 
-def decode(said: Sequence[Parts]) -> list[Incoming]:
-    """Return messages, each given as its parts, in order; neighbouring chunks of a stream as bursts."""
+def decode(said: Sequence[Parts], one: Decode = wire.decode) -> list[Incoming]:
+    """Return messages, each given as its parts, in order; neighbouring chunks of a stream as bursts.
+
+    `one` decodes a message that comes alone.
+    """
     if len(said) < LEAST_CHUNKS:
-        return decode_each(said)
+        return decode_each(said, one)
     messages: list[Incoming] = []
     for _, group in groupby(said, key=_first_part):
         neighbours = list(group)
-        messages += decode_each(neighbours) if len(neighbours) < LEAST_CHUNKS else _decode_neighbours(neighbours)
+        if len(neighbours) < LEAST_CHUNKS:
+            messages += decode_each(neighbours, one)
+        else:
+            messages += _decode_neighbours(neighbours, one)
     return messages
 
 
-def decode_each(said: Iterable[Parts]) -> list[Incoming]:
+def decode_each(said: Iterable[Parts], one: Decode = wire.decode) -> list[Incoming]:
     """Return messages, each given as its parts, in order."""
-    return list(map(_decode_one, said))
+    return [_decode_one(parts, one) for parts in said]
 
 
 def encode(burst: Burst) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -58,24 +65,24 @@ def _first_part(parts: Parts) -> bytes:
     return parts[0]
 
 
-def _decode_one(parts: Parts) -> Incoming:
+def _decode_one(parts: Parts, one: Decode = wire.decode) -> Incoming:
     try:
-        return wire.decode(parts)
+        return one(parts)
     except WireError as error:
         return Rejected(str(error))
 
 
-def _decode_neighbours(neighbours: list[Parts]) -> list[Incoming]:
+def _decode_neighbours(neighbours: list[Parts], one: Decode) -> list[Incoming]:
     """Decode messages of one topic: as bursts of as many chunks as may be, or each by itself."""
-    first = _decode_one(neighbours[0])
+    first = _decode_one(neighbours[0], one)
     most = MOST_VALUES // first.values.size if isinstance(first, Chunk) else 0
     if not isinstance(first, Chunk) or most < LEAST_CHUNKS:
-        return decode_each(neighbours)
+        return decode_each(neighbours, one)
     messages: list[Incoming] = []
     for start in range(0, len(neighbours), most):
         part = neighbours[start : start + most]
         burst = _burst(part)
-        messages += decode_each(part) if burst is None else [burst]
+        messages += decode_each(part, one) if burst is None else [burst]
     return messages
 
 

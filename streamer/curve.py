@@ -15,7 +15,6 @@ from streamer.errors import AddressError
 from streamer.keys import Keys
 
 DOMAIN = b"sincos"
-HANDSHAKE_MS = 5_000  # for a peer to prove itself
 SELF_TEST_MS = 2_000
 
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -65,7 +64,6 @@ class Guard:
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
 
     def join(self, socket: AnySocket, address: str) -> None:
         """Make a socket, before it connects to `address`, prove itself and demand proof.
@@ -79,15 +77,21 @@ class Guard:
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
 
-    def prove(self, endpoint: str) -> None:
+    def prove(self, endpoint: str, kind: int) -> None:
         """Knock at what was bound with a key that nobody knows.
+
+        Parameters
+        ----------
+        endpoint : str
+        kind : int
+            Of a socket that may connect there: another is turned away whatever its key.
 
         Raises
         ------
         AddressError
             If it is not turned away in time.
         """
-        if _knock(endpoint, self._keys.public) != _REFUSED:
+        if _knock(endpoint, self._keys.public, kind) != _REFUSED:
             raise AddressError(f"cannot guard {endpoint}: a random key was not turned away; nothing was published")
 
     def close(self) -> None:
@@ -95,10 +99,10 @@ class Guard:
         self._authenticator.stop()
 
 
-def _knock(endpoint: str, server_key: bytes) -> int | None:
+def _knock(endpoint: str, server_key: bytes, kind: int = zmq.SUB) -> int | None:
     """Try to connect as a stranger; return the event that ends the attempt, or None if nothing does in time."""
     public, secret = zmq.curve_keypair()
-    with zmq.Context() as stranger, stranger.socket(zmq.SUB) as socket:
+    with zmq.Context() as stranger, stranger.socket(kind) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, public)

@@ -52,9 +52,13 @@ class Print:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """Write a state to disk while the loop goes on; a `Written` comes back."""
+    """Write a state to disk while the loop goes on; a `Written` comes back.
 
-    tree: dict[str, Any]
+    `streams` are in whatever form who writes them takes.
+    """
+
+    head: dict[str, Any]
+    streams: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,16 @@ class Burst:
         """Samples in each chunk."""
         return len(self.chunk.values) // len(self.times_ns)
 
+    def part(self, first: int, count: int) -> "Burst":
+        """Return `count` of them from `first` on."""
+        start, end = first * self.samples, (first + count) * self.samples
+        times_ns = self.times_ns[first : first + count]
+        chunk = replace(
+            self.chunk, seq=self.chunk.seq + start, time_ns=int(times_ns[0]), values=self.chunk.values[start:end],
+            tally=self.tallies()[first],
+        )  # fmt: skip
+        return Burst(chunk, times_ns, self.tally_step)
+
     def tallies(self) -> list[int]:
         """Return each one's tally."""
         step = self.tally_step

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 
 from streamer import wire
 from streamer.clock import Instant
-from streamer.effects import Effect, Finish, Say, Send
+from streamer.effects import WARNING, Effect, Finish, Say, Send
 from streamer.errors import UsageError
-from streamer.messages import FIELDS, Chunk, FloatArray, Incoming, Info, Kind, Subscription
+from streamer.history import History
+from streamer.messages import FIELDS, Incoming, Info, Kind, Request, Subscription
 from streamer.pacing import Pacer
 from streamer.quantiles import RecentQuantiles
+from streamer.record import Journal, Record
+from streamer.replay import ReplayServer
 from streamer.signals import Signal
 
 INFO_EVERY_NS = 1_000_000_000
+MAX_RETAIN_S = 1e6
+MAX_RETAIN_BYTES = 2**40
 CHUNKS_PER_TICK = 64  # so that a source far behind, or not paced at all, still hears its subscribers
 
 
@@ -36,6 +41,12 @@ class SourceConfig:
         How many samples later.
     wait_for : int
         Listeners to wait for before the first sample.
+    retain_s : float
+        How long what was said is kept, in case it is asked for again.
+    retain_bytes : int
+        How much of it, in memory.
+    linger_s : float
+        How long to stay after the last sample, to be asked; not where nobody has listened.
 
     Raises
     ------
@@ -50,6 +61,9 @@ class SourceConfig:
     targets: bool = True
     target_delay_samples: int = 0
     wait_for: int = 0
+    retain_s: float = 60.0
+    retain_bytes: int = 64 * 2**20
+    linger_s: float = 1.0
 
     def __post_init__(self) -> None:
         if not wire.STREAM_NAME.fullmatch(self.stream):
@@ -58,10 +72,18 @@ class SourceConfig:
             value = getattr(self, name)
             if value is not None and not least <= value < wire.MAX_SEQ:
                 raise UsageError(f"{name}: must be at least {least} and below 2^63, got {value}")
+        for name, most in (
+            ("retain_s", MAX_RETAIN_S),
+            ("linger_s", MAX_RETAIN_S),
+            ("retain_bytes", MAX_RETAIN_BYTES),
+        ):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise UsageError(f"{name}: must be 0 to {most:g}, got {value}")
 
 
 class Publisher:
-    """Core of `sincos source`: says every sample once, at its deadline.
+    """Core of `sincos source`: says every sample once, at its deadline, and again to who asks.
 
     Parameters
     ----------
@@ -69,6 +91,8 @@ class Publisher:
     signal : Signal
     run : int
         Random 64-bit id of this start.
+    journal : Journal or None
+        Where every chunk is written down before it is said.
 
     Raises
     ------
@@ -76,7 +100,7 @@ class Publisher:
         If one message would pass the protocol's limits.
     """
 
-    def __init__(self, config: SourceConfig, signal: Signal, run: int) -> None:
+    def __init__(self, config: SourceConfig, signal: Signal, run: int, journal: Journal | None = None) -> None:
         self._most_samples = wire.MAX_PAYLOAD_BYTES // (4 * signal.channels * len(FIELDS))
         if config.chunk > self._most_samples:
             raise UsageError(
@@ -85,38 +109,50 @@ class Publisher:
             )
         self._config = config
         self._signal = signal
-        self._run = run
-        self._next_seq = 0
-        self._next_target = 0
+        self._journal = journal
+        history = History(config.retain_s, config.retain_bytes)
+        self.record = Record(config.stream, run, signal.rate_hz, history, journal)
+        self._replays = history.keeps
+        self._server = ReplayServer(history)
         self._pacer: Pacer | None = None
         self._next_info_ns = 0
+        self._leaves_ns: int | None = None
         self._listeners = 0
+        self._was_heard = False
         self._input_topic = wire.topic(Kind.INPUT, config.stream)
         self._info_topic = wire.topic(Kind.INFO, config.stream)
         self.lateness = RecentQuantiles()
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
-        """Count listeners; tell each newcomer what the stream is."""
+        """Count listeners, tell each newcomer what the stream is, and take requests."""
         asked = False
         for message in messages:
-            if not isinstance(message, Subscription):
-                continue
-            asked |= message.active and self._info_topic.startswith(message.prefix)
-            if self._input_topic.startswith(message.prefix):
-                # Never below none: a peer may give up what it never asked for.
-                self._listeners = max(0, self._listeners + (1 if message.active else -1))
+            if isinstance(message, Request):
+                self._server.take(message)
+            elif isinstance(message, Subscription):
+                asked |= message.active and self._info_topic.startswith(message.prefix)
+                self._count(message)
         if asked:
             yield Send(self._info(now))
         if self._pacer is None:
             yield from self.tick(now)
+        yield from self.work() or ()  # however many ask, those who asked before are answered
+
+    def _count(self, message: Subscription) -> None:
+        if self._input_topic.startswith(message.prefix):
+            # Never below none: a peer may give up what it never asked for.
+            self._listeners = max(0, self._listeners + (1 if message.active else -1))
+            self._was_heard = True
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Publish every sample that is due, and the info that accompanies it."""
         if self._pacer is None and self._listeners >= self._config.wait_for:
-            self._pacer = Pacer(now, self._signal.rate_hz)
+            self._pacer = self._starting(now)
         if now.mono_ns >= self._next_info_ns:
             self._next_info_ns = now.mono_ns + INFO_EVERY_NS
             yield Send(self._info(now))
+            if self._journal is not None:
+                yield from (Say(text, WARNING) for text in self._journal.news())
         if self._pacer is None:
             return
         for _ in range(CHUNKS_PER_TICK):
@@ -124,32 +160,54 @@ class Publisher:
                 break
             yield from self._say_chunk(self._pacer, now)
         if self._finished:
+            yield from self._linger(self._pacer, now)
+
+    def _starting(self, now: Instant) -> Pacer:
+        """Return a pacer by which the next sample is due now."""
+        self._was_heard |= self.record.next_seq > 0  # in an earlier life
+        said_ns = round(self.record.next_seq * 1e9 / self._signal.rate_hz)
+        return Pacer(Instant(now.mono_ns - said_ns, max(0, now.wall_ns - said_ns)), self._signal.rate_hz)
+
+    def _linger(self, pacer: Pacer, now: Instant) -> Iterator[Effect]:
+        """Say that nothing follows, and stay for who missed something."""
+        if self._leaves_ns is None and self._was_heard and self._replays and self._config.linger_s:
+            self._leaves_ns = now.mono_ns + round(self._config.linger_s * 1e9)
+            yield from self._say_targets(pacer, now, up_to=self.record.next_seq)
+            yield Send(self._info(now))
+        if self._leaves_ns is None or now.mono_ns >= self._leaves_ns:
             yield Finish()
 
     def next_deadline_ns(self) -> int | None:
-        """When the next chunk, or the next info, is due."""
+        """When the next chunk, or the next info, is due, or it is time to leave."""
         if self._pacer is None:
             return self._next_info_ns
+        if self._leaves_ns is not None:
+            return min(self._next_info_ns, self._leaves_ns)
         if not self._config.paced:
             return 0
         return min(self._next_info_ns, self._pacer.deadline_ns(self._chunk_end() - 1))
 
-    def work(self) -> None:
-        """Nothing can wait."""
+    def work(self) -> Sequence[Effect] | None:
+        """Answer a little of what was asked for."""
+        return self._server.work()
 
     def stop(self, now: Instant) -> Iterator[Effect]:
-        """Say the targets still held back, that the run has ended, and how well it was paced."""
-        if self._config.targets and self._pacer is not None:
-            yield from self._say_targets(self._pacer, now, up_to=self._next_seq)
-        yield Send(self._info(now, ended=True))
+        """Say the targets still held back, that the run has ended, and how well it was paced.
+
+        A run that is written down has not ended: it may be taken up again.
+        """
+        ended = self._finished or self._journal is None
+        if self._pacer is not None and ended:
+            yield from self._say_targets(self._pacer, now, up_to=self.record.next_seq)
+        yield Send(self._info(now, ended=ended))
         yield Say(self._summary())
 
     @property
     def _finished(self) -> bool:
-        return self._config.count is not None and self._next_seq >= self._config.count
+        return self._config.count is not None and self.record.next_seq >= self._config.count
 
     def _chunk_end(self) -> int:
-        end = self._next_seq + self._config.chunk
+        end = self.record.next_seq + self._config.chunk
         return end if self._config.count is None else min(end, self._config.count)
 
     def _chunk_due_ns(self, pacer: Pacer, now: Instant) -> int:
@@ -157,53 +215,52 @@ class Publisher:
         return pacer.deadline_ns(self._chunk_end() - 1) if self._config.paced else now.mono_ns
 
     def _say_chunk(self, pacer: Pacer, now: Instant) -> Iterator[Effect]:
-        seq, count = self._next_seq, self._chunk_end() - self._next_seq
+        record, delay = self.record, self._config.target_delay_samples
+        seq, count = record.next_seq, self._chunk_end() - record.next_seq
         if self._config.paced:
             self.lateness.add((now.mono_ns - self._chunk_due_ns(pacer, now)) / 1e9)
+        yield from self._say_targets(pacer, now, up_to=seq - delay)  # of a run taken up again
         inputs, targets = self._signal.samples(seq, count)
-        self._next_seq += count
-        yield Send(self._chunk(Kind.INPUT, seq, inputs, pacer, now))
-        if not self._config.targets:
-            return
-        if self._config.target_delay_samples:
-            yield from self._say_targets(pacer, now, up_to=self._next_seq - self._config.target_delay_samples)
+        yield Send(record.inputs(inputs, self._stamp_ns(seq, count, pacer, now), now))
+        if self._config.targets and not delay:
+            yield Send(record.targets(targets, self._stamp_ns(seq, count, pacer, now), now))
         else:
-            self._next_target = self._next_seq
-            yield Send(self._chunk(Kind.TARGET, seq, targets, pacer, now))
+            yield from self._say_targets(pacer, now, up_to=record.next_seq - delay)
 
     def _say_targets(self, pacer: Pacer, now: Instant, up_to: int) -> Iterator[Effect]:
         """Say late targets: asked of the signal again, so that none need be held however late they are."""
-        while self._next_target < up_to:
-            seq, count = self._next_target, min(up_to - self._next_target, self._most_samples)
-            self._next_target += count
-            yield Send(self._chunk(Kind.TARGET, seq, self._signal.samples(seq, count)[1], pacer, now))
+        record = self.record
+        while self._config.targets and record.next_target_seq < up_to:
+            seq, count = record.next_target_seq, min(up_to - record.next_target_seq, self._most_samples)
+            targets = self._signal.samples(seq, count)[1]
+            yield Send(record.targets(targets, self._stamp_ns(seq, count, pacer, now), now))
 
-    def _chunk(self, kind: Kind, seq: int, values: FloatArray, pacer: Pacer, now: Instant) -> Chunk:
-        rate_hz = self._signal.rate_hz
+    def _stamp_ns(self, seq: int, count: int, pacer: Pacer, now: Instant) -> int:
+        if self._config.paced:
+            return pacer.stamp_ns(seq)
         # Without pacing the last sample is said to happen now, so that none lies in the future.
-        stamp_ns = (
-            pacer.stamp_ns(seq)
-            if self._config.paced
-            else max(0, now.wall_ns - round((len(values) - 1) * 1e9 / rate_hz))
-        )
-        return Chunk(kind, self._config.stream, self._run, seq, stamp_ns, rate_hz, values)
+        return max(0, now.wall_ns - round((count - 1) * 1e9 / self._signal.rate_hz))
 
     def _info(self, now: Instant, *, ended: bool = False) -> Info:
+        record = self.record
         return Info(
-            stream=self._config.stream,
-            run=self._run,
-            next_seq=self._next_seq,
+            stream=record.stream,
+            run=record.run,
+            next_seq=record.next_seq,
             time_ns=now.wall_ns,
-            rate_hz=self._signal.rate_hz,
+            rate_hz=record.rate_hz,
             channels=tuple(str(channel) for channel in range(self._signal.channels)),
             target_fields=FIELDS if self._config.targets else (),
             target_delay_samples=self._config.target_delay_samples,
-            ended=ended,
+            ended=ended or self._leaves_ns is not None,
             lateness_p99_s=self.lateness.quantile(0.99),
+            next_target_seq=record.next_target_seq,
+            replays=self._replays,
         )
 
     def _summary(self) -> str:
-        text = f"stream {self._config.stream}: published {self._next_seq} samples of run {self._run:016x}"
+        record = self.record
+        text = f"stream {record.stream}: published {record.next_seq} samples of run {record.run:016x}"
         p50_s, p99_s = self.lateness.quantile(0.5), self.lateness.quantile(0.99)
         worst_s = self.lateness.largest
         if p50_s is None or p99_s is None or worst_s is None:

@@ -5,12 +5,12 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
-from streamer.effects import Checkpoint, Core, Effect, Finish, Print, Say, Send
+from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
 from streamer.messages import Written
 from streamer.sockets import Transport
@@ -74,7 +74,7 @@ class StopSignal:
 class Keeper(Protocol):
     """What writes states to disk beside the loop."""
 
-    def write(self, tree: dict[str, Any]) -> None: ...
+    def write(self, state: Checkpoint) -> None: ...
     def outcome(self) -> Written | None: ...
 
 
@@ -159,21 +159,27 @@ def _perform(
     finished = printed = False
     try:
         for effect in effects:
-            if stop is not None and stop.requested:
-                break
             match effect:
                 case Send(message):
                     transport.send(message)
+                case Reply(peer, message):
+                    transport.reply(peer, message)
+                case Ask(replay):
+                    transport.ask(replay)
                 case Print(line):
                     sys.stdout.write(line + "\n")
                     printed = True
                 case Say(text, level):
                     log.log(level, text)
-                case Checkpoint(tree) if keeper is not None:
-                    keeper.write(tree)
+                case Checkpoint() if keeper is not None:
+                    keeper.write(effect)
                 case Finish():
                     finished = True
+            if stop is not None and stop.requested:
+                break
     finally:
+        if isinstance(effects, Generator):
+            effects.close()  # so that the core knows which effect was the last
         if printed:  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
             sys.stdout.flush()
     return finished

@@ -1,20 +1,20 @@
 """ZeroMQ behind one Transport: messages in and out, never bytes."""
 
-import errno
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import zmq
 
 from streamer import bursts, wire
-from streamer.addresses import EXAMPLE, check_address, check_private, in_use
+from streamer.addresses import replay_address
+from streamer.endpoints import Endpoints, endpoint, heartbeats
 from streamer.errors import AddressError
+from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
-from streamer.messages import Burst, Incoming, Message, Rejected, Subscription
-
-if TYPE_CHECKING:
-    from streamer.curve import Guard
+from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay
+from streamer.replaysockets import DEALER_OPTIONS, ROUTER_OPTIONS, Answerer, Asker
+from streamer.subscriptions import MAX_SUBSCRIBED_BYTES, MAX_SUBSCRIPTION_BYTES, Subscriptions
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
 PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
@@ -26,16 +26,11 @@ HIGH_WATER_MARK = 20_000
 SHORT_HIGH_WATER_MARK = 1_000
 # Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
 MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
-# A subscription is memory here, some 80 bytes for each of its own.
-MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it
-MAX_SUBSCRIBED_BYTES = 2**20  # in all: 10,000 listeners to one stream each, or one to each of 10,000
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
-RECONNECT_MS = 50
-REBIND_TRIES, REBIND_MS = 100, 10
-DRAIN_LIMIT = 1_000
-KEPT_PARTS = 4  # of a message: one too many is enough to refuse it
+LOST_LISTENER_MS = 60_000  # not under back pressure, where a slow one is waited for
+PORT_TRIES = 20  # for two free ports at the right distance
 
 
 class HasFileno(Protocol):
@@ -47,7 +42,7 @@ class HasFileno(Protocol):
 
 
 class Transport:
-    """One process's sockets: an XPUB where it binds, a SUB where it connects.
+    """One process's sockets: an XPUB where it binds, a SUB where it connects, and beside them those for replays.
 
     Parameters
     ----------
@@ -63,6 +58,10 @@ class Transport:
         Let `send` wait for slow subscribers rather than drop what they cannot take, until one stalls.
     together : bool
         Let `receive` hand over neighbouring chunks of a stream as a `Burst`.
+    answers : bool
+        Where it binds, be asked for samples again, at `replay_address`.
+    asks : bool
+        Where it connects, be able to ask for them.
     keys : Keys or None
         Encrypt, prove who this is, and let in only who is authorised.
     insecure : bool
@@ -85,119 +84,126 @@ class Transport:
         *,
         back_pressure: bool = False,
         together: bool = False,
+        answers: bool = False,
+        asks: bool = False,
         keys: Keys | None = None,
         insecure: bool = False,
     ) -> None:
+        self._together = together
         self._decode = bursts.decode if together else bursts.decode_each
-        self._context = zmq.Context()
-        self._exposed = insecure or keys is not None
         self._back_pressure = back_pressure
-        self._guard: Guard | None = None
-        self._subscribed_bytes = 0
+        self._asks = asks
+        self._subscriptions = Subscriptions()
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
-        self._pub: zmq.Socket[bytes] | None = None
-        self._sub: zmq.Socket[bytes] | None = None
-        self._heard_something = False
+        self._ready: dict[object, int] = {}
+        self._pub: AnySocket | None = None
+        self._sub: AnySocket | None = None
+        self._answerer: Answerer | None = None
+        self._asker: Asker | None = None
         self.address = bind
+        self._endpoints = Endpoints(keys, insecure=insecure)
         try:
-            if keys is not None:
-                self._guard = _guard(self._context, keys)
             if bind is not None:
-                self._pub = self._publisher(bind)
-                self.address = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
-                if self._guard is not None:
-                    self._guard.prove(self.address)
+                self._bind(bind, answers)
             if connect:
                 self.connect(connect, topics)
         except BaseException:
-            self._destroy(linger=0)
+            self._endpoints.close(linger_ms=0)
             raise
         for item in watch:
             self._poller.register(item.fileno(), zmq.POLLIN)
             self._watched.register(item.fileno(), zmq.POLLIN)
 
-    def _publisher(self, address: str) -> "zmq.Socket[bytes]":
-        self._check("bind", address)
-        back_pressure = self._back_pressure
-        socket = self._context.socket(zmq.XPUB)
-        socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK)
-        socket.setsockopt(zmq.LINGER, PATIENT_LINGER_MS if back_pressure else LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)  # nothing else comes in here
-        socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every listener's coming and going, not only the first's
-        socket.setsockopt(zmq.XPUB_NODROP, back_pressure)
-        socket.setsockopt(zmq.SNDTIMEO, STALL_MS)
-        if self._guard is not None:
-            self._guard.serve(socket)
-        try:
-            socket.bind(address)
-        except zmq.ZMQError as error:
-            socket.close(linger=0)
-            raise _address_error("bind", address, error) from None
-        self._poller.register(socket, zmq.POLLIN)
-        return socket
+    def _bind(self, address: str, answers: bool) -> None:
+        pub = self._endpoints.bound(zmq.XPUB, address, self._pub_options())
+        if answers:
+            pub, router = self._with_router(pub, address)
+            self._endpoints.prove(endpoint(router), zmq.DEALER)
+            self._answerer = Answerer(router)
+            self._poller.register(router, zmq.POLLIN)
+        self._pub, self.address = pub, endpoint(pub)
+        self._endpoints.prove(self.address, zmq.SUB)
+        self._poller.register(pub, zmq.POLLIN)
 
-    def _publisher_again(self, address: str) -> "zmq.Socket[bytes]":
-        """Bind where this process's own socket was closed a moment ago: ZeroMQ closes in the background."""
-        for _ in range(REBIND_TRIES):
+    def _with_router(self, pub: AnySocket, address: str) -> tuple[AnySocket, AnySocket]:
+        """Bind the socket for replays too; where any port will do, both anew until two are free."""
+        tries = PORT_TRIES if address.endswith((":*", ":0")) else 1
+        while True:
+            tries -= 1
+            beside = replay_address(endpoint(pub))
             try:
-                return self._publisher(address)
-            except AddressError:
-                zmq.zmq_poll([], REBIND_MS)
-        return self._publisher(address)
+                return pub, self._endpoints.bound(zmq.ROUTER, beside, ROUTER_OPTIONS)
+            except AddressError as error:
+                if not tries:
+                    raise AddressError(
+                        f"{error}; who publishes at {endpoint(pub)} answers replays there"
+                    ) from None
+            pub.close(linger=0)
+            pub = self._endpoints.bound(zmq.XPUB, address, self._pub_options())
 
-    def _subscriber(self, addresses: Sequence[str], topics: Sequence[bytes]) -> "zmq.Socket[bytes]":
-        socket = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, SHORT_HIGH_WATER_MARK)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        # In the order given: a source that waits for the last topic has then heard of the others.
-        for prefix in topics:
-            socket.setsockopt(zmq.SUBSCRIBE, prefix)
-        for address in addresses:
-            self._check("connect", address)
-            if self._guard is not None:
-                self._guard.join(socket, address)
-            try:
-                socket.connect(address)
-            except zmq.ZMQError as error:
-                raise _address_error("connect", address, error) from None
-        self._poller.register(socket, zmq.POLLIN)
-        return socket
-
-    def _check(self, verb: str, address: str) -> None:
-        check_address(verb, address)
-        if not self._exposed:
-            check_private(verb, address)
+    def _pub_options(self) -> dict[zmq.SocketOption, int]:
+        patient = self._back_pressure
+        return {
+            zmq.SNDHWM: SHORT_HIGH_WATER_MARK if patient else HIGH_WATER_MARK,
+            zmq.LINGER: PATIENT_LINGER_MS if patient else LINGER_MS,
+            zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,  # nothing else comes in here
+            zmq.XPUB_VERBOSER: 1,  # every listener's coming and going, not only the first's
+            zmq.XPUB_NODROP: patient,
+            zmq.SNDTIMEO: STALL_MS,
+            **({} if patient else heartbeats(LOST_LISTENER_MS)),
+        }
 
     def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
         """Listen to `addresses` from now on; once, here or at construction."""
-        self._sub = self._subscriber(addresses, topics)
+        heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
+        # In the order given: a source that waits for the last topic has then heard of the others.
+        self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
+        self._poller.register(self._sub, zmq.POLLIN)
+        if not self._asks:
+            return
+        asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
+        dealers = [self._endpoints.connected(zmq.DEALER, [replay_address(one)], asked) for one in addresses]
+        self._asker = Asker(dealers, together=self._together)
+        for dealer in dealers:
+            self._poller.register(dealer, zmq.POLLIN)
 
     def wait(self, timeout_ms: int | None) -> bool:
         """Wait until something is ready; return whether anything is. None waits without limit."""
-        ready = self._poller.poll(timeout_ms)
-        self._heard_something = any(socket is self._sub for socket, _ in ready)
-        return bool(ready)
+        self._ready = dict(self._poller.poll(timeout_ms))
+        return bool(self._ready)
 
     def receive(self) -> list[Incoming]:
         """Return what is waiting, oldest first, up to a bound that keeps the shell responsive.
 
-        The message that ended a wait comes alone, and at once: to ask for more costs two calls of the system when
+        The message that ended a wait comes alone, and at once: to ask for more costs calls of the system when
         there is none, and is not put off for long.
         """
-        if self._heard_something and self._sub is not None:
-            self._heard_something = False
-            return self._decode(_drain(self._sub, at_most=1))
+        ready, self._ready = self._ready, {}
+        if self._sub in ready and self._sub is not None:
+            return self._decode(drain(self._sub, at_most=1))
+        # To look which are ready is quicker than to try one that is not.
+        ready = ready or dict(self._poller.poll(0))
         messages: list[Incoming] = []
-        if self._pub is not None:
-            messages += filter(None, map(self._subscription, _drain(self._pub)))
-            if self._subscribed_bytes > MAX_SUBSCRIBED_BYTES:
-                messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
-                self._rebuild()
-        if self._sub is not None:
-            messages += self._decode(_drain(self._sub))
+        if self._pub in ready:
+            messages += self._hear_subscribers()
+        if self._sub in ready and self._sub is not None:
+            messages += self._decode(drain(self._sub))
+        if self._answerer is not None and self._answerer.socket in ready:
+            messages += self._answerer.receive()
+        if self._asker is not None:
+            for socket in self._asker.sockets:
+                if socket in ready:
+                    messages += self._asker.receive(socket)
+        return messages
+
+    def _hear_subscribers(self) -> list[Incoming]:
+        assert self._pub is not None
+        taken = map(self._subscriptions.take, drain(self._pub))
+        messages: list[Incoming] = [message for message in taken if message is not None]
+        if self._subscriptions.too_many:
+            messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
+            self._rebuild_pub()
         return messages
 
     def send(self, message: Message | Burst) -> None:
@@ -210,7 +216,7 @@ class Transport:
         else:
             self._send(self._pub, *wire.encode(message))
 
-    def _send(self, pub: "zmq.Socket[bytes]", topic: bytes, header: bytes, payload: bytes) -> None:
+    def _send(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
         # send and not send_multipart, which looks at every part first: a third of the time.
         try:
             pub.send(topic, zmq.SNDMORE)
@@ -221,10 +227,22 @@ class Transport:
         pub.send(header, zmq.SNDMORE)
         pub.send(payload)
 
+    def ask(self, replay: Replay) -> None:
+        """Ask everybody who is listened to for samples again; `receive` returns what they answer."""
+        if self._asker is None:
+            raise RuntimeError("this transport asks nobody")
+        self._asker.ask(replay)
+
+    def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
+        """Answer a `Request`. A peer that does not take its answers loses some."""
+        if self._answerer is None:
+            raise RuntimeError("this transport answers nobody")
+        self._answerer.reply(peer, message)
+
     def reload(self) -> int | None:
         """Read the authorised keys again and turn away who is no longer among them; return how many there are.
 
-        The publishing socket is closed and bound anew, since a connection is only asked for its key when it is
+        The bound sockets are closed and bound anew, since a connection is only asked for its key when it is
         made: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
 
         Raises
@@ -232,29 +250,32 @@ class Transport:
         FileError
             If a key cannot be read; everything stays as it was.
         """
-        if self._guard is None:
-            return None
-        count = self._guard.reload()
-        self._rebuild()
+        count = self._endpoints.reload()
+        if count is not None:
+            self._rebuild_pub()
+            self._rebuild_answerer()
         return count
 
-    def _rebuild(self) -> None:
+    def _rebuild_pub(self) -> None:
         """Close the publishing socket, with all connections to it, and bind it anew."""
         if self._pub is None or self.address is None:
             return
         self._poller.unregister(self._pub)
         self._pub.close()
         self._pub = None
-        self._subscribed_bytes = 0
-        self._pub = self._publisher_again(self.address)
+        self._subscriptions = Subscriptions()
+        self._pub = self._endpoints.bound_again(zmq.XPUB, self.address, self._pub_options())
+        self._poller.register(self._pub, zmq.POLLIN)
 
-    def _subscription(self, parts: list[bytes]) -> Subscription | None:
-        frame = parts[0]
-        if len(parts) != 1 or frame[:1] not in (b"\0", b"\1"):
-            return None  # an XPUB also hands up whatever else a subscriber sends; nobody has to
-        active = frame[:1] == b"\1"
-        self._subscribed_bytes += len(frame) if active else -len(frame)
-        return Subscription(frame[1:], active=active)
+    def _rebuild_answerer(self) -> None:
+        if self._answerer is None or self.address is None:
+            return
+        self._poller.unregister(self._answerer.socket)
+        self._answerer.socket.close(linger=0)
+        self._answerer = None
+        router = self._endpoints.bound_again(zmq.ROUTER, replay_address(self.address), ROUTER_OPTIONS)
+        self._answerer = Answerer(router)
+        self._poller.register(router, zmq.POLLIN)
 
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
@@ -264,12 +285,7 @@ class Transport:
         hurried = self._watched.sockets and self._watched.poll(0)
         if hurried and self._pub is not None and not self._pub.closed:
             self._pub.setsockopt(zmq.LINGER, LINGER_MS)
-        self._destroy()
-
-    def _destroy(self, linger: int | None = None) -> None:
-        if self._guard is not None:
-            self._guard.close()
-        self._context.destroy(linger)
+        self._endpoints.close()
 
     def __enter__(self) -> Self:
         return self
@@ -278,36 +294,3 @@ class Transport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _drain(socket: "zmq.Socket[bytes]", at_most: int = DRAIN_LIMIT) -> list[list[bytes]]:
-    """Return what is waiting, each message as its parts."""
-    said: list[list[bytes]] = []
-    # Frames and not recv_multipart, which asks the socket after each part whether there is more: half of the time.
-    receive = socket.recv
-    try:
-        while len(said) < at_most:
-            frame = receive(zmq.NOBLOCK, copy=False)
-            parts = [frame.bytes]
-            while frame.more:
-                frame = receive(copy=False)
-                if len(parts) < KEPT_PARTS:
-                    parts.append(frame.bytes)
-            said.append(parts)
-    except zmq.Again:
-        pass
-    return said
-
-
-def _guard(context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys) -> "Guard":
-    # Here and not above: the authenticator brings asyncio, which nobody else needs.
-    from streamer.curve import Guard
-
-    return Guard(context, keys)
-
-
-def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:
-    if error.errno == errno.EADDRINUSE:
-        return in_use(address)
-    reason = str(error.strerror or error).partition(" (addr=")[0]
-    return AddressError(f"cannot {verb} {address!r}: {reason}; {EXAMPLE}")

@@ -41,13 +41,18 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
     metavar="SECONDS",
     help="End with exit code 5 when nothing comes for so long.",
 )
+@click.option(
+    "--reliable",
+    is_flag=True,
+    help='In order and without holes: ask again for what is missing. What cannot be had is a line {"gap": ...}.',
+)
 @source_addresses
 @predictor_addresses
 @secured
 @quiet
 def command(
     words: tuple[str, ...], joined: bool, stream: str | None, count: int | None, timeout_s: float | None,
-    sources: tuple[str, ...], predictors: tuple[str, ...], security: Security, quiet: bool,
+    reliable: bool, sources: tuple[str, ...], predictors: tuple[str, ...], security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Print what passes as JSON lines on standard output, one line a sample.
 
@@ -58,11 +63,11 @@ def command(
     if joined and words:
         raise UsageError("--kind, --joined: give one of them; --joined prints input, target and estimate")
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
-    config = ListenerConfig(kinds, stream, count, joined, timeout_s)
+    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable)
     addresses = _addresses(config, sources, predictors)
     with (
         StopSignal() as stop,
-        Transport(connect=addresses, topics=config.topics, watch=[stop], **security) as transport,
+        Transport(connect=addresses, topics=config.topics, watch=[stop], asks=reliable, **security) as transport,
     ):
         log.info("listening to %s", ", ".join(addresses))
         run(Listener(config), transport, SystemClock(), stop)

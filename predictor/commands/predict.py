@@ -17,6 +17,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.messages import Kind
+from streamer.patience import Patience
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
@@ -52,6 +53,39 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 )
 @state_options
 @click.option(
+    "--gap-deadline",
+    "gap_deadline_s",
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up missing samples that were asked for, once nothing of them has come for so long.",
+)
+@click.option(
+    "--join",
+    type=click.Choice(["start", "live"]),
+    default="start",
+    show_default=True,
+    help="Of a signal under way, ask for all of it, or begin with what comes.",
+)
+@click.option(
+    "--hold-mb",
+    default=8,
+    show_default=True,
+    metavar="MB",
+    help="Hold at most so much of what comes before its turn; more is asked for again.",
+)
+@click.option(
+    "--retain",
+    "retain_s",
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep estimates so long, for who missed some and asks again.",
+)
+@click.option(
+    "--retain-mb", default=16, show_default=True, metavar="MB", help="Keep at most so much of them in memory."
+)
+@click.option(
     "--wait",
     "wait_for",
     is_flag=False,
@@ -65,25 +99,26 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, wait_for: int, nominal_hz: float | None,
-    state_folder: Path | None, every_s: float | None, security: Security, quiet: bool,
+    learning_rate: float | None, on_gap: str, gap_deadline_s: float, join: str, hold_mb: int, retain_s: float,
+    retain_mb: int, wait_for: int, nominal_hz: float | None, state_folder: Path | None, every_s: float | None,
+    security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
     choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     model = choose()
     learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(
-        reset_on_gap=on_gap == "reset",
-        nominal_hz=nominal_hz,
-        checkpoint_every_s=checkpoint_every(state_folder, every_s),
-    )
+        reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, patience=patience, retain_s=retain_s,
+        retain_bytes=retain_mb * 2**20, checkpoint_every_s=checkpoint_every(state_folder, every_s),
+    )  # fmt: skip
     core = Predictor(model, config, learning.make_learner, learning.self_config)
     reload = reloader(core, choose) if is_file(model_name) else None
     with (
         keeping(core, state_folder) as keeper,
         StopSignal(reloads=security["keys"] is not None or reload is not None) as stop,
-        Transport(bind=bind, watch=[stop], together=True, **security) as transport,
+        Transport(bind=bind, watch=[stop], together=True, answers=True, asks=True, **security) as transport,
     ):
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,

@@ -89,13 +89,32 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="[LISTENERS]",
     help="Wait for a listener, or so many, before the first sample.",
 )
+@click.option(
+    "--retain",
+    "retain_s",
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep what was said so long, for who missed it and asks again.",
+)
+@click.option(
+    "--retain-mb", default=64, show_default=True, metavar="MB", help="Keep at most so much of it in memory."
+)
+@click.option(
+    "--linger",
+    "linger_s",
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Stay so long after the last sample, to be asked again.",
+)
 @secured
 @quiet
 def command(
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
     phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
     count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
-    bind: str, wait_for: int, security: Security, quiet: bool,
+    bind: str, wait_for: int, retain_s: float, retain_mb: int, linger_s: float, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature."""
     start_logging("source", quiet=quiet)
@@ -109,12 +128,15 @@ def command(
         if not 0 <= duration_s < float("inf"):
             raise UsageError(f"--duration: must be finite and not negative, got {duration_s}")
         count = round(duration_s * signal.rate_hz)
-    config = SourceConfig(stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for)
+    config = SourceConfig(
+        stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for, retain_s,
+        retain_mb * 2**20, linger_s,
+    )  # fmt: skip
     core = Publisher(config, signal, run=secrets.randbits(64))
     patient = not config.paced
     with (
         StopSignal(reloads=security["keys"] is not None) as stop,
-        Transport(bind=bind, watch=[stop], back_pressure=patient, **security) as transport,
+        Transport(bind=bind, watch=[stop], back_pressure=patient, answers=True, **security) as transport,
     ):
         log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
         if wait_for:

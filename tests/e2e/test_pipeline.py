@@ -90,7 +90,7 @@ def test_a_predictor_killed_joins_again_and_says_where(start: Starter, addresses
     source_at, predict_at = addresses
     start("source", "--bind", source_at, "--rate", 500)
     for _ in range(2):
-        predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new")
+        predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new", "--join", "live")
         predict.says(r"run [0-9a-f]{16}, 1 channel\(s\), joined at sample \d+")
         listen = start("listen", "--predictor", predict_at, "--count", 100)
         sequence = [int(str(line["seq"])) for line in lines(listen.ends())]

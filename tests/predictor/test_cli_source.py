@@ -37,6 +37,10 @@ BAD = {
     "too many channels": (["--channels", "65537"], "channels: .* got 65537"),
     "stream with a separator": (["--stream", "a/b"], "stream: must match .* got 'a/b'"),
     "stream empty": (["--stream", ""], "stream: must match .* got ''"),
+    "retain negative": (["--retain", "-1"], "retain_s: must be 0 to 1e.06, got -1"),
+    "retain nan": (["--retain", "nan"], "retain_s: .* got nan"),
+    "retain too much": (["--retain-mb", "2000000"], "retain_bytes: .* got 2097152000000"),
+    "linger infinite": (["--linger", "inf"], "linger_s: .* got inf"),
     "target delay negative": (["--target-delay", "-1"], "target_delay_samples: .* got -1"),
 }
 

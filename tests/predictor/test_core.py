@@ -15,6 +15,7 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
 from streamer import bursts, wire
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.patience import Patience
 from streamer.signals import Signal
 from streamer.waveforms import Oscillation
 from trainer.model import Model, ModelConfig, Weights, new_model
@@ -27,9 +28,12 @@ def model(cell: str = "gru", **config: object) -> Model:
     return new_model(ModelConfig(cell, 8, level_samples=level_samples, **config), seed=2)  # type: ignore[arg-type]
 
 
-def learning(a_model: Model, window: int = 10, stride: int = 10) -> Predictor:
+AT_ONCE = Patience(deadline_s=0)  # what is missing is given up as soon as that is noticed
+
+
+def learning(a_model: Model, window: int = 10, stride: int = 10, patience: Patience = AT_ONCE) -> Predictor:
     config = OnlineConfig(window_samples=window, stride_samples=stride)
-    return Predictor(a_model, make_learner=partial(OnlineLearner, config=config))
+    return Predictor(a_model, PredictorConfig(patience=patience), partial(OnlineLearner, config=config))
 
 
 def weights_of(core: Predictor) -> Weights:
@@ -125,9 +129,9 @@ def test_who_came_with_whom_changes_no_bit(data: st.DataObject) -> None:
         mixed += left[name][:take]
         del left[name][:take]
     cuts = data.draw(st.lists(st.integers(1, len(mixed) - 1), max_size=6))
-    together = outgoing(Predictor(model(), PredictorConfig(reset_on_gap=reset)), mixed, cuts)
+    together = outgoing(Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE)), mixed, cuts)
     for name, messages in spoken.items():
-        alone = Predictor(model(), PredictorConfig(reset_on_gap=reset))
+        alone = Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE))
         expected = outgoing(alone, messages, range(1, len(messages)))
         assert together.get(f"estimate/{name}/") == expected.get(f"estimate/{name}/")
 
@@ -204,10 +208,10 @@ def test_the_trimmed_rest_of_an_overlap_carries_its_own_source_time() -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_gap_is_said_and_the_hidden_state_held_or_reset(reset: bool) -> None:
-    core = Predictor(model(), PredictorConfig(reset_on_gap=reset))
+    core = Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE))
     answer(core, [chunk(0, [0.5, 0.6, 0.7])])
     after = answer(core, [chunk(10, [0.1])])
-    fresh = answer(Predictor(model()), [chunk(10, [0.1])])
+    fresh = answer(Predictor(model(), PredictorConfig(patience=AT_ONCE)), [chunk(10, [0.1])])
     held = answer(Predictor(model()), [chunk(0, [0.5, 0.6, 0.7, 0.1])])
     expected = joined(fresh) if reset else joined(held)[3:]
     assert joined(after).tobytes() == expected.tobytes()

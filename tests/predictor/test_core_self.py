@@ -16,6 +16,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer import wire
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
+from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -109,7 +110,7 @@ def test_a_new_run_starts_as_a_new_stream_does() -> None:
 
 def test_a_gap_costs_what_was_waiting_and_nothing_else() -> None:
     inputs, cos = wave(6000)
-    core = Predictor(model(), self_config=GIVEN)
+    core = Predictor(model(), PredictorConfig(patience=Patience(deadline_s=0)), self_config=GIVEN)
     answer(core, chunks(inputs[:3000], 10))
     later = [chunk(first, inputs[first : first + 10]) for first in range(3300, 6000, 10)]
     estimates = joined(answer(core, later))

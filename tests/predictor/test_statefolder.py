@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from predictor import statefolder
+from predictor.checkpoint import encode
 from predictor.keeper import Keeper
 from predictor.statefolder import StateFolder
+from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
 from streamer.messages import Written
 
 
-def tree(number: int) -> dict[str, Any]:
-    return {"number": number, "array": np.full(5, number, np.float32)}
+def tree(number: int) -> list[bytes]:
+    return encode({"number": number, "array": np.full(5, number, np.float32)})
 
 
 def names(path: Path) -> list[str]:
@@ -152,7 +154,7 @@ def test_the_keeper_writes_beside_the_loop_and_reports_once(tmp_path: Path) -> N
         keeper = Keeper(folder)
         assert keeper.outcome() is None
         with keeper:
-            keeper.write(tree(1))
+            keeper.write(Checkpoint({"number": 1}, []))
         assert keeper.outcome() == Written(1)
         assert keeper.outcome() is None
 
@@ -161,13 +163,13 @@ def test_the_keeper_reports_whatever_is_in_the_way(tmp_path: Path) -> None:
     with StateFolder(tmp_path / "state") as folder:
         (tmp_path / "state").rename(tmp_path / "elsewhere")
         with Keeper(folder) as keeper:
-            keeper.write(tree(1))
+            keeper.write(Checkpoint({"number": 1}, []))
         written = keeper.outcome()
         assert written is not None
         assert written.number is None
         assert "FileNotFoundError" in str(written.error)
         with Keeper(folder) as keeper:
-            keeper.write({"odd": object()})
+            keeper.write(Checkpoint({"odd": object()}, []))
         written = keeper.outcome()
         assert written is not None
         assert "TypeError" in str(written.error)

@@ -7,9 +7,9 @@ import pytest
 
 from streamer import wire
 from streamer.clock import Instant
-from streamer.effects import Effect, Finish, Say, Send
+from streamer.effects import WARNING, Effect, Finish, Reply, Say, Send
 from streamer.errors import UsageError
-from streamer.messages import FIELDS, Chunk, Info, Kind, Subscription
+from streamer.messages import FIELDS, Chunk, Gone, Info, Kind, Replay, Request, Subscription
 from streamer.publisher import CHUNKS_PER_TICK, Publisher, SourceConfig
 from streamer.signals import Signal
 
@@ -251,7 +251,7 @@ def test_info_says_what_the_stream_is() -> None:
     core = publisher(SourceConfig("abc", target_delay_samples=4), rate_hz=50.0, channels=3)
     list(core.tick(at(0)))
     (info,) = infos(list(core.receive([listener(b"info/")], at(0.001))))
-    assert info == Info("abc", RUN, 1, at(0.001).wall_ns, 50.0, ("0", "1", "2"), FIELDS, 4, False, 0.0)
+    assert info == Info("abc", RUN, 1, at(0.001).wall_ns, 50.0, ("0", "1", "2"), FIELDS, 4, False, 0.0, 0, True)
 
 
 def test_the_last_info_has_ended_and_counts_every_sample() -> None:
@@ -282,6 +282,9 @@ def test_unpaced_it_says_all_it_may_at_each_tick_and_measures_no_lateness() -> N
         *[("count", bad) for bad in (-1, 2**63)],
         ("target_delay_samples", -1),
         ("wait_for", -1),
+        *[("retain_s", bad) for bad in (-1.0, float("nan"), float("inf"))],
+        *[("linger_s", bad) for bad in (-0.5, float("nan"), 1e7)],
+        *[("retain_bytes", bad) for bad in (-1, 2**41)],
     ],
 )
 def test_what_cannot_be_published_is_named(name: str, value: object) -> None:
@@ -299,3 +302,206 @@ def test_no_messages_are_nothing_to_it() -> None:
     core = publisher()
     list(core.tick(at(0)))
     assert list(core.receive([], at(0.001))) == []
+
+
+def order_by_tallies(chunks: list[Chunk]) -> list[tuple[Kind, int]]:
+    """In which order chunks were said, found from their tallies alone."""
+    inputs = sorted((chunk for chunk in chunks if chunk.kind is Kind.INPUT), key=lambda chunk: chunk.seq)
+    targets = sorted((chunk for chunk in chunks if chunk.kind is Kind.TARGET), key=lambda chunk: chunk.seq)
+    order: list[tuple[Kind, int]] = []
+    said_inputs = said_targets = 0
+    while inputs or targets:
+        if inputs and inputs[0].tally == said_targets and not (targets and targets[0].tally == said_inputs):
+            said_inputs = inputs[0].end_seq
+            order.append((Kind.INPUT, inputs.pop(0).seq))
+        else:
+            assert targets[0].tally == said_inputs
+            said_targets = targets[0].end_seq
+            order.append((Kind.TARGET, targets.pop(0).seq))
+    return order
+
+
+@pytest.mark.parametrize(("delay", "chunk"), [(0, 1), (0, 7), (3, 1), (3, 5), (12, 5), (500, 5)])
+def test_the_tallies_tell_in_which_order_everything_was_said(delay: int, chunk: int) -> None:
+    core = publisher(SourceConfig(chunk=chunk, count=60, target_delay_samples=delay))
+    sent = [effect.message for effect in run_until_finished(core, at(0)) if isinstance(effect, Send)]
+    chunks = [message for message in sent if isinstance(message, Chunk)]
+    assert order_by_tallies(chunks) == [(one.kind, one.seq) for one in chunks]
+
+
+def test_info_says_how_far_the_targets_are() -> None:
+    core = publisher(SourceConfig(target_delay_samples=4))
+    effects = [*core.tick(at(0)), *core.tick(at(0.1)), *core.receive([listener(b"info/")], at(0.1))]
+    assert (infos(effects)[-1].next_seq, infos(effects)[-1].next_target_seq) == (11, 7)
+
+
+def request(kind: Kind, seq: int, samples: int, run: int = RUN) -> Request:
+    return Request(b"peer", Replay(kind, "demo", run, seq, samples))
+
+
+def answers(core: Publisher, asked: Request, now: Instant) -> list[object]:
+    """Everything that is said to a request, chunks as their bytes."""
+    effects = list(core.receive([asked], now))
+    while (more := core.work()) is not None:
+        effects += more
+    replies = [effect for effect in effects if isinstance(effect, Reply)]
+    assert {reply.peer for reply in replies} <= {b"peer"}
+    return [wire.encode(one.message) if isinstance(one.message, Chunk) else one.message for one in replies]
+
+
+@pytest.mark.parametrize("kind", [Kind.INPUT, Kind.TARGET])
+def test_what_was_said_is_said_again_as_it_was(kind: Kind) -> None:
+    core = publisher(SourceConfig(chunk=3))
+    effects = [*core.tick(at(0)), *core.tick(at(1))]
+    chunks = said(effects, kind)
+    assert answers(core, request(kind, 0, 10**6), at(1)) == [wire.encode(chunk) for chunk in chunks]
+    assert answers(core, request(kind, 7, 1), at(1)) == [wire.encode(chunks[2])]
+    assert answers(core, request(kind, core.record.next_seq, 1), at(1)) == []
+
+
+def test_what_is_too_old_or_of_another_run_is_gone() -> None:
+    core = publisher(SourceConfig(retain_s=1.0))
+    for tick in range(300):
+        list(core.tick(at(tick / 100)))
+    gone, *kept = answers(core, request(Kind.INPUT, 0, 1000), at(3))
+    assert gone == Gone(Kind.INPUT, "demo", RUN, 0, 200)
+    assert len(kept) == 100
+    assert answers(core, request(Kind.INPUT, 5, 9, run=1), at(3)) == [Gone(Kind.INPUT, "demo", 1, 5, 9)]
+
+
+@pytest.mark.parametrize("limit", [{"retain_s": 0.0}, {"retain_bytes": 0}])
+def test_a_source_that_keeps_nothing_says_so(limit: dict[str, float]) -> None:
+    core = publisher(SourceConfig(**limit))  # type: ignore[arg-type]
+    effects = [*core.tick(at(0)), *core.tick(at(1))]
+    assert not infos(effects)[0].replays
+    assert answers(core, request(Kind.INPUT, 0, 5), at(1)) == [Gone(Kind.INPUT, "demo", RUN, 0, 5)]
+
+
+def test_a_storm_of_requests_makes_no_sample_late() -> None:
+    core = publisher(SourceConfig(), rate_hz=1000.0)
+    list(core.tick(at(0)))
+    list(core.tick(at(2)))
+    storm = [Request(b"%d" % k, Replay(Kind.INPUT, "demo", RUN, 0, 10**6)) for k in range(1000)]
+    assert len(list(core.receive(storm, at(2)))) < 100
+    assert len(core.work() or ()) < 100
+
+
+def test_it_stays_after_the_last_sample_to_be_asked() -> None:
+    core = publisher(SourceConfig(count=10, linger_s=2.5, target_delay_samples=3))
+    effects = list(core.receive([listener()], at(0)))
+    effects += core.tick(at(0.1))
+    assert covered(said(effects, Kind.TARGET)) == list(range(10))
+    assert infos(effects)[-1].ended
+    assert Finish() not in effects
+    assert core.next_deadline_ns() == at(1).mono_ns
+    for second in (1.0, 2.0):
+        (again,) = infos(list(core.tick(at(second))))
+        assert (again.ended, again.next_seq, again.next_target_seq) == (True, 10, 10)
+    assert len(answers(core, request(Kind.INPUT, 0, 10), at(2.2))) == 10
+    assert core.next_deadline_ns() == at(2.6).mono_ns
+    assert list(core.tick(at(2.6))) == [Finish()]
+    assert [info.ended for info in infos(list(core.stop(at(2.6))))] == [True]
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_it_does_not_spin_while_it_stays(paced: bool) -> None:
+    core = publisher(SourceConfig(count=10, paced=paced))
+    list(core.receive([listener()], at(0)))
+    list(core.tick(at(0.1)))
+    deadline_ns = core.next_deadline_ns()
+    assert deadline_ns is not None
+    assert deadline_ns >= at(0.9).mono_ns
+
+
+@pytest.mark.parametrize("config", [{"linger_s": 0.0}, {"retain_s": 0.0}])
+def test_it_leaves_at_once_where_it_may_not_be_asked(config: dict[str, float]) -> None:
+    core = publisher(SourceConfig(count=10, **config))  # type: ignore[arg-type]
+    list(core.receive([listener()], at(0)))
+    assert Finish() in list(core.tick(at(0.1)))
+
+
+class Paper:
+    """A journal in memory; or one that cannot write."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+        self.to_say: list[str] = []
+
+    def append(self, chunk: Chunk, now: Instant) -> None:  # noqa: ARG002
+        self.chunks.append(chunk)
+
+    def news(self) -> list[str]:
+        said, self.to_say = self.to_say, []
+        return said
+
+
+def journalled(paper: Paper, config: SourceConfig, now: Instant | None = None) -> Publisher:
+    """A source that takes up what is on paper."""
+    core = Publisher(config, Signal(), RUN, paper)
+    ends = {kind: max((one.end_seq for one in paper.chunks if one.kind is kind), default=0) for kind in Kind}
+    core.record.resume(list(paper.chunks), ends[Kind.INPUT], ends[Kind.TARGET], now or at(0))
+    return core
+
+
+def test_every_chunk_is_written_down_before_it_is_said() -> None:
+    paper, count = Paper(), 0
+    core = journalled(paper, SourceConfig(count=30, chunk=4, target_delay_samples=3))
+    for now in (at(0), at(1)):
+        for effect in core.tick(now):
+            if isinstance(effect, Send) and isinstance(effect.message, Chunk):
+                count += 1
+                assert paper.chunks[count - 1] is effect.message
+    assert count == 16
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+@pytest.mark.parametrize("written", [1, 2, 7, 8, 20])
+def test_a_run_goes_on_where_it_was_cut_off(delay: int, written: int) -> None:
+    config = SourceConfig(count=20, target_delay_samples=delay)
+    paper = Paper()
+    before = journalled(paper, config)
+    list(before.tick(at(0)))
+    list(before.tick(at(1)))
+    list(before.stop(at(1)))
+    whole = [wire.encode(chunk)[::2] for chunk in paper.chunks]
+    tallies = [chunk.tally for chunk in paper.chunks]
+    del paper.chunks[written:]
+    core = journalled(paper, config, at(100))
+    list(core.receive([listener()], at(100)))
+    list(core.tick(at(101)))
+    assert [wire.encode(chunk)[::2] for chunk in paper.chunks] == whole
+    assert [chunk.tally for chunk in paper.chunks] == tallies
+    resumed = [chunk for chunk in paper.chunks[written:] if chunk.kind is Kind.INPUT]
+    assert [chunk.time_ns for chunk in resumed] == [at(100 + k / 100).wall_ns for k in range(len(resumed))]
+    assert answers(core, request(Kind.INPUT, 0, 20), at(101)) == [
+        wire.encode(chunk) for chunk in paper.chunks if chunk.kind is Kind.INPUT
+    ]
+
+
+def test_a_run_that_was_stopped_has_not_ended_if_it_can_be_taken_up() -> None:
+    core = journalled(Paper(), SourceConfig(target_delay_samples=7))
+    effects = [*core.tick(at(0)), *core.tick(at(0.2)), *core.stop(at(0.2))]
+    assert not infos(effects)[-1].ended
+    assert infos(effects)[-1].next_target_seq == 14
+
+
+def test_a_finished_run_that_is_taken_up_stays_to_be_asked() -> None:
+    paper = Paper()
+    config = SourceConfig(count=5)
+    before = journalled(paper, config)
+    assert Finish() in [*before.tick(at(0)), *before.tick(at(1))]
+    core = journalled(paper, config, at(50))
+    effects = list(core.tick(at(50)))
+    assert said(effects, Kind.INPUT) == []
+    assert infos(effects)[-1].ended
+    assert Finish() not in effects
+    assert len(answers(core, request(Kind.TARGET, 0, 5), at(50.5))) == 5
+
+
+def test_news_of_the_journal_is_passed_on_within_a_second() -> None:
+    paper = Paper()
+    core = journalled(paper, SourceConfig())
+    list(core.tick(at(0)))
+    paper.to_say.append("it cannot be written")
+    effects = [effect for tenth in range(1, 30) for effect in core.tick(at(tenth / 10))]
+    assert [effect for effect in effects if isinstance(effect, Say)] == [Say("it cannot be written", WARNING)]

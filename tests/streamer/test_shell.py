@@ -12,9 +12,9 @@ import pytest
 
 from streamer import shell
 from streamer.clock import Instant
-from streamer.effects import WARNING, Effect, Finish, Print, Say, Send
+from streamer.effects import WARNING, Ask, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import FileError, NothingHeard
-from streamer.messages import Incoming, Message, Rejected, Status
+from streamer.messages import Incoming, Kind, Message, Rejected, Replay, Status
 
 MS_NS = 1_000_000
 
@@ -39,6 +39,8 @@ class FakeTransport:
         self.clock = clock
         self.batches = list(batches)
         self.sent: list[Message] = []
+        self.replied: list[tuple[bytes, Message]] = []
+        self.asked: list[Replay] = []
         self.waits_ms: list[int | None] = []
         self.reloads = 0
         self.during_reload: Callable[[], None] = lambda: None
@@ -59,6 +61,12 @@ class FakeTransport:
 
     def send(self, message: Message) -> None:
         self.sent.append(message)
+
+    def reply(self, peer: bytes, message: Message) -> None:
+        self.replied.append((peer, message))
+
+    def ask(self, replay: Replay) -> None:
+        self.asked.append(replay)
 
     def reload(self) -> int | None:
         self.reloads += 1
@@ -146,6 +154,14 @@ def test_effects_are_performed_in_order_each_to_its_place(
     assert capsys.readouterr().out == "one\ntwo\n"
     assert transport.sent == [message("a"), message("b")]
     assert [(record.levelno, record.message) for record in caplog.records] == [(20, "low"), (30, "high")]
+
+
+def test_requests_and_replies_reach_the_transport(clock: FakeClock, stop: shell.StopSignal) -> None:
+    wanted = Replay(Kind.INPUT, "demo", 1, 0, 9)
+    transport = FakeTransport(clock)
+    drive(FakeCore(tick=lambda _: [Ask(wanted), Reply(b"peer", message("a")), Finish()]), transport, stop)
+    assert transport.asked == [wanted]
+    assert transport.replied == [(b"peer", message("a"))]
 
 
 def test_messages_are_fed_as_they_came_and_before_a_tick_that_is_due(
@@ -245,15 +261,22 @@ def test_a_stop_asked_for_is_the_last_call(clock: FakeClock, stop: shell.StopSig
 
 
 def test_a_signal_ends_a_long_batch_between_effects(clock: FakeClock, stop: shell.StopSignal) -> None:
+    """What the core has decided is performed, and it hears that nothing more will be before it is stopped."""
+    closed: list[bool] = []
+
     def receive(_now: Instant, _messages: Sequence[Incoming]) -> Iterator[Effect]:
         yield Send(message("first"))
         stop.requested = True
-        yield Send(message("second"))
+        try:
+            yield Send(message("second"))
+        finally:
+            closed.append(True)
+        yield Send(message("third"))
 
-    core = FakeCore(receive=receive, stop=lambda _: [Send(message("last"))])
+    core = FakeCore(receive=receive, stop=lambda _: [Send(message("last" if closed else "too early"))])
     transport = FakeTransport(clock, [(0, [Rejected("x")])])
     drive(core, transport, stop)
-    assert transport.sent == [message("first"), message("last")]
+    assert transport.sent == [message("first"), message("second"), message("last")]
 
 
 class CountingOut(io.StringIO):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zmq
 
-from streamer import sockets, wire
+from streamer import sockets, subscriptions, wire
 from streamer.errors import AddressError
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
 from streamer.sockets import Transport
@@ -137,13 +137,13 @@ def test_odd_frames_from_a_subscriber_are_passed_over(
     with Transport(bind=address) as publisher, context.socket(zmq.XSUB) as raw:
         raw.setsockopt(zmq.LINGER, 0)
         raw.connect(address)
-        for frame in (b"", b"\x02odd", b"hello", b"\x01", b"\x01" + b"\xff" * 100):
+        for frame in (b"", b"\x02odd", b"hello", b"\x01", b"\x01" + b"\xff" * 100, b"\x00" + b"\xff" * 100):
             raw.send(frame)
         raw.send_multipart([b"hello", b"more"])
         raw.send(b"\x01input/")
         assert heard(publisher, lambda messages: Subscription(b"input/", active=True) in messages) == [
             Subscription(b"", active=True),
-            Subscription(b"\xff" * 100, active=True),
+            Rejected("subscription: nothing is published under " + repr(b"\xff" * 40)),
             Subscription(b"input/", active=True),
         ]
 
@@ -276,7 +276,7 @@ def test_a_socket_left_behind_is_taken_over(address: str) -> None:
 def test_a_flood_of_subscriptions_costs_everybody_their_connection_and_nobody_memory(
     context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_SUBSCRIBED_BYTES", 10_000)
+    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIBED_BYTES", 10_000)
     local = "tcp://127.0.0.1:*"
     with Transport(bind=local) as publisher, context.socket(zmq.XSUB) as hostile:
         hostile.setsockopt(zmq.LINGER, 0)
@@ -286,7 +286,7 @@ def test_a_flood_of_subscriptions_costs_everybody_their_connection_and_nobody_me
         with Transport(connect=[publisher.address], topics=[b"input/"]) as honest:
             assert heard(publisher, count(1)) == [Subscription(b"input/", active=True)]
             for k in range(200):
-                hostile.send(b"\1" + b"x" * 100 + bytes([k]))
+                hostile.send(b"\1input/" + b"x" * 100 + bytes([k]))
             messages = heard(publisher, lambda messages: isinstance(messages[-1:] and messages[-1], Rejected))
             assert len(messages) <= 201
             for _ in range(BOUND_MS // 20):

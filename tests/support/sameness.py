@@ -12,6 +12,7 @@ from predictor.engine import Engine
 from predictor.familiarity import ENTRIES, Familiarity
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
+from streamer.sequencer import Sequencer
 from trainer.adam import Adam
 from trainer.labels import ARRAYS, LabelBuffer
 from trainer.laguerre import Laguerre
@@ -21,7 +22,20 @@ from trainer.selflearner import SelfLearner
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {
     Engine: {"_pipelines"},
-    Stream: {"_time", "_report"},
+    Stream: {"_time", "_report", "_history"},
+    Sequencer: {
+        "_arrivals",
+        "_budget",
+        "_foretold",
+        "_joins_anywhere",
+        "_main",
+        "_patience",
+        "_probe",
+        "_second",
+        "_tracks",
+        "_words",
+        "expected",
+    },
     UsableInputs: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
     Adam: {"_step"},
@@ -69,8 +83,10 @@ def _attributes(owner: Any) -> set[str]:
     return {name for name in slots if hasattr(owner, name)} | set(getattr(owner, "__dict__", ()))
 
 
-def _occupied(owner: Any) -> list[np.ndarray]:
-    """The parts in use of arrays that are larger than what is in them."""
+def _occupied(owner: Any) -> Any:
+    """The parts in use of what is larger than what is in it; of a sequencer, where it is and not what it holds."""
+    if isinstance(owner, Sequencer):
+        return owner.state()
     if isinstance(owner, LabelBuffer):
         return [getattr(owner, name)[owner._begin : owner._end].copy() for name in ARRAYS]
     if isinstance(owner, Familiarity):

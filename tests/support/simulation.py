@@ -12,6 +12,7 @@ from streamer.publisher import Publisher, SourceConfig
 from streamer.signals import Signal
 
 WALL_NS = 1_700_000_000_000_000_000
+HOUR_NS = 3_600_000_000_000
 
 
 def at(seconds: float) -> Instant:
@@ -62,7 +63,7 @@ def status_of(core: Predictor, stream: str = "demo", seconds: float = 0.0) -> di
 
 
 def chunk(seq: int, values: object, *, kind: Kind = Kind.INPUT, run: int = 1, stream: str = "demo") -> Chunk:
-    """A chunk of one-field samples [samples] or [samples, channels], at 100 Hz."""
+    """A chunk of one-field samples [samples] or [samples, channels], at 100 Hz; each run begins an hour later."""
     array = np.array(values, np.float32)
     array = array.reshape(len(array), -1, 1)
-    return Chunk(kind, stream, run, seq, WALL_NS + seq * 10_000_000, 100.0, array)
+    return Chunk(kind, stream, run, seq, WALL_NS + (run - 1) * HOUR_NS + seq * 10_000_000, 100.0, array)

@@ -1,0 +1,164 @@
+"""What was said lately, in case somebody missed it: bounded by time and by bytes."""
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
+
+from streamer.messages import Burst, Chunk, FloatArray, Gone, Kind, TimeArray
+
+REMEMBERED_RUNS = 8  # of a stream and kind
+MESSAGE_BYTES = 600  # what keeping a message takes besides its values
+
+Key = tuple[Kind, str, int]
+_END_SEQ = attrgetter("end_seq")
+
+
+class _Kept(NamedTuple):
+    """A message as plain values: less memory, and nothing that the garbage collector need look at.
+
+    Over 100,000 messages that would take it many milliseconds at a time.
+    """
+
+    seq: int
+    end_seq: int
+    said_ns: int
+    time_ns: int
+    rate_hz: float
+    values: FloatArray
+    model_version: int
+    tally: int
+    times_ns: TimeArray | None
+    tally_step: int
+
+    @property
+    def bytes(self) -> int:
+        return MESSAGE_BYTES + self.values.nbytes + (0 if self.times_ns is None else self.times_ns.nbytes)
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is kept of one kind of one run, and how far it was said."""
+
+    key: Key
+    next_seq: int
+    kept: deque[_Kept] = field(default_factory=deque)
+
+
+class History:
+    """Keeps messages for as long as it may, and finds them again.
+
+    Parameters
+    ----------
+    retain_s : float
+        How long.
+    retain_bytes : int
+        How much of them, in memory.
+    """
+
+    def __init__(self, retain_s: float, retain_bytes: int) -> None:
+        self._retain_ns = round(retain_s * 1e9)
+        self._retain_bytes = retain_bytes
+        self._tracks: dict[Key, _Track] = {}
+        self._runs: dict[tuple[Kind, str], deque[int]] = {}
+        self._order: deque[_Track] = deque()  # of each message kept, the oldest first
+        self.kept_bytes = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything can be kept at all."""
+        return self._retain_ns > 0 and self._retain_bytes > 0
+
+    def begin(self, kind: Kind, stream: str, run: int, seq: int = 0) -> None:
+        """Make known that a run is said from `seq` on: what comes is not said yet, what was before is gone."""
+        if (kind, stream, run) in self._tracks:
+            return
+        runs = self._runs.setdefault((kind, stream), deque())
+        if len(runs) == REMEMBERED_RUNS:
+            self._drop(self._tracks.pop((kind, stream, runs.popleft())))
+        runs.append(run)
+        self._tracks[kind, stream, run] = _Track((kind, stream, run), seq)
+
+    def reach(self, kind: Kind, stream: str, run: int, seq: int) -> None:
+        """Make known that a run was said up to `seq`, whatever is kept of it."""
+        track = self._tracks[kind, stream, run]
+        track.next_seq = max(track.next_seq, seq)
+
+    def add(self, message: Chunk | Burst, now_ns: int) -> None:
+        """Keep what was just said.
+
+        Parameters
+        ----------
+        message : Chunk or Burst
+            Of each run and kind, in rising order.
+        now_ns : int
+            On the monotonic clock.
+        """
+        chunk = message.chunk if isinstance(message, Burst) else message
+        key = chunk.kind, chunk.stream, chunk.run
+        track = self._tracks.get(key)
+        if track is None:
+            self.begin(*key, chunk.seq)
+            track = self._tracks[key]
+        track.next_seq = chunk.end_seq
+        track.kept.append(_packed(message, chunk, now_ns))
+        self._order.append(track)
+        self.kept_bytes += track.kept[-1].bytes
+        self._forget(now_ns)
+
+    def find(
+        self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int
+    ) -> Chunk | Burst | Gone | None:
+        """Return what is kept of samples `seq` to `end`, the next of it: a message, or how much of it is gone.
+
+        At most `most` chunks come as a burst. None is returned where nothing can be said: the stream is none of
+        ours, or sample `seq` was not said yet.
+        """
+        track = self._tracks.get((kind, stream, run))
+        if track is None:
+            known = any((one, stream) in self._runs for one in (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE))
+            return Gone(kind, stream, run, seq, end - seq) if known else None
+        if seq >= track.next_seq:
+            return None
+        place = bisect_right(track.kept, seq, key=_END_SEQ)
+        begins = track.kept[place].seq if place < len(track.kept) else track.next_seq
+        if seq < begins:
+            return Gone(kind, stream, run, seq, min(begins, end) - seq)
+        return _unpacked(track.key, track.kept[place], seq, end, most)
+
+    def _forget(self, now_ns: int) -> None:
+        """Drop the oldest until the rest may be kept."""
+        before_ns = now_ns - self._retain_ns
+        while self._order:
+            track = self._order[0]
+            if track.kept and self.kept_bytes <= self._retain_bytes and track.kept[0].said_ns > before_ns:
+                return
+            self._order.popleft()
+            if track.kept:
+                self.kept_bytes -= track.kept.popleft().bytes
+
+    def _drop(self, track: _Track) -> None:
+        # Its places in the order stay; they are passed over once they are the oldest.
+        self.kept_bytes -= sum(kept.bytes for kept in track.kept)
+        track.kept.clear()
+
+
+def _packed(message: Chunk | Burst, chunk: Chunk, now_ns: int) -> _Kept:
+    times_ns, step = (message.times_ns, message.tally_step) if isinstance(message, Burst) else (None, 0)
+    return _Kept(
+        chunk.seq, chunk.end_seq, now_ns, chunk.time_ns, chunk.rate_hz, chunk.values, chunk.model_version,
+        chunk.tally, times_ns, step,
+    )  # fmt: skip
+
+
+def _unpacked(key: Key, kept: _Kept, seq: int, end: int, most: int) -> Chunk | Burst:
+    chunk = Chunk(
+        *key, kept.seq, kept.time_ns, kept.rate_hz, kept.values, kept.model_version, kept.tally
+    )  # fmt: skip
+    if kept.times_ns is None:
+        return chunk
+    burst = Burst(chunk, kept.times_ns, kept.tally_step)
+    first = (seq - kept.seq) // burst.samples
+    last = min(len(kept.times_ns), -(-(end - kept.seq) // burst.samples))
+    return burst.part(first, min(most, last - first))

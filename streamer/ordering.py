@@ -1,0 +1,279 @@
+"""One kind of samples of one run, put in order: what is next, what is missing, what is held. Pure logic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streamer.holding import Budget, Held, Item, item
+from streamer.messages import Burst, Chunk, Kind
+from streamer.patience import INFO_WAIT_NS, Asking, Patience
+
+LEAP_SAMPLES = 2**16  # a message may be so far ahead of all others before it takes a second one to believe it
+PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
+PORTION_BYTES = 2**20
+MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
+
+
+@dataclass(slots=True)
+class OrderCounts:
+    """What has happened to the order of a stream's samples."""
+
+    duplicates: int = 0
+    """Samples dropped, for they had come already or belong to a run that was left."""
+    refused: int = 0
+    """Messages that do not fit the stream, or claim samples that nothing else tells of."""
+    asked: int = 0
+    """Requests."""
+    recovered_samples: int = 0
+    """Samples that came once they had been asked for."""
+    overflowed: int = 0
+    """Samples dropped because too much was held, to be asked for again."""
+
+
+class Track:
+    """Orders one kind of one run.
+
+    Attributes
+    ----------
+    next_seq : int
+        The sample that comes next.
+    replays : bool or None
+        Whether missing samples can be asked for; None while that is not known.
+
+    Parameters
+    ----------
+    kind : Kind
+    patience : Patience
+    budget : Budget
+        Of what all streams hold.
+    counts : OrderCounts
+        Of the stream.
+    """
+
+    __slots__ = (
+        "_asking", "_believed_end", "_budget", "_counts", "_deadline_ns", "_doubted", "_doubted_since_ns",
+        "_dropped_end", "_held", "_last_hole_end", "_needed_end", "_portion_samples", "_since_ns", "_told_end",
+        "kind", "next_seq", "replays",
+    )  # fmt: skip
+
+    def __init__(self, kind: Kind, patience: Patience, budget: Budget, counts: OrderCounts) -> None:
+        self.kind = kind
+        self.next_seq = 0
+        self.replays: bool | None = None
+        self._held = Held(budget)
+        self._budget = budget
+        self._counts = counts
+        self._asking = Asking(patience)
+        self._deadline_ns = patience.deadline_ns
+        self._told_end = 0  # what the latest info said
+        self._needed_end = 0  # what a message of the other kind waits for
+        self._dropped_end = 0  # what was held, and could not be any longer
+        self._last_hole_end = 0
+        self._since_ns: int | None = None  # since when samples are missing after the last one held
+        self._believed_end = 0
+        self._doubted = (0, 0, 0)  # samples that one message alone tells of, from and to, and that message's time
+        self._doubted_since_ns = 0
+        self._portion_samples = 1
+
+    # What comes in
+
+    def add(self, message: Chunk | Burst, now_ns: int, arrival: int) -> None:
+        """Take a message, the `arrival`th of the stream, to be handed out in its turn."""
+        new = item(message, now_ns, arrival)
+        chunk = message if isinstance(message, Chunk) else message.chunk
+        if new.end <= self.next_seq:
+            self._counts.duplicates += new.end - new.seq
+            return
+        self.witness(new.seq, new.end, chunk.time_ns, now_ns)
+        reached = self._held.last.end if self._held else self.next_seq
+        fills = new.seq <= self.next_seq and self.missing_end > self.next_seq
+        if not self._held.insert(new):
+            self._counts.duplicates += new.end - new.seq
+            return
+        if new.seq > reached:
+            self._last_hole_end = new.seq
+        if fills:
+            self._progress(new, chunk, now_ns)
+        if self._budget.exceeded:
+            self._drop_newest()
+
+    def _progress(self, new: Item, chunk: Chunk, now_ns: int) -> None:
+        samples = new.end - new.seq
+        messages = 1 if isinstance(new.message, Chunk) else len(new.message.times_ns)
+        most = min(PORTION_MESSAGES, messages * PORTION_BYTES // chunk.values.nbytes)
+        self._portion_samples = max(1, most * samples // messages)
+        if new.seq < self._asking.asked_to:
+            self._counts.recovered_samples += new.end - max(new.seq, self.next_seq)
+        self._asking.progress(new.end, now_ns)
+
+    def _drop_newest(self) -> None:
+        """Drop what lies furthest beyond, but never what is next: it can be asked for again."""
+        while self._budget.exceeded and self._held and self._held.last.seq > self.next_seq:
+            dropped = self._held.take_last()
+            self._dropped_end = max(self._dropped_end, dropped.end)
+            self._counts.overflowed += dropped.end - dropped.seq
+
+    def tell(self, end: int, time_ns: int, now_ns: int) -> None:
+        """Heed that the samples up to `end` have been said, by a message of that time."""
+        self._told_end = end  # and not the highest so far: who was wrong once may be right again
+        self.witness(end, end, time_ns, now_ns)
+
+    def need(self, end: int) -> None:
+        """Miss the samples up to `end`, for something waits for them."""
+        self._needed_end = end
+
+    def gone(self, seq: int, end: int, now_ns: int) -> int:
+        """Heed that samples cannot be had; return how many of them are the next ones."""
+        end = min(end, self.missing_end)
+        if not seq <= self.next_seq < end:
+            return 0
+        self._asking.gone(end, now_ns)
+        return end - self.next_seq
+
+    # Whom to believe
+
+    def witness(self, seq: int, end: int, time_ns: int, now_ns: int) -> None:
+        """Note that a message of that time tells of samples `seq` to `end`, or only of where they end."""
+        first, last, doubted_ns = self._doubted
+        if self.credible(seq):
+            self._believed_end = max(self._believed_end, end)
+        elif first - LEAP_SAMPLES <= seq <= last + LEAP_SAMPLES and time_ns != doubted_ns:
+            self._believed_end = max(end, last)
+        else:
+            self._doubted = seq, end, time_ns
+            self._doubted_since_ns = now_ns
+
+    def credible(self, seq: int) -> bool:
+        """Whether a stream may be taken to have got to `seq` on the word of one message."""
+        return seq <= max(self._believed_end, self.next_seq) + LEAP_SAMPLES
+
+    def disbelieve(self) -> None:
+        """Drop what one message alone told of."""
+        believed = max(self._believed_end, self.next_seq)
+        doubtful = max(self._told_end, self._dropped_end) > believed
+        self._told_end, self._dropped_end = min(self._told_end, believed), min(self._dropped_end, believed)
+        self._last_hole_end = min(self._last_hole_end, believed)
+        while self._held and self._held.last.seq > believed:
+            self._held.take_last()
+            doubtful = True
+        self._counts.refused += doubtful
+
+    # What goes out
+
+    @property
+    def missing_end(self) -> int:
+        """One past the first missing samples; `next_seq` if none is known to be missing."""
+        if self._held:
+            return max(self.next_seq, self._held.first.seq)
+        return max(self.next_seq, self._told_end, self._needed_end, self._dropped_end)
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether nothing is missing and nothing held."""
+        return not self._held and self.missing_end == self.next_seq
+
+    @property
+    def head(self) -> Item | None:
+        """The message that holds the next sample, if it has come."""
+        while self._held and self._held.first.seq <= self.next_seq:
+            if self._held.first.end > self.next_seq:
+                return self._held.first
+            past = self._held.take_first()
+            self._counts.duplicates += past.end - past.seq
+        return None
+
+    def refuse_head(self) -> None:
+        """Drop the message that holds the next sample: it does not fit."""
+        self._held.take_first()
+        self._counts.refused += 1
+
+    def take_head(self) -> Iterator[tuple[Chunk | Burst, int]]:
+        """Hand out the message that holds the next sample: its parts, and how many samples of each to skip."""
+        taken = self._held.take_first()
+        if taken.seq == self.next_seq or isinstance(taken.message, Chunk):
+            parts = [(taken.message, taken.seq, taken.end)]
+        else:
+            parts = [(chunk, chunk.seq, chunk.end_seq) for chunk in taken.message.chunks()]
+        for message, seq, end in parts:
+            skip = min(self.next_seq, end) - seq
+            self._counts.duplicates += skip
+            if end > self.next_seq:
+                self.next_seq = end
+                yield message, skip
+
+    # What is missing
+
+    def skip(self, samples: int) -> None:
+        """Go on without the next samples, which are missing."""
+        self.next_seq += samples
+        self._asking.given_up()
+        if not self._held:
+            self._since_ns = None
+
+    def settle(self, now_ns: int) -> None:
+        """Note since when samples are missing, after anything has changed."""
+        if self.missing_end == self.next_seq:
+            self._since_ns = None
+        elif self._since_ns is None:
+            self._since_ns = now_ns
+            self._asking.begin()
+
+    def due_ns(self) -> int | None:
+        """When to look again; None if nothing is missing."""
+        if self._since_ns is None:
+            return None
+        dues = [self._give_up_ns()]
+        if self.replays is not False:
+            dues.append(self._asking.ask_ns())
+        if self._doubtful:
+            dues.append(self._doubted_since_ns + self._deadline_ns)
+        return min(due for due in dues if due is not None)
+
+    @property
+    def _doubtful(self) -> bool:
+        furthest = self._held.last.seq if self._held else max(self._told_end, self._dropped_end)
+        return furthest > max(self._believed_end, self.next_seq)
+
+    def _give_up_ns(self) -> int | None:
+        if self._since_ns is None:
+            return None
+        since_ns = self._held.first.since_ns if self._held else self._since_ns
+        if self.replays:
+            return self._asking.give_up_ns(since_ns)
+        if self.replays is None:
+            return since_ns + min(INFO_WAIT_NS, self._deadline_ns)
+        return self._doubted_since_ns + self._deadline_ns if self.missing_end > self._believed_end else since_ns
+
+    def give_up(self, now_ns: int) -> int:
+        """Return how many of the next samples are to be given up now."""
+        if self._doubtful and now_ns >= self._doubted_since_ns + self._deadline_ns:
+            self.disbelieve()
+        due_ns = self._give_up_ns() if self.missing_end > self.next_seq else None
+        if due_ns is None or now_ns < due_ns:
+            return 0
+        if self.replays is None:
+            self.replays = False  # until somebody says otherwise
+        return self.lost()
+
+    def lost(self) -> int:
+        """Return how many of the next samples are missing, as far as that is to be believed."""
+        if self.missing_end > max(self._believed_end, self.next_seq):
+            self.disbelieve()
+        return self.missing_end - self.next_seq
+
+    def ask(self, now_ns: int) -> tuple[int, int] | None:
+        """Return seq and number of the samples to ask for now."""
+        if self.replays is False or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
+            return None
+        end = max(self.missing_end, self._last_hole_end)
+        if self._held and (tail_end := max(self._told_end, self._dropped_end)) > self._held.last.end:
+            end = tail_end
+        # At first everything, so that the answer says all that is gone; then no more than one answer brings.
+        most = self._portion_samples if self._asking.answered else MOST_SAMPLES
+        end = min(end, self.next_seq + most)
+        self._asking.asked(end, now_ns)
+        self._counts.asked += 1
+        return self.next_seq, end - self.next_seq
+
+    def clear(self) -> None:
+        """Drop what is held."""
+        self._held.clear()

@@ -1,0 +1,122 @@
+"""Where samples are asked for again: a ROUTER that answers, a DEALER to everyone who may be asked."""
+
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import zmq
+
+from streamer import bursts, wire
+from streamer.endpoints import heartbeats
+from streamer.errors import WireError
+from streamer.frames import AnySocket, drain
+from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay, Request
+
+MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
+REQUESTS_AT_ONCE = 64
+# Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
+ANSWERS_HIGH_WATER_MARK = 8_192
+LARGE_BYTES = 8_192  # from here on counted in bytes: as many small ones take at most 64 MiB
+MAX_LARGE_BYTES = 64 * 2**20  # of large ones, for all peers together
+LINGER_MS = 1_000
+HEARTBEAT_TIMEOUT_MS = 10_000
+
+ROUTER_OPTIONS = {
+    zmq.SNDHWM: ANSWERS_HIGH_WATER_MARK,
+    zmq.RCVHWM: REQUESTS_AT_ONCE,
+    zmq.MAXMSGSIZE: MAX_REQUEST_BYTES,
+    zmq.LINGER: LINGER_MS,
+    zmq.ROUTER_HANDOVER: 0,  # who takes another's identity is turned away
+    **heartbeats(HEARTBEAT_TIMEOUT_MS),
+}
+DEALER_OPTIONS = {
+    zmq.SNDHWM: 16,
+    zmq.RCVHWM: 1_000,
+    zmq.IMMEDIATE: 1,  # no requests pile up for who is not there
+    **heartbeats(HEARTBEAT_TIMEOUT_MS),
+}
+
+
+class Answerer:
+    """The side that is asked. Never waits: what a peer does not take is dropped.
+
+    Parameters
+    ----------
+    socket : zmq.Socket
+        A bound ROUTER.
+    """
+
+    def __init__(self, socket: AnySocket) -> None:
+        self.socket = socket
+        socket.copy_threshold = LARGE_BYTES
+        self._large: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self._large_bytes = 0
+
+    def receive(self) -> list[Incoming]:
+        """Return what is asked."""
+        return [_request(parts) for parts in drain(self.socket, REQUESTS_AT_ONCE)]
+
+    def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
+        """Answer one peer."""
+        for topic, header, payload in _said(message):
+            large = len(payload) >= LARGE_BYTES
+            if large and not self._has_room(len(payload)):
+                return
+            self.socket.send(peer, zmq.SNDMORE)
+            self.socket.send(topic, zmq.SNDMORE)
+            self.socket.send(header, zmq.SNDMORE)
+            if not large:
+                self.socket.send(payload)
+                continue
+            tracker = self.socket.send(payload, copy=False, track=True)
+            if tracker is not None:
+                self._large.append((tracker, len(payload)))
+                self._large_bytes += len(payload)
+
+    def _has_room(self, size: int) -> bool:
+        for _ in range(len(self._large)):
+            tracker, held = self._large.popleft()
+            if tracker.done:
+                self._large_bytes -= held
+            else:
+                self._large.append((tracker, held))
+        return self._large_bytes + size <= MAX_LARGE_BYTES
+
+
+class Asker:
+    """The side that asks: everybody, since it need not know who said what.
+
+    Parameters
+    ----------
+    sockets : sequence of zmq.Socket
+        A DEALER for each who may be asked.
+    together : bool
+        Hand over neighbouring chunks of a stream as a `Burst`.
+    """
+
+    def __init__(self, sockets: Sequence[AnySocket], *, together: bool) -> None:
+        self.sockets = sockets
+        self._decode = bursts.decode if together else bursts.decode_each
+
+    def ask(self, replay: Replay) -> None:
+        """Send a request to all who are there and not yet full of them."""
+        parts = wire.encode(replay)
+        for socket in self.sockets:
+            with contextlib.suppress(zmq.Again):
+                socket.send_multipart(parts, zmq.NOBLOCK)
+
+    def receive(self, socket: AnySocket) -> list[Incoming]:
+        """Return what one has answered."""
+        return self._decode(drain(socket), wire.decode_answer)
+
+
+def _said(message: Message | Burst | Gone) -> Iterable[Sequence[bytes]]:
+    return bursts.encode(message) if isinstance(message, Burst) else [wire.encode(message)]
+
+
+def _request(parts: list[bytes]) -> Incoming:
+    peer, *asked = parts
+    try:
+        return Request(peer, wire.decode_request(asked))
+    except WireError as error:
+        return Rejected(str(error))

@@ -1,0 +1,147 @@
+"""Answering requests: all of what is wanted, in order, in slices, however much anybody asks."""
+
+import numpy as np
+import pytest
+
+from streamer import wire
+from streamer.effects import Reply
+from streamer.history import History
+from streamer.messages import Burst, Chunk, Gone, Kind, Replay, Request
+from streamer.replay import (
+    ANSWER_BYTES,
+    ANSWER_MESSAGES,
+    MESSAGE_BYTES,
+    MOST_PEERS,
+    MOST_REQUESTS,
+    SLICE_MESSAGES,
+    ReplayServer,
+)
+
+
+def chunk(seq: int, samples: int = 1, stream: str = "demo", kind: Kind = Kind.INPUT) -> Chunk:
+    return Chunk(kind, stream, 7, seq, seq, 100.0, np.full((samples, 1, 1), seq, np.float32), 0, seq)
+
+
+def serving(*messages: Chunk | Burst) -> ReplayServer:
+    history = History(60, 2**30)
+    for message in messages:
+        history.add(message, 0)
+    return ReplayServer(history)
+
+
+def request(seq: int, samples: int, peer: bytes = b"me", stream: str = "demo", run: int = 7) -> Request:
+    return Request(peer, Replay(Kind.INPUT, stream, run, seq, samples))
+
+
+def replies(server: ReplayServer) -> list[Reply]:
+    """All there is to say, slice by slice."""
+    said: list[Reply] = []
+    while (some := server.work()) is not None:
+        count = sum(len(one.message.times_ns) if isinstance(one.message, Burst) else 1 for one in some)
+        assert count <= SLICE_MESSAGES
+        said += some
+    return said
+
+
+def bytes_of(said: list[Reply], peer: bytes = b"me") -> list[object]:
+    told: list[object] = []
+    for reply in said:
+        if reply.peer != peer:
+            continue
+        if isinstance(reply.message, Burst):
+            told += [wire.encode(one) for one in reply.message.chunks()]
+        else:
+            told.append(wire.encode(reply.message))
+    return told
+
+
+def test_nobody_asks_and_nothing_is_done() -> None:
+    assert serving(chunk(0)).work() is None
+
+
+def test_a_request_is_answered_with_what_was_said() -> None:
+    server = serving(*map(chunk, range(500)))
+    server.take(request(100, 300))
+    assert bytes_of(replies(server)) == [wire.encode(chunk(seq)) for seq in range(100, 400)]
+    assert server.work() is None
+
+
+def test_what_is_gone_is_said_and_what_is_not_said_yet_is_not() -> None:
+    server = serving(chunk(5), chunk(9))
+    server.take(request(0, 100))
+    lost = [Gone(Kind.INPUT, "demo", 7, 0, 5), Gone(Kind.INPUT, "demo", 7, 6, 3)]
+    said = [lost[0], chunk(5), lost[1], chunk(9)]
+    assert bytes_of(replies(server)) == [wire.encode(one) for one in said]  # type: ignore[arg-type]
+    server.take(request(10, 1))
+    server.take(request(0, 1, stream="other"))
+    assert replies(server) == []
+
+
+def test_a_burst_is_answered_in_parts() -> None:
+    whole = Burst(
+        Chunk(Kind.INPUT, "demo", 7, 0, 0, 100.0, np.arange(100, dtype=np.float32).reshape(100, 1, 1)),
+        np.arange(100),
+    )
+    server = serving(whole)
+    server.take(request(10, 80))
+    assert bytes_of(replies(server)) == [wire.encode(one) for one in whole.chunks()][10:90]
+
+
+def test_one_answer_has_its_limit_in_messages() -> None:
+    server = serving(*map(chunk, range(ANSWER_MESSAGES + 10)))
+    server.take(request(0, 10**6))
+    said = replies(server)
+    assert len(said) == ANSWER_MESSAGES
+    server.take(request(ANSWER_MESSAGES, 10**6))
+    assert len(replies(server)) == 10
+
+
+def test_and_in_bytes_but_is_never_empty() -> None:
+    samples = 300_000
+    server = serving(*(chunk(samples * number, samples) for number in range(9)))
+    server.take(request(0, 10**9))
+    assert len(replies(server)) == -(-ANSWER_BYTES // (4 * samples + MESSAGE_BYTES))
+    server = serving(chunk(0, ANSWER_BYTES))
+    server.take(request(0, 1))
+    assert len(replies(server)) == 1
+
+
+def test_peers_take_turns() -> None:
+    server = serving(*map(chunk, range(1000)))
+    server.take(request(0, 1000, b"greedy"))
+    server.take(request(990, 10, b"modest"))
+    server.work()
+    assert bytes_of(server.work() or [], b"modest") == [wire.encode(chunk(seq)) for seq in range(990, 1000)]
+    assert bytes_of(replies(server), b"greedy")[-1] == wire.encode(chunk(999))
+
+
+def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None:
+    server = serving(*map(chunk, range(1000)), chunk(0, stream="other"))
+    server.take(request(0, 1000))
+    server.take(request(0, 1, stream="other"))
+    server.take(request(500, 2))
+    wanted = [chunk(500), chunk(501), chunk(0, stream="other")]
+    assert bytes_of(replies(server)) == [wire.encode(one) for one in wanted]
+
+
+def test_requests_of_a_peer_and_peers_are_limited_until_some_are_done() -> None:
+    server = serving(chunk(0))
+    for number in range(MOST_REQUESTS + 5):
+        server.take(request(0, 1, stream=f"s{number}"))
+    assert server.refused == 5
+    for number in range(1, MOST_PEERS + 3):
+        server.take(request(0, 1, b"%d" % number))
+    assert server.refused == 8
+    replies(server)
+    server.take(request(0, 1, b"late"))
+    assert bytes_of(replies(server), b"late") == [wire.encode(chunk(0))]
+    assert server.refused == 8
+
+
+@pytest.mark.parametrize("stream", ["demo", "other"])
+def test_a_storm_of_requests_costs_a_slice_each_time(stream: str) -> None:
+    server = serving(*map(chunk, range(1000)))
+    for _ in range(100):
+        for number in range(200):
+            server.take(request(number, 2**32 - 1, b"%d" % number, stream=stream))
+        assert len(server.work() or []) <= SLICE_MESSAGES
