@@ -149,11 +149,14 @@ def test_a_cable_cut_within_retention_loses_nothing(
     injected(f"connections {word} for {cut_s} s", 1, recovery_s=round(took_s, 2))
 
 
-@pytest.mark.parametrize("reset_on_gap", [False, True])
+@pytest.mark.parametrize(
+    ("reset_on_gap", "learn"),
+    [(False, None), (True, None), pytest.param(False, "self", marks=pytest.mark.release)],
+)
 def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that_range(
-    start: Starter, ports: Ports, listen: Listen, injected: Inject, reset_on_gap: bool
+    start: Starter, ports: Ports, listen: Listen, injected: Inject, reset_on_gap: bool, learn: str | None
 ) -> None:
-    scene = Scene(learn="target", reset_on_gap=reset_on_gap)
+    scene = Scene(learn=learn, reset_on_gap=reset_on_gap)
     source_port, relay_port, predict_at = ports(), ports(), ports.address()
     ear = listen(predict_at)
     source = start(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from ear import Ear, Said, values
@@ -11,7 +12,7 @@ from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Send
-from streamer.messages import Burst, Chunk, FloatArray, Info, Kind, Message
+from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
 from streamer.signals import Signal
 
 
@@ -59,8 +60,7 @@ class Scene:
     def core(self, checkpoint_every_s: float | None = None) -> Predictor:
         """A predictor's core with the same options."""
         learning = choose_learning(self.learn)
-        extra = {} if checkpoint_every_s is None else {"checkpoint_every_s": checkpoint_every_s}
-        config = PredictorConfig(reset_on_gap=self.reset_on_gap, **extra)
+        config = PredictorConfig(reset_on_gap=self.reset_on_gap, checkpoint_every_s=checkpoint_every_s)
         model = choose_model(self.model, {"cell": None, "hidden": None, "layers": None}, None)
         return Predictor(model, config, learning.make_learner, learning.self_config)
 
@@ -73,10 +73,11 @@ class Scene:
 
     def golden(self, count: int, missing: Iterable[range] = ()) -> Golden:
         """What comes of `count` samples in order, without those that are missing."""
-        return golden(self.core(), without(self.messages(count), missing))
+        said = (message for message in self.messages(count) if not isinstance(message, Info))
+        return golden(self.core(), without(said, missing))
 
 
-def golden(core: Predictor, messages: Sequence[Message]) -> Golden:
+def golden(core: Predictor, messages: Iterable[Message | Gone]) -> Golden:
     """What a core says of messages in order."""
     seqs: list[int] = []
     pieces: list[FloatArray] = []
@@ -92,15 +93,21 @@ def golden(core: Predictor, messages: Sequence[Message]) -> Golden:
     return Golden(seqs, np.concatenate(pieces), versions)
 
 
-def without(messages: Iterable[Message], missing: Iterable[range]) -> list[Message]:
-    """Leave out whole inputs that are missing, and the infos that would tell."""
+def without(messages: Iterable[Message], missing: Iterable[range]) -> list[Message | Gone]:
+    """Leave out inputs that are missing; they are said to be gone once a later one shows that they are."""
     gaps = list(missing)
-    return [
-        m
-        for m in messages
-        if not isinstance(m, Info)
-        and not (isinstance(m, Chunk) and m.kind is Kind.INPUT and any(m.seq in gap for gap in gaps))
-    ]
+    left: list[Message | Gone] = []
+    for message in messages:
+        if not _is_input(message) or not any(message.seq in gap for gap in gaps):
+            left.append(message)
+        if _is_input(message):
+            ended = (gap for gap in gaps if message.seq == gap.stop)
+            left += (Gone(Kind.INPUT, message.stream, message.run, gap.start, len(gap)) for gap in ended)
+    return left
+
+
+def _is_input(message: Message) -> TypeGuard[Chunk]:
+    return isinstance(message, Chunk) and message.kind is Kind.INPUT
 
 
 def must_equal(heard: dict[int, Said], wanted: Golden, channels: int = 1) -> None:
