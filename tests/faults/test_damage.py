@@ -27,7 +27,7 @@ def content() -> bytes:
     for message in scene.messages(COUNT):
         list(core.receive([message], at(0)))
     (last,) = (effect for effect in core.stop(at(1)) if isinstance(effect, Checkpoint))
-    return b"".join(checkpoint.encode(last.tree))
+    return b"".join(checkpoint.encode(last.head, last.streams))
 
 
 def test_a_state_with_any_byte_changed_is_refused(
