@@ -16,6 +16,8 @@ from processes import Starter
 from scene import Scene, must_keep_the_promise
 from tcprelay import TcpRelay
 
+from streamer.messages import Kind
+
 RECOVERY_S = 5.0
 
 MISCHIEFS = {
@@ -193,7 +195,7 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
         gap = range(missing[0], missing[-1] + 1)
         assert missing == list(gap)
         assert 300 < len(gap) < 900
-        must_keep_the_promise(ear, scene, count, [gap])
+        must_keep_the_promise(ear, scene, count, [(Kind.INPUT, gap)])
         body = ear.wait_for_status("demo")
         assert (body["gaps"], body["gap_samples"]) == (1, len(gap))
         assert ear.heard()[gap.stop].tally == 0
@@ -202,6 +204,42 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
             assert command.stop(within_s=30) == 0
     policy = "reset" if reset_on_gap else "hold"
     injected(f"connections cut for longer than retention, --on-gap {policy}", 1, gap_samples=len(gap))
+
+
+@pytest.mark.parametrize("learn", ["target", pytest.param("self", marks=pytest.mark.release)])
+def test_what_is_learnt_over_a_gap_is_what_an_undisturbed_predictor_learns_without_those_samples(
+    start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, learn: str
+) -> None:
+    """Inputs and targets that neither came nor were kept, each of its own range."""
+    scene = Scene(learn=learn, seed=int(rng.integers(1000)), target_delay=int(rng.integers(30)))
+    source_port, proxy_port, predict_at = ports(), ports(), ports.address()
+    ear = listen(predict_at)
+    options = ("--wait", "--retain", 0.3, "--linger", 60)
+    source = start("source", "--bind", f"tcp://127.0.0.1:{source_port}", *options, *scene.source())
+    with FrameProxy(proxy_port, source_port, Mischief(), rng) as proxy:
+        predict = start(
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{proxy_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
+        )
+        ear.wait_for_seq(int(rng.integers(50, 200)))
+        before = ear.next_seq
+        proxy.blackout.set()
+        time.sleep(1.0)
+        proxy.blackout.clear()
+        ear.wait_for_seq(before + 700)
+        count = ear.next_seq
+        gaps = [(kind, proxy.missing(kind, ear.newest_run)) for kind in (Kind.INPUT, Kind.TARGET)]
+        assert all(gap for _, gap in gaps)
+        must_keep_the_promise(ear, scene, count, gaps)
+        for command in (predict, source):
+            assert command.stop(within_s=30) == 0
+    what = f"messages lost for longer than retention, --learn {learn}"
+    injected(what, proxy.counts["blacked out"], gap_samples=len(gaps[0][1]))
 
 
 def ways(near: int, far: int) -> list[tuple[int, int]]:

@@ -56,6 +56,7 @@ class FrameProxy:
         self.counts: Counter[str] = Counter()
         self.delivered: Counter[tuple[int, int, int]] = Counter()
         self.mischief = mischief
+        self.blackout = threading.Event()  # nothing passes while it is set
         self._rng = rng
         self._upstream_port = upstream_port
         self._context = zmq.Context()
@@ -96,6 +97,14 @@ class FrameProxy:
         ]
         return sum(delivered) - len(delivered)
 
+    def missing(self, kind: int, run: int) -> range:
+        """The samples before the last one handed on that were not: in one piece."""
+        there = {seq for one, its_run, seq in self.delivered if (one, its_run) == (kind, run)}
+        absent = sorted(set(range(max(there) + 1)) - there)
+        gap = range(absent[0], absent[-1] + 1) if absent else range(0)
+        assert absent == list(gap)
+        return gap
+
     def close(self) -> None:
         """Leave nothing behind."""
         self._closing.set()
@@ -123,7 +132,9 @@ class FrameProxy:
                 parts = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            if socket is self._front:
+            if self.blackout.is_set() and socket is not self._front:
+                self.counts["blacked out"] += 1
+            elif socket is self._front:
                 self._back.send_multipart(parts)
             elif socket is self._back:
                 self._mistreat(parts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 from ear import Ear, Said, values
@@ -14,6 +13,9 @@ from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
 from streamer.signals import Signal
+
+
+Missing = tuple[Kind, range]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Scene:
             signal, count, chunk=self.chunk, target_delay_samples=self.target_delay, targets=self.targets
         )
 
-    def golden(self, count: int, missing: Iterable[range] = ()) -> Golden:
+    def golden(self, count: int, missing: Iterable[Missing] = ()) -> Golden:
         """What comes of `count` samples in order, without those that are missing."""
         said = (message for message in self.messages(count) if not isinstance(message, Info))
         return golden(self.core(), without(said, missing))
@@ -93,21 +95,19 @@ def golden(core: Predictor, messages: Iterable[Message | Gone]) -> Golden:
     return Golden(seqs, np.concatenate(pieces), versions)
 
 
-def without(messages: Iterable[Message], missing: Iterable[range]) -> list[Message | Gone]:
-    """Leave out inputs that are missing; they are said to be gone once a later one shows that they are."""
+def without(messages: Iterable[Message], missing: Iterable[Missing]) -> list[Message | Gone]:
+    """Leave out what is missing; it is said to be gone once something later of its kind shows that it is."""
     gaps = list(missing)
     left: list[Message | Gone] = []
     for message in messages:
-        if not _is_input(message) or not any(message.seq in gap for gap in gaps):
+        if not isinstance(message, Chunk):
+            continue
+        of_its_kind = [gap for kind, gap in gaps if kind is message.kind and gap]
+        if not any(message.seq in gap for gap in of_its_kind):
             left.append(message)
-        if _is_input(message):
-            ended = (gap for gap in gaps if message.seq == gap.stop)
-            left += (Gone(Kind.INPUT, message.stream, message.run, gap.start, len(gap)) for gap in ended)
+        ended = (gap for gap in of_its_kind if message.seq == gap.stop)
+        left += (Gone(message.kind, message.stream, message.run, gap.start, len(gap)) for gap in ended)
     return left
-
-
-def _is_input(message: Message) -> TypeGuard[Chunk]:
-    return isinstance(message, Chunk) and message.kind is Kind.INPUT
 
 
 def must_equal(heard: dict[int, Said], wanted: Golden, channels: int = 1) -> None:
@@ -122,7 +122,7 @@ def must_equal(heard: dict[int, Said], wanted: Golden, channels: int = 1) -> Non
     assert versions == wanted.model_versions
 
 
-def must_keep_the_promise(ear: Ear, scene: Scene, count: int, missing: Sequence[range] = ()) -> None:
+def must_keep_the_promise(ear: Ear, scene: Scene, count: int, missing: Sequence[Missing] = ()) -> None:
     """Fail unless every sample before `count` had one estimate, the golden one, or is known to be missing."""
     heard = {seq: said for seq, said in ear.heard().items() if seq < count}
     assert not ear.contradictions, f"said again otherwise: {ear.contradictions[:5]}"
