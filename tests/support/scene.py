@@ -14,7 +14,6 @@ from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
 from streamer.signals import Signal
 
-
 Missing = tuple[Kind, range]
 
 
