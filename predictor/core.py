@@ -173,6 +173,7 @@ class Predictor:
         if self._batch is not None:
             yield from self._batch.run(now)
         yield from self._look(now)
+        yield from self._replays.work() or ()  # however much comes in, those who ask are answered
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask for what streams miss, or give it up, where that is due."""

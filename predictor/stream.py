@@ -134,7 +134,7 @@ class Stream:
 
     def _hear_target(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         sequencer = self._sequencer
-        if self.lessons.learner is None or sequencer.continues_second(chunk):
+        if self.lessons.learner is None or sequencer.take_second(chunk):
             self._teach(chunk)
         else:
             yield from self._follow(sequencer.receive(chunk, now.mono_ns), now)

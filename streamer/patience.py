@@ -118,4 +118,5 @@ class Asking:
         """When to give up what has been missing since then; None if it has not been asked for often enough."""
         if self._in_vain < self._least_asks:
             return None
-        return max(since_ns, self._progress_ns) + self._deadline_ns
+        answered_by_ns = self._last_ask_ns + ASK_AGAIN_NS if self._in_vain else since_ns
+        return max(since_ns + self._deadline_ns, self._progress_ns + self._deadline_ns, answered_by_ns)

@@ -170,21 +170,22 @@ class Sequencer:
 
     def continues(self, chunk: Chunk) -> bool:
         """Return whether a chunk of the first kind is simply what comes next."""
-        if chunk.seq != self.expected or chunk.run != self.run:
+        if chunk.seq != self.expected or chunk.run != self.run or chunk.tally > self.second_to:
             return False
-        return chunk.tally <= self.second_to
+        return bool(chunk.values.shape[1] == self.channels)
 
     def advance(self, end: int) -> None:
         """Move on past a chunk that continues the stream."""
         self._main.next_seq = self.expected = end
 
-    def continues_second(self, chunk: Chunk) -> bool:
+    def take_second(self, chunk: Chunk) -> bool:
         """Move on past a chunk of the second kind if it is simply what comes next; return whether it is."""
-        second = self._second
-        if second is None or chunk.run != self.run or self.expected < chunk.tally or chunk.seq != second.next_seq:
+        if chunk.seq != self.second_to or chunk.run != self.run or chunk.tally > self.expected:
             return False
-        second.next_seq += len(chunk.values)
-        self.second_to = second.next_seq
+        second = self._second
+        if second is None or chunk.values.shape[1] != self.channels:
+            return False
+        self.second_to = second.next_seq = chunk.end_seq
         return True
 
     # What comes in

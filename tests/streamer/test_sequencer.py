@@ -1,10 +1,14 @@
 """Order, duplicates, gaps and runs, against a plain slow reference: everything sorted at the end."""
 
+import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lossy import MS, SECOND, Faults, Server, chunks_of, play, script
+from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
 from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
@@ -28,13 +32,15 @@ class Listening:
         self.asked: list[Replay] = []
         self.most_bytes = 0
 
-    def receive(self, messages: Sequence[Incoming], now_ns: int) -> Iterable[Replay]:
+    def receive(self, messages: Sequence[Incoming], now_ns: int) -> list[Replay]:
         for message in messages:
             self.take(self._events(message, now_ns))
             self.most_bytes = max(self.most_bytes, self.budget.used_bytes)
         self.take(self.sequencer.look(now_ns))
         wishes = list(self.sequencer.asks(now_ns))
         self.asked += wishes
+        due = self.due_ns()
+        assert due is None or due > now_ns  # or it would be woken without end
         return wishes
 
     def _events(self, message: Incoming, now_ns: int) -> Iterable[Event]:
@@ -43,7 +49,7 @@ class Listening:
             if message.kind is sequencer.kinds[0] and sequencer.continues(message):
                 sequencer.advance(message.end_seq)
                 return [Part(message)]
-            if message.kind is not sequencer.kinds[0] and sequencer.continues_second(message):
+            if message.kind is not sequencer.kinds[0] and sequencer.take_second(message):
                 return [Part(message)]
             return sequencer.receive(message, now_ns)
         if isinstance(message, Burst):
@@ -147,3 +153,241 @@ def test_where_less_is_kept_each_sample_comes_or_is_given_up_once(
     assert reader.most_bytes <= hold_bytes + 2 * largest
     # A request takes 5 ms of progress, or 100 ms and more without.
     assert len(reader.asked) <= 2 * (UNTIL // SECOND + 400 + 20)
+
+
+# Asking
+
+
+def one(seq: int, samples: int = 1, *, run: int = 1, kind: Kind = INPUT, tally: int = 0, ms: int = 0) -> Chunk:
+    values = np.arange(seq, seq + samples, dtype=np.float32).reshape(-1, 1, 1)
+    return Chunk(kind, "demo", run, seq, WALL_NS + ms * MS, 1000.0, values, tally=tally)
+
+
+def word(next_seq: int, *, run: int = 1, ms: int = 0, replays: bool = True, targets: int = 0) -> Info:
+    return Info("demo", run, next_seq, WALL_NS + ms * MS, 1000.0, ("0",), next_target_seq=targets, replays=replays)
+
+
+def waking(reader: Listening, until_ms: int) -> list[int]:
+    """Wake a reader when it wants to be; return when it asked, in ms."""
+    asked: list[int] = []
+    while (due := reader.due_ns()) is not None and due <= until_ms * MS:
+        if list(reader.receive([], due)):
+            asked.append(due // MS)
+    return asked
+
+
+def test_who_gets_no_answer_asks_less_and_less_often_until_the_deadline() -> None:
+    reader = Listening()
+    assert reader.receive([word(0), one(0)], 0) == []
+    (wish,) = reader.receive([one(5)], 10 * MS)
+    assert wish == Replay(INPUT, "demo", 1, 1, 4)
+    assert waking(reader, 5009) == [110, 310, 710, 1510, 2510, 3510, 4510]
+    assert reader.gaps == []
+    assert waking(reader, 5010) == []
+    assert reader.gaps == [Gap(INPUT, 1, 1, 4)]
+    assert [seq for _, _, seq, _ in reader.samples] == [0, 5]
+    assert reader.due_ns() is None
+
+
+def test_progress_puts_the_deadline_off() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(5)], 0)
+    waking(reader, 4000)
+    reader.receive([one(1)], 4000 * MS)
+    waking(reader, 8990)
+    assert reader.gaps == []
+    waking(reader, 9000)
+    assert reader.gaps == [Gap(INPUT, 1, 2, 3)]
+
+
+def test_a_reader_that_was_stopped_itself_asks_again_before_it_gives_up() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(2)], 0)
+    assert reader.gaps == []
+    later = 60_000  # on the clock, without having been woken once
+    assert len(list(reader.receive([], later * MS))) == 1
+    assert reader.gaps == []
+    reader.receive([one(1)], (later + 50) * MS)
+    assert [seq for _, _, seq, _ in reader.samples] == [0, 1, 2]
+
+
+def test_what_is_lost_meanwhile_is_asked_for_together() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(2)], 0)
+    assert reader.receive([one(4), one(6)], MS) == []
+    (wish,) = reader.receive([one(1)], 10 * MS)
+    assert wish == Replay(INPUT, "demo", 1, 3, 3)
+
+
+def test_a_large_hole_is_asked_for_whole_and_then_in_portions() -> None:
+    reader = Listening(patience=Patience(hold_bytes=2**30))
+    (wish,) = reader.receive([word(100_000)], 0)
+    assert (wish.seq, wish.samples) == (0, 100_000)
+    assert reader.receive([Gone(INPUT, "demo", 1, 0, 60_000)], 10 * MS) != []
+    assert reader.gaps == [Gap(INPUT, 1, 0, 60_000)]
+    reader.receive([one(60_000 + k) for k in range(1000)], 20 * MS)
+    (wish,) = reader.receive([], 120 * MS)
+    assert (wish.seq, wish.samples) == (61_000, 4000)
+    (wish,) = reader.receive([one(61_000 + k) for k in range(4000)], 121 * MS) or reader.receive([], 126 * MS)
+    assert (wish.seq, wish.samples) == (65_000, 4000)
+
+
+def test_only_what_is_missing_is_given_up_when_it_is_gone() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(10), one(20)], 0)
+    reader.receive([Gone(INPUT, "demo", 1, 0, 15)], MS)
+    assert reader.gaps == [Gap(INPUT, 1, 1, 9)]
+    reader.receive([Gone(INPUT, "demo", 2, 11, 5), Gone(INPUT, "demo", 1, 13, 5)], 2 * MS)
+    assert len(reader.gaps) == 1
+    reader.receive([Gone(INPUT, "demo", 1, 11, 2**40)], 3 * MS)
+    assert reader.gaps[1:] == [Gap(INPUT, 1, 11, 9)]
+
+
+def test_a_source_that_cannot_be_asked_leaves_a_gap_at_once() -> None:
+    reader = Listening()
+    reader.receive([word(0, replays=False), one(0), one(5, 2)], 0)
+    assert reader.gaps == [Gap(INPUT, 1, 1, 4)]
+    reader.receive([word(9, replays=False)], 0)
+    assert reader.gaps[1:] == [Gap(INPUT, 1, 7, 2)]
+
+
+def test_before_the_sources_first_word_nothing_is_given_up() -> None:
+    reader = Listening()
+    (wish,) = reader.receive([one(5)], 0)  # it may be that it answers
+    assert (wish.seq, wish.samples) == (0, 5)
+    waking(reader, 1000)
+    reader.receive([word(6)], 1000 * MS)
+    waking(reader, 4000)
+    assert reader.gaps == []
+    silent = Listening()
+    silent.receive([one(5)], 0)
+    waking(silent, 3500)
+    assert silent.gaps == [Gap(INPUT, 1, 0, 5)]
+
+
+def test_who_joins_live_asks_for_nothing_before() -> None:
+    reader = Listening((INPUT, TARGET), Patience(from_start=False))
+    assert reader.receive([word(500, targets=500), one(499, kind=TARGET, tally=500)], 0) == []
+    assert reader.receive([one(500, tally=500), one(500, kind=TARGET, tally=501)], 0) == []
+    assert reader.gaps == []
+    assert [sample[:3] for sample in reader.samples] == [(INPUT, 1, 500), (TARGET, 1, 500)]
+
+
+# Runs
+
+
+def test_the_old_runs_tail_is_given_up_when_a_new_run_begins() -> None:
+    reader = Listening((INPUT, TARGET))
+    reader.receive([word(0), one(0), one(3, tally=0), word(5, targets=2)], 0)
+    reader.receive([one(0, run=2, ms=10)], 10 * MS)
+    assert reader.gaps == [Gap(INPUT, 1, 1, 2), Gap(INPUT, 1, 4, 1), Gap(TARGET, 1, 0, 2)] or reader.gaps == [
+        Gap(INPUT, 1, 1, 2), Gap(TARGET, 1, 0, 2), Gap(INPUT, 1, 4, 1)
+    ]  # fmt: skip
+    assert [sample[1:3] for sample in reader.samples] == [(1, 0), (1, 3), (2, 0)]
+    reader.receive([one(1, ms=1), word(9, ms=1)], 11 * MS)
+    assert reader.runs == [1, 2]
+    assert reader.sequencer.counts.duplicates == 1
+
+
+def test_an_unknown_run_older_than_the_one_that_speaks_is_not_taken_up() -> None:
+    reader = Listening()
+    reader.receive([word(0, ms=5000), one(0, ms=5000)], 0)
+    for second in range(1, 6):
+        reader.receive([one(7, run=9, ms=100), word(8, run=9, ms=100)], second * SECOND)
+        reader.receive([word(1, ms=5000 + 1000 * second)], second * SECOND)
+    assert reader.runs == [1]
+    for second in range(6, 10):  # now it is silent: it may be that a clock was set back
+        reader.receive([one(0, run=9, ms=100)], second * SECOND)
+    assert reader.runs == [1, 9]
+
+
+# Lies
+
+
+@pytest.mark.parametrize("replays", [True, False])
+@pytest.mark.parametrize("far", [10**6, 2**62])
+@pytest.mark.parametrize("lie", ["chunk", "info", "tally", "target"])
+@pytest.mark.parametrize("at_ms", [0, 100])
+def test_a_message_with_an_absurd_seq_mutes_nobody(replays: bool, far: int, lie: str, at_ms: int) -> None:
+    said = script(800, replays=replays, every_ms=10)  # beyond the deadline
+    lies: dict[str, Chunk | Info] = {
+        "chunk": one(far, ms=at_ms), "info": word(far, ms=at_ms, targets=far, replays=replays),
+        "tally": one(at_ms, tally=far, ms=at_ms), "target": one(far, kind=TARGET, tally=far, ms=at_ms),
+    }  # fmt: skip
+    chunks = chunks_of(said)
+    if lie == "tally":  # in the place of the true one
+        place = next(n for n, (_, m) in enumerate(said) if isinstance(m, Chunk) and m.seq == at_ms // 10)
+        said[place] = said[place][0], replace(chunks_of([said[place]])[0], tally=far)
+    else:
+        said = merged(said, [(at_ms * MS, lies[lie])] * 3)
+    reader = Listening((INPUT, TARGET))
+    server = Server(chunks)
+    play(said, server, reader, Faults(), 0, until_ns=UNTIL)
+    assert reader.samples == reference(chunks)
+    assert reader.gaps == []
+    assert server.requests <= 40
+    assert reader.due_ns() is None
+    assert reader.budget.used_bytes == 0
+
+
+def test_a_source_that_says_again_that_it_is_far_ahead_is_believed() -> None:
+    reader = Listening()
+    reader.receive([word(0, replays=False), one(0), one(10**6, ms=1)], 0)
+    assert reader.gaps == []
+    reader.receive([one(10**6 + 1, ms=2)], MS)
+    assert reader.gaps == [Gap(INPUT, 1, 1, 10**6 - 1)]
+    assert len(reader.samples) == 3
+
+
+def test_a_chunk_of_another_width_is_refused_and_what_it_hid_is_asked_for() -> None:
+    reader = Listening()
+    wide = replace(one(1), values=np.zeros((1, 2, 1), np.float32))
+    reader.receive([word(0), one(0), wide], 0)
+    reader.receive([one(1), one(2)], MS)
+    assert [seq for _, _, seq, _ in reader.samples] == [0, 1, 2]
+    assert reader.sequencer.counts.refused == 1
+    early = Listening()
+    early.receive([word(0), replace(wide, seq=1), one(0)], 0)
+    assert early.sequencer.counts.refused == 1
+    assert list(early.receive([word(2, ms=1)], 10 * MS)) == [Replay(INPUT, "demo", 1, 1, 1)]
+
+
+# Bursts and memory
+
+
+def test_a_burst_is_held_and_handed_out_whole_or_without_what_has_come() -> None:
+    def burst(seq: int) -> Burst:
+        return Burst(one(seq, 6), WALL_NS + np.arange(3, dtype=np.int64) * 2 * MS)
+
+    reader = Listening()
+    reader.receive([word(0), burst(2)], 0)
+    assert reader.samples == []
+    parts = [e for e in reader.sequencer.receive(one(0, 2), 0) if isinstance(e, Part)]
+    assert [(type(p.message), p.skip) for p in parts] == [(Chunk, 0), (Burst, 0)]
+    parts = [e for e in reader.sequencer.receive(burst(5), 0) if isinstance(e, Part)]
+    assert [(p.message.seq, p.skip) for p in parts if isinstance(p.message, Chunk)] == [(7, 1), (9, 0)]
+
+
+def test_streams_share_what_may_be_held() -> None:
+    patience = Patience(hold_bytes=20_000)
+    budget = Budget(patience.hold_bytes)
+    many = [Sequencer(f"s{k}", (INPUT,), patience, budget) for k in range(10)]
+    for sequencer in many:
+        list(sequencer.receive(one(0), 0))
+        for seq in range(2, 50):
+            list(sequencer.receive(replace(one(seq), stream=sequencer.stream), 0))
+            assert budget.used_bytes <= patience.hold_bytes
+    for sequencer in many:  # what was dropped is asked for, once there is room
+        list(sequencer.receive(one(1), 0))
+        assert sequencer.due_ns() is None or next(sequencer.asks(10 * MS)).samples > 0
+    assert budget.used_bytes == 0
+
+
+def test_ten_thousand_held_messages_are_handed_out_in_linear_time() -> None:
+    rng = random.Random(1)
+    seqs = list(range(1, 20_000))
+    rng.shuffle(seqs)
+    reader = Listening(patience=Patience(hold_bytes=2**30))
+    reader.receive([one(seq) for seq in seqs], 0)
+    reader.receive([one(0)], 0)
+    assert [seq for _, _, seq, _ in reader.samples] == list(range(20_000))

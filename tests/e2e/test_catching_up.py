@@ -1,0 +1,81 @@
+"""Samples and estimates asked for again, by the real commands over real sockets."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from processes import Starter, commands
+from simulation import answer, joined, published
+
+from predictor.core import Predictor
+from streamer.signals import Signal
+from trainer.model import ModelConfig, new_model
+
+NEW = ModelConfig("rnn", 32, level_samples=20.0)
+
+
+@pytest.fixture
+def start() -> Iterator[Starter]:
+    with commands() as starter:
+        yield starter
+
+
+def free_port() -> int:
+    """A port that is free, and so is the one for replays beside it."""
+    while True:
+        with socket.socket() as probe, socket.socket() as beside:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                beside.bind(("127.0.0.1", port + 1000))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@pytest.fixture
+def addresses() -> tuple[str, str]:
+    return f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def estimates(count: int) -> np.ndarray:
+    return joined(answer(Predictor(new_model(NEW, seed=0)), published(Signal(rate_hz=1000.0), count)))[..., 0]
+
+
+def test_who_comes_late_gets_everything_from_the_first_sample_on(
+    start: Starter, addresses: tuple[str, str]
+) -> None:
+    """A predictor from its source, and a listener from that predictor."""
+    source_at, predict_at = addresses
+    start("source", "--bind", source_at, "--rate", 1000)
+    start("listen", "--source", source_at, "--kind", "input", "--count", 300).ends()
+    predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new")
+    predict.says(r"run [0-9a-f]{16}, 1 channel\(s\)$")  # and not: joined at sample ...
+    start("listen", "--predictor", predict_at, "--count", 300).ends()
+    heard = lines(start("listen", "--predictor", predict_at, "--reliable", "--count", 1500).ends())
+    assert [line["seq"] for line in heard] == list(range(1500))
+    np.testing.assert_array_equal(np.float32([line["estimate"] for line in heard]), estimates(1500))
+
+
+def test_a_reliable_listener_outlives_a_predictor_that_is_killed(
+    start: Starter, addresses: tuple[str, str]
+) -> None:
+    source_at, predict_at = addresses
+    predicting = ["predict", "--source", source_at, "--bind", predict_at, "--model", "new"]
+    start("source", "--bind", source_at, "--rate", 1000)
+    listen = start("listen", "--predictor", predict_at, "--reliable", "--count", 2000)
+    assert listen.process.stdout is not None
+    predict = start(*predicting)
+    first = [json.loads(listen.process.stdout.readline()) for _ in range(300)]
+    predict.stop(signal.SIGKILL)
+    start(*predicting)
+    heard = first + lines(listen.ends())
+    assert [line["seq"] for line in heard] == list(range(2000))
+    np.testing.assert_array_equal(np.float32([line["estimate"] for line in heard]), estimates(2000))

@@ -1,0 +1,196 @@
+"""The listener that misses nothing, and the predictor that says estimates again, on a fake clock."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
+from simulation import at, chunk, sent
+
+from predictor.core import Predictor, PredictorConfig
+from predictor.listener import Listener, ListenerConfig
+from streamer.clock import Instant
+from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
+from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Replay, Request, Status
+from streamer.patience import Patience
+from trainer.model import Model, ModelConfig, new_model
+
+
+def model() -> Model:
+    return new_model(ModelConfig("gru", 8, level_samples=20.0), seed=2)
+
+
+class Ear:
+    """A listener's core as a reader of the lossy network."""
+
+    def __init__(self, **config: object) -> None:
+        self.core = Listener(ListenerConfig(reliable=True, **config))  # type: ignore[arg-type]
+        self.lines: list[dict[str, object]] = []
+        self.finished = False
+
+    def receive(self, messages: Sequence[Incoming], now_ns: int) -> list[Replay]:
+        now = Instant(now_ns, WALL_NS + now_ns)
+        wishes = self.perform(self.core.receive(messages, now))
+        due_ns = self.due_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            wishes += self.perform(self.core.tick(now))
+        return wishes
+
+    def perform(self, effects: Iterable[Effect]) -> list[Replay]:
+        effects = list(effects)
+        self.lines += [json.loads(effect.line) for effect in effects if isinstance(effect, Print)]
+        self.finished |= any(isinstance(effect, Finish) for effect in effects)
+        return [effect.replay for effect in effects if isinstance(effect, Ask)]
+
+    def due_ns(self) -> int | None:
+        return self.core.next_deadline_ns()
+
+    def seqs(self) -> list[object]:
+        return [line["seq"] for line in self.lines if "gap" not in line]
+
+
+def predicted(core: Predictor, said: Sequence[tuple[int, Incoming]]) -> list[tuple[int, Message | Burst]]:
+    """What a predictor says of a script, each with the moment it does."""
+    told: list[tuple[int, Message | Burst]] = []
+    for moment, message in said:
+        now = Instant(moment, WALL_NS + moment)
+        told += [(moment, m) for m in sent(core.receive([message], now))]
+        if moment % SECOND == 0:
+            told += [(moment, m) for m in sent(core.tick(now))]
+    return told
+
+
+class History:
+    """A predictor's core as the server of the lossy network."""
+
+    def __init__(self, core: Predictor) -> None:
+        self.core = core
+        self.requests = 0
+
+    def answer(self, request: Replay, now_ns: int) -> list[Incoming]:
+        self.requests += 1
+        now = Instant(now_ns, WALL_NS + now_ns)
+        effects = [e for e in self.core.receive([Request(b"me", request)], now) if isinstance(e, Reply)]
+        while (more := self.core.work()) is not None:
+            effects += [effect for effect in more if isinstance(effect, Reply)]
+        answers: list[Incoming] = []
+        for reply in effects:
+            assert reply.peer == b"me"
+            said = reply.message
+            answers += said.chunks() if isinstance(said, Burst) else [said]  # type: ignore[list-item]
+        return answers
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(0.2, 0.2, 0.5, 100)])
+@pytest.mark.parametrize("from_ms", [0, 350])
+def test_every_estimate_is_printed_once_and_in_order(faults: Faults, from_ms: int) -> None:
+    said = script(400)
+    core = Predictor(model())
+    told = predicted(core, said)
+    ear = Ear()
+    play(told, History(core), ear, faults, 5, until_ns=50 * SECOND, from_ns=from_ms * MS)  # type: ignore[arg-type]
+    assert ear.seqs() == list(range(400))
+    undisturbed = np.concatenate([m.values for _, m in told if isinstance(m, Chunk)])[:, 0, 0]
+    np.testing.assert_array_equal(np.float32([line["estimate"] for line in ear.lines])[:, 0], undisturbed)
+
+
+def test_what_the_predictor_keeps_no_longer_is_a_line_with_its_range() -> None:
+    core = Predictor(model(), PredictorConfig(retain_s=0.1))
+    told = predicted(core, script(400))
+    ear = Ear()
+    play(told, History(core), ear, Faults(), 0, until_ns=50 * SECOND, from_ns=350 * MS)  # type: ignore[arg-type]
+    assert ear.lines[0] == {"stream": "demo", "run": f"{1:016x}", "gap": "estimate", "seq": 0, "samples": 300}
+    assert ear.seqs() == list(range(300, 400))
+
+
+def test_what_the_predictor_itself_has_missed_is_gone_at_once() -> None:
+    core = Predictor(model(), PredictorConfig(patience=Patience(deadline_s=0)))
+    inputs = [m for m in chunks_of(script(40)) if m.kind is Kind.INPUT and not 10 <= m.seq < 17]
+    told = predicted(core, [(m.time_ns - WALL_NS, m) for m in inputs])
+    ear = Ear()
+    status = (SECOND, Status("demo", 1, 40, WALL_NS + SECOND, {"replays": True}))
+    play([*told, status], History(core), ear, Faults(), 0, until_ns=2 * SECOND)  # type: ignore[arg-type, list-item]
+    gaps = [(line["gap"], line["seq"], line["samples"]) for line in ear.lines if "gap" in line]
+    assert gaps == [("estimate", 10, 7)]
+    assert ear.seqs() == [*range(10), *range(17, 40)]
+
+
+def test_a_predictor_that_starts_again_says_nothing_twice() -> None:
+    said = script(400)
+    first = predicted(Predictor(model()), [entry for entry in said if entry[0] < 250 * MS])
+    core = Predictor(model())
+    again = [(max(moment, 260 * MS), message) for moment, message in predicted(core, said)]
+    ear = Ear()
+    play([*first, *again], History(core), ear, Faults(), 0, until_ns=50 * SECOND)  # type: ignore[arg-type]
+    assert ear.seqs() == list(range(400))
+
+
+def test_count_counts_samples_and_no_gaps() -> None:
+    ear = Ear(count=3, kinds=(Kind.INPUT,))
+    list(ear.receive([replace(chunk(5, [0.1, 0.2])), chunk(8, [0.3, 0.4])], 0))
+    while not ear.finished:
+        due_ns = ear.due_ns()
+        assert due_ns is not None
+        ear.receive([], due_ns)
+    assert ear.seqs() == [5, 6, 8]
+    assert [line["gap"] for line in ear.lines if "gap" in line] == ["input", "input"]
+
+
+def test_joined_lines_wait_for_what_is_asked_for() -> None:
+    said = script(300, delay=10)
+    core = Predictor(model())
+    told = sorted([*said, *predicted(core, said)], key=lambda entry: entry[0])
+    estimates = History(core)
+
+    class Both:
+        requests = 0
+
+        def answer(self, request: Replay, now_ns: int) -> list[Incoming]:
+            if request.kind is Kind.ESTIMATE:
+                return estimates.answer(request, now_ns)
+            end = request.seq + request.samples
+            return [c for c in chunks_of(said) if c.kind is request.kind and request.seq <= c.seq < end]
+
+    ear = Ear(joined=True)
+    play(told, Both(), ear, Faults(0.2, 0.1, 0.3, 50), 1, until_ns=50 * SECOND)  # type: ignore[arg-type]
+    assert ear.seqs() == list(range(300))
+    for line in ear.lines:
+        assert None not in (line["input"], line["target"], line["estimate"])
+
+
+def test_estimates_are_kept_apart_from_those_of_the_streams_they_were_made_with() -> None:
+    core = Predictor(model())
+    for seq in range(3):
+        list(core.receive([chunk(seq, [0.1], stream=f"s{k}") for k in range(50)], at(0)))
+    answers = History(core).answer(Replay(Kind.ESTIMATE, "s7", 1, 0, 3), 0)
+    assert [c.seq for c in answers if isinstance(c, Chunk)] == [0, 1, 2]
+    for answered in answers:
+        assert isinstance(answered, Chunk)
+        held = answered.values if answered.values.base is None else answered.values.base
+        assert held.nbytes <= answered.values.nbytes
+    assert isinstance(History(core).answer(Replay(Kind.ESTIMATE, "s7", 9, 0, 3), 0)[0], Gone)
+
+
+def test_undisturbed_streams_wake_nobody() -> None:
+    core = Predictor(model())
+    list(core.tick(at(0)))
+    for seq in range(2):
+        list(core.receive([chunk(seq, [0.1], stream=f"s{k}") for k in range(300)], at(0)))
+    assert core.next_deadline_ns() == at(1).mono_ns
+    list(core.receive([chunk(5, [0.1], stream="s3")], at(0.01)))
+    assert core.next_deadline_ns() < at(1).mono_ns
+    assert sum(stream.disturbed for stream in core.streams.values()) == 1
+    statuses = [m for m in sent(core.tick(at(0.2))) if isinstance(m, Status)]
+    assert statuses == []  # it was woken to ask
+
+
+def test_those_who_ask_are_answered_however_much_comes_in() -> None:
+    core = Predictor(model())
+    list(core.receive([chunk(0, np.zeros(50))], at(0)))
+    list(core.receive([Request(b"me", Replay(Kind.ESTIMATE, "demo", 1, 0, 50))], at(0)))
+    effects = list(core.receive([chunk(50, [0.1]), chunk(51, [0.1])], at(0)))
+    assert [type(effect) for effect in effects] == [Send, Send]  # it was answered with the request
+    list(core.receive([Request(b"you", Replay(Kind.ESTIMATE, "demo", 1, 0, 50)), chunk(52, [0.1])], at(0)))
+    assert core.work() is None
