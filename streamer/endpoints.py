@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 RECONNECT_MS = 50
 HANDSHAKE_MS = 5_000  # for a peer to say who it is
+# A machine that has gone is noticed within 11 s. ZeroMQ's own heartbeats would be dangerous: where a full queue
+# has stopped a socket's input and the peer hangs up, the next one, of either side, fails an assertion that ends
+# the process (libzmq 4.3.5, issues 4364 and 4767).
 KEEP_ALIVE = {
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 5,
@@ -24,16 +27,10 @@ KEEP_ALIVE = {
 }
 REBIND_TRIES, REBIND_MS = 100, 10
 
+# For the same reason nobody whom we did not choose may be able to fill a queue.
+NEVER_FULL = {zmq.RCVHWM: 0}
+
 Options = Mapping[zmq.SocketOption, int]
-
-
-def heartbeats(timeout_ms: int) -> dict[zmq.SocketOption, int]:
-    """Return options that end a connection once its other end has not answered for so long.
-
-    An answer waits behind all that the other end has not taken yet. And a publisher that is asked while it closes
-    drops what it still holds (libzmq 4.3.5). So not every socket asks.
-    """
-    return {zmq.HEARTBEAT_IVL: timeout_ms // 5, zmq.HEARTBEAT_TIMEOUT: timeout_ms}
 
 
 class Endpoints:

@@ -10,8 +10,8 @@ from streamer.messages import Burst, Gone, Kind, Request
 
 ANSWER_MESSAGES = 4_096  # to one request; who asks for no more samples than this gets them in one answer
 ANSWER_BYTES = 4 * 2**20
-SLICE_MESSAGES = 32  # at once: a fraction of a millisecond
-SLICE_BYTES = 256 * 2**10
+SLICE_MESSAGES = 8  # at once: some 100 us
+SLICE_BYTES = 64 * 2**10
 MOST_PEERS = 64  # who are being answered; another has to ask again once one of them is done
 MOST_REQUESTS = 1_024  # of a peer: each stream and kind counts as one
 MESSAGE_BYTES = 100  # topic, header and framing

@@ -7,33 +7,31 @@ from collections.abc import Iterable, Sequence
 import zmq
 
 from streamer import bursts, wire
-from streamer.endpoints import heartbeats
+from streamer.endpoints import NEVER_FULL
 from streamer.errors import WireError
 from streamer.frames import AnySocket, drain
 from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay, Request
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
-REQUESTS_AT_ONCE = 64
+REQUESTS_AT_ONCE = 16
+MOST_QUEUED_REQUESTS = 8_000  # each may hold 8 kB of ZeroMQ's; with no end to them, the socket is made anew
 # Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
 ANSWERS_HIGH_WATER_MARK = 8_192
 LARGE_BYTES = 8_192  # from here on counted in bytes: as many small ones take at most 64 MiB
 MAX_LARGE_BYTES = 64 * 2**20  # of large ones, for all peers together
 LINGER_MS = 1_000
-HEARTBEAT_TIMEOUT_MS = 10_000
 
 ROUTER_OPTIONS = {
     zmq.SNDHWM: ANSWERS_HIGH_WATER_MARK,
-    zmq.RCVHWM: REQUESTS_AT_ONCE,
+    **NEVER_FULL,
     zmq.MAXMSGSIZE: MAX_REQUEST_BYTES,
     zmq.LINGER: LINGER_MS,
     zmq.ROUTER_HANDOVER: 0,  # who takes another's identity is turned away
-    **heartbeats(HEARTBEAT_TIMEOUT_MS),
 }
 DEALER_OPTIONS = {
     zmq.SNDHWM: 16,
     zmq.RCVHWM: 1_000,
     zmq.IMMEDIATE: 1,  # no requests pile up for who is not there
-    **heartbeats(HEARTBEAT_TIMEOUT_MS),
 }
 
 
@@ -49,12 +47,20 @@ class Answerer:
     def __init__(self, socket: AnySocket) -> None:
         self.socket = socket
         socket.copy_threshold = LARGE_BYTES
+        self._queued = 0
         self._large: deque[tuple[zmq.MessageTracker, int]] = deque()
         self._large_bytes = 0
 
     def receive(self) -> list[Incoming]:
-        """Return what is asked."""
-        return [_request(parts) for parts in drain(self.socket, REQUESTS_AT_ONCE)]
+        """Return what is asked, or some of it."""
+        requests = [_request(parts) for parts in drain(self.socket, REQUESTS_AT_ONCE)]
+        self._queued = self._queued + len(requests) if len(requests) == REQUESTS_AT_ONCE else 0
+        return requests
+
+    @property
+    def flooded(self) -> bool:
+        """Whether requests come faster than they are looked at: the socket has to go, with all that is queued."""
+        return self._queued > MOST_QUEUED_REQUESTS
 
     def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
         """Answer one peer."""

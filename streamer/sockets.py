@@ -8,7 +8,7 @@ import zmq
 
 from streamer import bursts, wire
 from streamer.addresses import replay_address
-from streamer.endpoints import Endpoints, endpoint, heartbeats
+from streamer.endpoints import NEVER_FULL, Endpoints, endpoint
 from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
@@ -29,7 +29,6 @@ MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
-LOST_LISTENER_MS = 60_000  # not under back pressure, where a slow one is waited for
 PORT_TRIES = 20  # for two free ports at the right distance
 
 
@@ -148,10 +147,10 @@ class Transport:
             zmq.SNDHWM: SHORT_HIGH_WATER_MARK if patient else HIGH_WATER_MARK,
             zmq.LINGER: PATIENT_LINGER_MS if patient else LINGER_MS,
             zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,  # nothing else comes in here
+            **NEVER_FULL,
             zmq.XPUB_VERBOSER: 1,  # every listener's coming and going, not only the first's
             zmq.XPUB_NODROP: patient,
             zmq.SNDTIMEO: STALL_MS,
-            **({} if patient else heartbeats(LOST_LISTENER_MS)),
         }
 
     def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
@@ -190,7 +189,7 @@ class Transport:
         if self._sub in ready and self._sub is not None:
             messages += self._decode(drain(self._sub))
         if self._answerer is not None and self._answerer.socket in ready:
-            messages += self._answerer.receive()
+            messages += self._hear_askers(self._answerer)
         if self._asker is not None:
             for socket in self._asker.sockets:
                 if socket in ready:
@@ -204,6 +203,13 @@ class Transport:
         if self._subscriptions.too_many:
             messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
             self._rebuild_pub()
+        return messages
+
+    def _hear_askers(self, answerer: Answerer) -> list[Incoming]:
+        messages = answerer.receive()
+        if answerer.flooded:
+            messages.append(Rejected("requests: too many at a time; all connections were dropped"))
+            self._rebuild_answerer()
         return messages
 
     def send(self, message: Message | Burst) -> None:

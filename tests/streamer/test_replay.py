@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer import wire
 from streamer.effects import Reply
@@ -109,9 +111,9 @@ def test_and_in_bytes_but_is_never_empty() -> None:
 def test_peers_take_turns() -> None:
     server = serving(*map(chunk, range(1000)))
     server.take(request(0, 1000, b"greedy"))
-    server.take(request(990, 10, b"modest"))
+    server.take(request(994, 6, b"modest"))
     server.work()
-    assert bytes_of(server.work() or [], b"modest") == [wire.encode(chunk(seq)) for seq in range(990, 1000)]
+    assert bytes_of(server.work() or [], b"modest") == [wire.encode(chunk(seq)) for seq in range(994, 1000)]
     assert bytes_of(replies(server), b"greedy")[-1] == wire.encode(chunk(999))
 
 
@@ -145,3 +147,43 @@ def test_a_storm_of_requests_costs_a_slice_each_time(stream: str) -> None:
         for number in range(200):
             server.take(request(number, 2**32 - 1, b"%d" % number, stream=stream))
         assert len(server.work() or []) <= SLICE_MESSAGES
+
+
+@given(
+    kept=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.booleans()), max_size=12),
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from([b"a", b"b"]), st.sampled_from(["demo", "other"]), st.sampled_from([7, 8]),
+            st.integers(0, 60) | st.integers(0, 2**63 - 2**32), st.integers(1, 60) | st.integers(1, 2**32 - 1),
+        ),
+        max_size=8,
+    ),
+)  # fmt: skip
+def test_whatever_is_asked_the_answers_are_what_was_wanted_and_come_to_an_end(
+    kept: list[tuple[int, int, bool]], asked: list[tuple[bytes, str, int, int, int]]
+) -> None:
+    history, end = History(60, 2**30), 0
+    for skipped, samples, as_burst in kept:
+        one = chunk(end + skipped, samples)
+        end = one.end_seq
+        history.add(Burst(one, np.full(samples, one.time_ns), 1) if as_burst else one, 0)
+    server = ReplayServer(history)
+    wanted: dict[tuple[bytes, str], tuple[int, int, int]] = {}
+    for peer, stream, run, seq, samples in asked:
+        server.take(request(seq, samples, peer, stream, run))
+        wanted[peer, stream] = run, seq, seq + samples
+    covered: dict[tuple[bytes, str], int] = {}
+    for reply in replies(server):
+        said = reply.message.chunk if isinstance(reply.message, Burst) else reply.message
+        assert isinstance(said, Chunk | Gone)
+        run, first, last = wanted[reply.peer, said.stream]
+        after = said.seq + said.samples if isinstance(said, Gone) else said.end_seq
+        assert said.run == run
+        at = covered.get((reply.peer, said.stream), first)
+        assert said.seq <= at < after, "in order, and nothing is left out"
+        assert said.seq < last
+        covered[reply.peer, said.stream] = after
+    for (peer, stream), (run, first, last) in wanted.items():
+        known = stream == "demo" and bool(kept)
+        reached = first if not known else max(first, min(last, end)) if run == 7 else last
+        assert covered.get((peer, stream), first) >= reached

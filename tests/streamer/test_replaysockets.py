@@ -158,6 +158,29 @@ def test_a_request_too_long_ends_the_connection_and_nothing_else(address: str) -
         assert asked(honest, source).replay == WANTED
 
 
+def test_a_flood_of_requests_ends_all_connections_and_whoever_asks_again_is_heard(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaysockets, "MOST_QUEUED_REQUESTS", 200)
+    with (
+        zmq.Context() as context,
+        Transport(bind=address, answers=True) as source,
+        Transport(connect=[address], topics=[b"x"], asks=True) as honest,
+        context.socket(zmq.DEALER) as hostile,
+    ):
+        asked(honest, source)
+        hostile.setsockopt(zmq.LINGER, 0)
+        hostile.setsockopt(zmq.RECONNECT_IVL, -1)
+        hostile.setsockopt(zmq.HEARTBEAT_IVL, 1)
+        hostile.connect(replay_address(address))
+        for _ in range(2000):
+            hostile.send_multipart(wire.encode(WANTED))
+        messages = heard(source, lambda messages: any(isinstance(one, Rejected) for one in messages))
+        assert len(messages) < 250
+        hostile.close(linger=0)
+        assert asked(honest, source).replay == WANTED
+
+
 def test_a_peer_that_takes_nothing_costs_little_and_holds_nobody_back(address: str) -> None:
     with (
         Transport(bind=address, answers=True) as source,
@@ -225,16 +248,17 @@ def test_who_says_nothing_is_cut_off_wherever_it_connects(monkeypatch: pytest.Mo
                     pass
 
 
-def test_who_is_not_there_any_more_is_asked_after() -> None:
+def test_the_kernel_notices_that_a_machine_has_gone_and_heartbeats_end_nobody() -> None:
     with Transport(bind=LOCAL, answers=True) as source:
         assert source.address is not None
         with Transport(connect=[source.address], topics=[b"x"], asks=True) as reader:
             assert source._answerer is not None
             assert reader._asker is not None
-            for one in (source._answerer.socket, *reader._asker.sockets):
-                assert one.getsockopt(zmq.HEARTBEAT_TIMEOUT) == replaysockets.HEARTBEAT_TIMEOUT_MS
-            assert source._pub is not None
-            assert source._pub.getsockopt(zmq.HEARTBEAT_TIMEOUT) > 0
+            for one in (source._pub, source._answerer.socket, reader._sub, *reader._asker.sockets):
+                assert one is not None
+                assert one.getsockopt(zmq.TCP_KEEPALIVE) == 1
+                assert one.getsockopt(zmq.TCP_KEEPALIVE_IDLE) == 5
+                assert one.getsockopt(zmq.HEARTBEAT_IVL) == 0
 
 
 def made(folder: Path) -> Keys:
