@@ -1,5 +1,6 @@
 """Who is not let in, and comes all the same, in numbers."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,8 +47,9 @@ def crowd(number: int, kind: int, doors: list[str], server_key: bytes | None) ->
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
             chorus.add(socket, doors[place % len(doors)], TURNED_AWAY)
             if kind == zmq.DEALER:
-                for wanted in (plainwire.INPUT, plainwire.ESTIMATE):
-                    socket.send_multipart(plainwire.request(wanted, "demo", 1, 0, 1000), zmq.NOBLOCK)
+                with contextlib.suppress(zmq.Again):  # turned away already
+                    for wanted in (plainwire.INPUT, plainwire.ESTIMATE):
+                        socket.send_multipart(plainwire.request(wanted, "demo", 1, 0, 1000), zmq.NOBLOCK)
         yield chorus
     finally:
         chorus.close()
