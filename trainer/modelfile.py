@@ -5,8 +5,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from streamer.errors import FileError, UsageError
 from trainer.bank import DESIGN_NOMINAL_SAMPLES
@@ -68,24 +68,31 @@ def _read(path: Path, name: str) -> Model:
             raise FileError(f"no model {str(path)!r}: give one of {', '.join(SHIPPED)}, new, or a file")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FileError(f"model file {path}: larger than {MAX_FILE_BYTES} bytes")
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            config = _config(path, metadata)
-            # Names and shapes before arrays: nothing is read that the configuration does not ask for.
-            shapes = config.weight_shapes()
-            if set(file.keys()) != set(shapes):
-                raise FileError(f"model file {path}: its weights do not fit its configuration")
-            for key, shape in shapes.items():
-                found = tuple(file.get_slice(key).get_shape())
-                if found != shape:
-                    raise FileError(f"model file {path}: weights: {key} must be {shape}, got {str(found)[:60]}")
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        # Read and not mapped: a file that is cut while it is mapped kills the process (SIGBUS).
+        content = path.read_bytes()
+        arrays = load(content)
+        metadata = _metadata(content)
+        config = _config(path, metadata)
+        shapes = config.weight_shapes()
+        if set(arrays) != set(shapes):
+            raise FileError(f"model file {path}: its weights do not fit its configuration")
+        for key, shape in shapes.items():
+            if arrays[key].shape != shape:
+                found = str(arrays[key].shape)[:60]
+                raise FileError(f"model file {path}: weights: {key} must be {shape}, got {found}")
+        weights = {key: array.copy() for key, array in arrays.items()}
         provenance = _object(path, "provenance", metadata)
         return Model(name, config, weights, {key: str(value) for key, value in provenance.items()})
     except UsageError as error:
         raise FileError(f"model file {path}: {error}") from None
-    except (OSError, SafetensorError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(f"model file {path}: cannot be read: {error}") from None
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return what stands beside the weights of a file that has been found sound."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return dict(header.get("__metadata__", {}))
 
 
 def _object(path: Path, key: str, metadata: dict[str, str]) -> dict[str, Any]:

@@ -1,29 +1,43 @@
 """The real commands as processes."""
 
+import os
 import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 PATIENCE_S = 60.0  # bounds a hang; nothing is ever waited for this long unless it is broken
 
 
 class Command:
-    """One running `sincos` command."""
+    """One running `sincos` command.
 
-    def __init__(self, *arguments: str) -> None:
+    Parameters
+    ----------
+    arguments : str
+    prefix : sequence of str
+        A command that runs it in its turn.
+    environment : mapping
+        What to add to the environment.
+    """
+
+    def __init__(
+        self, *arguments: str, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "predictor", *arguments],
+            [*prefix, sys.executable, "-m", "predictor", *arguments],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         self.log: list[str] = []
+        self.may_end = False
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -44,26 +58,33 @@ class Command:
             if re.search(pattern, line):
                 return line
 
+    def has_died(self) -> bool:
+        """Whether it has ended although nobody asked for it."""
+        return not self.may_end and self.process.poll() is not None
+
     def ends(self) -> str:
         """Wait until it ends by itself; return its standard output."""
+        self.may_end = True
         assert self.process.stdout is not None
         hang = threading.Timer(PATIENCE_S, self.process.kill)
         hang.start()
         output = self.process.stdout.read()
         hang.cancel()
         self.process.wait(PATIENCE_S)
-        self._collect()
+        self.collect()
         return output
 
     def stop(self, number: int = signal.SIGTERM, within_s: float = 2.0) -> int:
         """Send a signal, and return the exit code; fails if that takes longer than it may."""
+        self.may_end = True
         self.process.send_signal(number)
         self.process.wait(within_s)
-        self._collect()
+        self.collect()
         return self.process.returncode
 
     def close(self) -> None:
         """Leave nothing behind."""
+        self.may_end = True
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE_S)
@@ -72,7 +93,8 @@ class Command:
             assert stream is not None
             stream.close()
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Have all of the log in `log`, once it has ended."""
         self._reader.join(PATIENCE_S)
         while not self._lines.empty():
             line = self._lines.get()
@@ -97,7 +119,9 @@ class Starter:
     def __init__(self) -> None:
         self.started: list[Command] = []
 
-    def __call__(self, *arguments: object) -> Command:
-        command = Command(*map(str, arguments))
+    def __call__(
+        self, *arguments: object, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> Command:
+        command = Command(*map(str, arguments), prefix=prefix, environment=environment)
         self.started.append(command)
         return command

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,3 +206,37 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
         with pytest.raises(FileError, match="cannot write"):
             save_model(model, path)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+REWRITES = """
+import os, sys
+path = sys.argv[1]
+with open(path, "r+b", buffering=0) as file:
+    content = file.read()
+    while os.getppid() == int(sys.argv[2]):
+        os.pwrite(file.fileno(), content, 0)
+        file.truncate(4096)
+"""
+READS = """
+import sys
+from streamer.errors import FileError
+from trainer.modelfile import load_model
+loaded = refused = 0
+while loaded < 20 or refused < 20:
+    try:
+        load_model(sys.argv[1])
+        loaded += 1
+    except FileError:
+        refused += 1
+"""
+
+
+def test_a_file_that_is_rewritten_while_it_is_read_ends_no_process(tmp_path: Path) -> None:
+    """Were it mapped into memory, the reader would be killed where the file ends of a sudden."""
+    path = tmp_path / "model.safetensors"
+    save_model(new_model(ModelConfig("rnn", 300), seed=0), path)
+    with subprocess.Popen([sys.executable, "-c", REWRITES, path, str(os.getpid())]) as writer:
+        try:
+            subprocess.run([sys.executable, "-c", READS, path], check=True, timeout=60)
+        finally:
+            writer.kill()
