@@ -1,6 +1,9 @@
 """`sincos source`: publish a signal."""
 
+import contextlib
 import secrets
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -8,6 +11,7 @@ from predictor.commands.common import Security, quiet, secured, start_logging
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
+from streamer.journal import JournalFile
 from streamer.messages import Kind
 from streamer.publisher import Publisher, SourceConfig
 from streamer.shell import StopSignal, log, run
@@ -108,13 +112,21 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="SECONDS",
     help="Stay so long after the last sample, to be asked again.",
 )
+@click.option(
+    "--journal",
+    "journal_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write down what is said first: after a crash, the same command goes on with the same run.",
+)
 @secured
 @quiet
 def command(
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
     phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
     count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
-    bind: str, wait_for: int, retain_s: float, retain_mb: int, linger_s: float, security: Security, quiet: bool,
+    bind: str, wait_for: int, retain_s: float, retain_mb: int, linger_s: float,
+    journal_file: Path | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature."""
     start_logging("source", quiet=quiet)
@@ -132,13 +144,28 @@ def command(
         stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for, retain_s,
         retain_mb * 2**20, linger_s,
     )  # fmt: skip
-    core = Publisher(config, signal, run=secrets.randbits(64))
+    journal = None if journal_file is None else _journal(journal_file, config, signal)
+    core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)
     patient = not config.paced
     with (
+        contextlib.nullcontext() if journal is None else contextlib.closing(journal),
         StopSignal(reloads=security["keys"] is not None) as stop,
         Transport(bind=bind, watch=[stop], back_pressure=patient, answers=True, **security) as transport,
     ):
         log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
+        if journal is not None and journal.resumed:
+            core.record.resume(journal.chunks(), journal.next_seq, journal.next_target_seq, SystemClock().now())
+            log.info("going on with run %016x at sample %d, as in %s", journal.run, journal.next_seq, journal_file)
         if wait_for:
             log.info("waiting for %d listener(s)", wait_for)
         run(core, transport, SystemClock(), stop, precise=True)
+
+
+def _journal(path: Path, config: SourceConfig, signal: Signal) -> JournalFile:
+    about = {
+        "stream": config.stream,
+        "targets": config.targets,
+        "target_delay_samples": config.target_delay_samples,
+        "signal": asdict(signal),
+    }
+    return JournalFile(path, about, secrets.randbits(64), config.retain_bytes)

@@ -1,0 +1,205 @@
+"""A source's journal: what it says is written down first, so that its run outlives its process."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from streamer import journalfile
+from streamer.clock import Instant
+from streamer.errors import FileError
+from streamer.history import MESSAGE_BYTES
+from streamer.journalfile import opening
+from streamer.journalscan import FORMAT, older, remarks, scan
+from streamer.messages import Chunk, Kind
+from streamer.syncing import Syncer
+
+RETRY_NS = 1_000_000_000
+LEAST_BYTES = 2**20  # before a file is begun anew
+
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+class JournalFile:
+    """Writes chunks to a file, and takes up a run that is in it.
+
+    The file is begun anew when it holds as much as a history would keep; the one before stays beside it, as
+    FILE.1. FILE.lock keeps a second writer away.
+
+    Parameters
+    ----------
+    path : Path
+    about : mapping
+        Which source it is, as JSON would have it: a journal of another one is refused.
+    run : int
+        Random id of a new run, where there is none to take up.
+    retain_bytes : int
+        Of the history that it is read into.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be used, or another process uses it.
+
+    Attributes
+    ----------
+    run, next_seq, next_target_seq : int
+        The run that is written, and what comes next in it.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any], run: int, retain_bytes: int) -> None:
+        self._path = path
+        self._about = dict(json.loads(json.dumps(about)))
+        self._most_bytes = max(LEAST_BYTES, retain_bytes)
+        self.run, self.next_seq, self.next_target_seq = run, 0, 0
+        self._failing = self._was_unsynced = False
+        self._missed_samples = self._retry_ns = 0
+        try:
+            self._lock = _locked(path)
+            try:
+                self._take_up()
+            except BaseException:
+                os.close(self._lock)
+                raise
+        except OSError as error:
+            raise FileError(f"{path}: cannot be used as a journal: {error.strerror}; give another file") from None
+        self._syncer = Syncer()
+
+    def _take_up(self) -> None:
+        """Go on with the run that is there, or begin one."""
+        self._parts = scan(self._path, self._about)
+        self._news = [remark for part in self._parts for remark in remarks(part)]
+        for part in self._parts:
+            self.run = part.run if part.run is not None else part.chunks_run or 0
+            self.next_seq = max(self.next_seq, part.next_seq)
+            self.next_target_seq = max(self.next_target_seq, part.next_target_seq)
+        last = self._parts[-1] if self._parts else None
+        if last is None or last.path != self._path:
+            self._begin()
+            return
+        self._size, self._weight = last.sound_bytes, last.weight
+        os.truncate(self._path, self._size)
+        self._descriptor = os.open(self._path, _APPEND)
+
+    def _begin(self, *, keep: bool = False) -> None:
+        """Begin the file, in place of any that is there; that one is kept as the older if there is need."""
+        first = opening(
+            {
+                "format": FORMAT,
+                "run": f"{self.run:016x}",
+                "next_seq": self.next_seq,
+                "next_target_seq": self.next_target_seq,
+                "about": self._about,
+            }
+        )
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        descriptor = os.open(fresh, _APPEND | os.O_TRUNC, 0o600)
+        try:
+            _write_whole(descriptor, first)
+            if keep and self._path.exists():
+                self._path.replace(older(self._path))
+            fresh.replace(self._path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor, self._size, self._weight = descriptor, len(first), 0
+
+    @property
+    def resumed(self) -> bool:
+        """Whether there was a run to take up."""
+        return bool(self._parts)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what the run's files held when they were opened, in the order in which it was said.
+
+        To be read before anything is appended.
+        """
+        for part in self._parts:
+            yield from part.chunks(self.run)
+
+    def append(self, chunk: Chunk, now: Instant) -> None:
+        """Write a chunk down; where that fails, count it, and try again with one a second later."""
+        if now.mono_ns >= self._retry_ns:
+            try:
+                if self._weight > self._most_bytes:
+                    self._rotate()
+                self._write(journalfile.chunk_record(chunk))
+            except OSError as error:
+                self._fail(error, now)
+            else:
+                self._heal()
+                self._weight += MESSAGE_BYTES + chunk.values.nbytes
+        if chunk.kind is Kind.INPUT:
+            self.next_seq = chunk.end_seq
+            self._missed_samples += len(chunk.values) if self._failing else 0
+        else:
+            self.next_target_seq = chunk.end_seq
+
+    def news(self) -> list[str]:
+        """Return what the operator should know, each thing once. Called each second: what is new is synced."""
+        if not self._syncer.busy:
+            self._syncer.sync(self._descriptor)
+        error = self._syncer.error
+        if error is not None and not self._was_unsynced:
+            self._news.append(f"{self._path}: cannot be forced to disk: {error.strerror}; a power cut may lose it")
+        self._was_unsynced = error is not None
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> None:
+        """Force what was written to disk, and let others write."""
+        self._syncer.sync(self._descriptor)
+        self._syncer.close()
+        os.close(self._descriptor)
+        os.close(self._lock)
+
+    def _write(self, record: bytes) -> None:
+        """Write a record whole, or not at all."""
+        try:
+            _write_whole(self._descriptor, record)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(record)
+
+    def _rotate(self) -> None:
+        self._syncer.sync(self._descriptor)
+        before = self._descriptor
+        self._begin(keep=True)
+        os.close(before)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        self._syncer.sync(folder)
+        os.close(folder)
+
+    def _fail(self, error: OSError, now: Instant) -> None:
+        if not self._failing:
+            self._news.append(f"{self._path}: cannot be written: {error.strerror}; the source goes on without it")
+        self._failing = True
+        self._retry_ns = now.mono_ns + RETRY_NS
+
+    def _heal(self) -> None:
+        if self._failing:
+            self._news.append(f"{self._path}: is written again; {self._missed_samples} samples are missing in it")
+        self._failing = False
+        self._missed_samples = 0
+
+
+def _write_whole(descriptor: int, record: bytes) -> None:
+    if os.write(descriptor, record) != len(record):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _locked(path: Path) -> int:
+    """Return the descriptor of a lock that no other process has."""
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise FileError(f"{path}: another process writes it; stop that one, or give another file") from None
+    return lock
