@@ -6,20 +6,35 @@ from itertools import islice
 
 from predictor.batch import Batch
 from predictor.engine import Engine
+from predictor.identity import check_identity, identity, model_hash
+from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.alarms import Alarms
 from streamer.clock import Instant
-from streamer.effects import WARNING, Effect, Say, Send
-from streamer.errors import UsageError
+from streamer.effects import ERROR, WARNING, Effect, Say, Send
+from streamer.errors import FileError, UsageError
 from streamer.history import History
 from streamer.holding import Budget
-from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Rejected, Request, Status, Subscription
+from streamer.messages import (
+    Burst,
+    Chunk,
+    Gone,
+    Incoming,
+    Info,
+    Kind,
+    Rejected,
+    Request,
+    Status,
+    Subscription,
+    Written,
+)
 from streamer.patience import Patience
 from streamer.replay import ReplayServer
 from streamer.waveforms import check_range
 from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.state import Tree, subtree, trees, value_of
 
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
@@ -46,6 +61,8 @@ class PredictorConfig:
         What is done about missing samples.
     retain_s, retain_bytes : float, int
         How long and how many estimates are kept for those who ask for them again.
+    checkpoint_every_s : float or None
+        Have the state kept so often; None to not.
 
     Raises
     ------
@@ -59,8 +76,11 @@ class PredictorConfig:
     patience: Patience = field(default_factory=Patience)
     retain_s: float = 30.0
     retain_bytes: int = 16 * 2**20
+    checkpoint_every_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint_every_s is not None:
+            check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
             check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
         check_range("--retain", self.retain_s, 0, 1e9)
@@ -114,6 +134,9 @@ class Predictor:
         self._reported_rejections = 0
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
+        every_s = self._config.checkpoint_every_s
+        self._snapshots = Snapshots(every_s) if every_s is not None else None
+        self._identity = self._own_identity() if self._snapshots is not None else {}
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
@@ -141,6 +164,8 @@ class Predictor:
                     yield from self._hear(message, now)
                 case Request():
                     self._replays.take(message)
+                case Written() if self._snapshots is not None:
+                    yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
                     self._reject(reason)
                 case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
@@ -198,13 +223,15 @@ class Predictor:
         return info.replays and info.next_seq > 0 and self._config.patience.from_start
 
     def tick(self, now: Instant) -> Iterator[Effect]:
-        """Say what changed, and publish the status of the daemon and, in turn, of each stream."""
+        """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
+        if self._snapshots is not None:
+            yield from self._snapshots.tick(self.streams, self._identity, now)
         if self._started_ns is None:
             self._started_ns = now.mono_ns
         alarm_ns = self._alarms.next_ns()
         looked = alarm_ns is not None and now.mono_ns >= alarm_ns
         yield from self._look(now)
-        if looked and now.mono_ns < self._next_said_ns:
+        if (looked or self._snapshots is not None) and now.mono_ns < self._next_said_ns:
             return
         if now.mono_ns >= self._next_status_ns or not self._turn:
             self._next_status_ns = now.mono_ns + STATUS_EVERY_NS
@@ -222,9 +249,10 @@ class Predictor:
         yield Send(self.status(now))
 
     def next_deadline_ns(self) -> int:
-        """When the next status is due, or a stream that misses samples is to be looked at."""
-        alarm_ns = self._alarms.next_ns()
-        return self._next_said_ns if alarm_ns is None else min(self._next_said_ns, alarm_ns)
+        """When a status is due, a look at what is to be kept, or at a stream that misses samples."""
+        keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
+        dues = (self._next_said_ns, self._alarms.next_ns(), keep_ns)
+        return min(due for due in dues if due is not None)
 
     @property
     def _next_said_ns(self) -> int:
@@ -250,6 +278,59 @@ class Predictor:
             yield from stream.tick(now)
         for stream in self.streams.values():
             yield Say(stream.summary())
+        if self._snapshots is not None:
+            yield from self._snapshots.last(self.streams, self._identity)
+
+    def reload(self, model: Model) -> Iterator[Effect]:
+        """Go on with another model from the next sample on, or say why not.
+
+        Hidden states are kept where the two have the same shape, and start anew where they do not. Streams that
+        learn from targets start from the new weights; what a stream learnt on its own signal stands beside them.
+        """
+        problem = _other_words(self._model, model)
+        if problem is not None:
+            yield Say(f"model {model.name} not taken, going on with {self._model.name}: {problem}", ERROR)
+            return
+        if model_hash(model) == model_hash(self._model):
+            yield Say(f"model {model.name}: nothing new in it")
+            return
+        same_shape = model.config == self._model.config
+        self._model = model
+        if same_shape:
+            self._engine.load(model.weights)
+        else:
+            self._engine = Engine(model.config, model.weights)
+            self._batch = None if self._learns else Batch(self._engine, self._wake)
+        for stream in self.streams.values():
+            engine = self._engine.fork() if self._make_learner else self._engine
+            stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
+        how = "states are kept" if same_shape else "of another shape: states start anew"
+        yield Say(f"model {model.name} reloaded ({model.config.cell}, {model.config.hidden} units), {how}")
+        if self._snapshots is not None:
+            self._identity = self._own_identity()
+            self._snapshots.renew()
+
+    def restore(self, tree: Tree) -> None:
+        """Go on from a state that a `Checkpoint` carried.
+
+        Raises
+        ------
+        StateError
+            If it is of another model or other options.
+        FileError
+            If it is no such state.
+        """
+        check_identity(subtree(tree, "identity"), self._identity)
+        streams = trees(tree, "streams")
+        try:
+            for state in streams:
+                name = value_of(state, "name", str)
+                self.streams[name] = self._new_stream(name)
+                self.streams[name].restore(state)
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            raise FileError(f"state: cannot be gone on from: {type(error).__name__}: {error}") from None
+        if self._snapshots is not None:
+            self._snapshots.adopt(self.streams.values())
 
     def status(self, now: Instant) -> Status:
         """Return the daemon's own status."""
@@ -260,8 +341,12 @@ class Predictor:
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
             "uptime_s": (now.mono_ns - (self._started_ns or now.mono_ns)) / 1e9,
+            "checkpoint": self._snapshots.status(now) if self._snapshots is not None else None,
         }
         return Status("", 0, 0, now.wall_ns, body)
+
+    def _own_identity(self) -> Tree:
+        return identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
 
     def _stream(self, name: str) -> Stream | None:
         """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
@@ -273,9 +358,13 @@ class Predictor:
         if len(self.streams) >= self._config.max_streams:
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
             return None
+        self.streams[name] = stream = self._new_stream(name)
+        return stream
+
+    def _new_stream(self, name: str) -> Stream:
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        stream = Stream(
+        return Stream(
             name,
             self._model,
             engine,
@@ -287,12 +376,18 @@ class Predictor:
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )
-        self.streams[name] = stream
-        return stream
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _other_words(present: Model, model: Model) -> str | None:
+    """Return why a model cannot take the place of the present one, None if it can."""
+    said, would_say = present.config.fields, model.config.fields
+    if would_say != said:
+        return f"it says {', '.join(would_say)}, and readers expect {', '.join(said)}; start again with it"
+    return None
 
 
 def _check_scalable(model: Model, *, learns: bool) -> None:

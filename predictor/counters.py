@@ -1,8 +1,9 @@
 """What has happened to a stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from streamer.ordering import OrderCounts
+from trainer.state import Tree, value_of
 
 
 @dataclass(slots=True)
@@ -17,3 +18,12 @@ class Counters(OrderCounts):
     target_gap_samples: int = 0
     unusable: int = 0
     updates: int = 0
+
+    def state(self) -> Tree:
+        """Return what `restore` takes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def restore(self, tree: Tree) -> None:
+        """Go on counting from there."""
+        for field in fields(self):
+            setattr(self, field.name, value_of(tree, field.name, int))

@@ -6,12 +6,15 @@ regression of the input on its in-phase estimate. Neither grows with white noise
 a known tone stays within 0.9 to 1.25, where that of white noise is 1.6 and of a train of pulses 2.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
 from streamer.messages import FloatArray
 from trainer.model import Model
+from trainer.state import Kept, Tree, array_of
 
 ENTRIES = 256  # estimates that a verdict takes: five of the slowest cycles, where each sample is a step
 CHANNELS = 16  # looked at, spread over the stream's; the median counts
@@ -23,7 +26,7 @@ LOST_GAIN, FOUND_GAIN = (
 DOUBTS = 2.0  # standard errors of the regression that are granted besides
 
 
-class Familiarity:
+class Familiarity(Kept):
     """Collects some of a stream's estimates after each verdict, for the next one.
 
     Attributes
@@ -42,6 +45,8 @@ class Familiarity:
     channels : int
     """
 
+    kept: ClassVar = {"familiar": bool | None, "cycle_samples": float | None, "_skip": int}
+
     def __init__(self, model: Model, scale: TimeScale, channels: int) -> None:
         self.familiar: bool | None = None
         self.cycle_samples: float | None = None
@@ -53,6 +58,17 @@ class Familiarity:
         self._filled = 0 if knows else ENTRIES
         self._knows = knows
         self._skip = 0
+
+    def state(self) -> Tree:
+        """As `Kept.state`."""
+        return super().state() | {"entries": self._entries[: self._filled if self._knows else 0].copy()}
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        entries = array_of(tree, "entries", (None, *self._entries.shape[1:]), np.float32)[:ENTRIES]
+        self._entries[: len(entries)] = entries
+        self._filled = len(entries) if self._knows else ENTRIES
 
     def add(self, inputs: FloatArray, estimates: FloatArray) -> None:
         """Take inputs [samples, channels] and estimates [samples, channels, fields] until there are enough."""

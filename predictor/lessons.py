@@ -7,6 +7,7 @@ from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
 from trainer.learner import Learner
 from trainer.metrics import PrequentialRmse
 from trainer.selflearner import SelfLearner
+from trainer.state import Tree, subtree, value_of
 
 LARGE = 2**31
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
@@ -55,15 +56,18 @@ class Lessons:
     def begin(self, state: FloatArray, seq: int, rate_hz: float) -> None:
         """Begin a run at sample `seq` from the hidden state [rows, channels]."""
         channels = state.shape[1]
-        row_bytes = 4 * max(channels, 1) * (1 + 2 * self._fields)
-        capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
-        if self.learner is not None:
-            capacity = max(capacity, self.learner.config.window_samples)
-        self._labels = LabelBuffer(channels, self._fields, capacity)
+        self._labels = self._empty_labels(channels)
         self._learnt_to_seq = None
         self._resume(state, seq)
         if self.self_learner is not None:
             self.self_learner.restart(channels, rate_hz, seq)
+
+    def _empty_labels(self, channels: int) -> LabelBuffer:
+        row_bytes = 4 * max(channels, 1) * (1 + 2 * self._fields)
+        capacity = min(DEFAULT_CAPACITY, LABEL_BYTES // row_bytes)
+        if self.learner is not None:
+            capacity = max(capacity, self.learner.config.window_samples)
+        return LabelBuffer(channels, self._fields, capacity)
 
     def skip(self, state: FloatArray, seq: int) -> None:
         """Go on at sample `seq` after a gap."""
@@ -75,6 +79,38 @@ class Lessons:
         self._labels.restart(seq)
         if self.learner is not None:
             self.learner.restart(state)
+
+    @property
+    def next_seq(self) -> int:
+        """One past the last sample kept."""
+        return self._labels.next_seq
+
+    @property
+    def stand(self) -> tuple[int, ...]:
+        """What differs whenever anything was kept, taught or learnt."""
+        return (*self._labels.stand, self._counters.updates)
+
+    def state(self) -> Tree:
+        """Return what `restore` takes."""
+        return {
+            "rmse": self.rmse.state(),
+            "labels": self._labels.state(),
+            "learnt_to_seq": self._learnt_to_seq,
+            "learner": self.learner.state() if self.learner else None,
+            "self_learner": self.self_learner.state() if self.self_learner else None,
+        }
+
+    def restore(self, tree: Tree, channels: int) -> None:
+        """Go on from there, with a stream of so many channels."""
+        self.rmse.restore(subtree(tree, "rmse"))
+        self._labels = self._empty_labels(channels)
+        self._labels.restore(subtree(tree, "labels"))
+        self._learnt_to_seq = value_of(tree, "learnt_to_seq", int | None)
+        if self.learner is not None:
+            self.learner.restore(subtree(tree, "learner"))
+            self._engine.load(self.learner.weights)
+        if self.self_learner is not None:
+            self.self_learner.restore(subtree(tree, "self_learner"))
 
     # What is learnt
 
@@ -122,6 +158,20 @@ class Lessons:
         """Learn what is due before the next sample."""
         while self.learn():
             pass
+
+    def adopt(self, engine: Engine, learner: Learner | None, state: FloatArray, *, same_shape: bool) -> None:
+        """Go on with another model; `learner` starts from its weights, and `state` is the stream's.
+
+        What waits for its target waits on where the shape is the same, and is let go where it is not.
+        """
+        self._engine = engine
+        if learner is not None and self.learner is not None:
+            if same_shape:
+                learner.restart(self.learner.hidden)
+            else:
+                self._labels.restart(self._labels.next_seq)
+                learner.restart(state)
+        self.learner = learner
 
     # What is said of it
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from predictor.counters import Counters
 from predictor.engine import Engine
 from predictor.familiarity import Familiarity
@@ -14,7 +16,7 @@ from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Effect, Say, Send
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 from streamer.history import History
 from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status
@@ -24,6 +26,7 @@ from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
 from trainer.selflearner import SelfLearner
+from trainer.state import Tree, array_of, subtree, value_of
 
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 
@@ -95,6 +98,7 @@ class Stream:
         self._first_seq = 0
         self._since_reset = 0
         self._since_gap: int | None = None
+        self._rate_hz = 0.0  # of the run, as its first chunk said
 
     # What comes in
 
@@ -324,7 +328,6 @@ class Stream:
     def _new_run(self, chunk: Chunk, seq: int) -> Iterator[Effect]:
         """Begin a run with its first sample that can be had."""
         self.lessons.learn_all()
-        self._begun, self._first_seq = True, seq
         self.counters.runs += 1
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
@@ -332,6 +335,7 @@ class Stream:
         self._since_reset = 0
         self._since_gap = None
         self.lessons.begin(self.state, seq, chunk.rate_hz)
+        self._begun, self._first_seq = True, seq
         if self._history.keeps:
             self._history.begin(Kind.ESTIMATE, self.name, chunk.run, seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
@@ -339,6 +343,7 @@ class Stream:
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
+        self._rate_hz = rate_hz
         if self._nominal_hz is None:
             return
         try:
@@ -408,6 +413,72 @@ class Stream:
         usable = self._usable_inputs.of(inputs)
         self.counters.unusable += self._usable_inputs.replaced
         return usable
+
+    def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
+        """Go on with another model from the next sample on; with its own shape, from its initial state."""
+        self._model, self._engine = model, engine
+        self._stepper = self._scale.stage(engine)
+        if not same_shape:
+            self.state = self._stepper.initial_state(self.state.shape[1])
+            self._since_reset = 0
+        self._familiarity = Familiarity(model, self._scale, self.state.shape[1])
+        self.lessons.adopt(
+            engine, make_learner(model) if make_learner else None, self.state, same_shape=same_shape
+        )
+
+    # What it goes on from after a restart
+
+    @property
+    def stand(self) -> tuple[object, ...]:
+        """What differs whenever the state does."""
+        counters, sequencer = self.counters, self._sequencer
+        return sequencer.run, sequencer.next_second_seq, counters.gaps, counters.refused, *self.lessons.stand
+
+    def snapshot(self) -> Tree | None:
+        """Return what later estimates depend on; None before the first run, and while an answer is under way."""
+        if not self._begun or self.lessons.next_seq != self._sequencer.next_seq:
+            return None
+        return {
+            "name": self.name,
+            "rate_hz": self._rate_hz,
+            "position": self._sequencer.state(),
+            "hidden": self.state.copy(),
+            "first_seq": self._first_seq,
+            "since_reset": self._since_reset,
+            "since_gap": self._since_gap,
+            "counters": self.counters.state(),
+            "usable": self._usable_inputs.state(),
+            "familiarity": self._familiarity.state(),
+            "lessons": self.lessons.state(),
+        }
+
+    def restore(self, tree: Tree) -> None:
+        """Go on from a state of a stream with the same model and learning.
+
+        Raises
+        ------
+        FileError
+            If it is of no such stream.
+        """
+        position = subtree(tree, "position")
+        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
+        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
+        self._begin(channels)
+        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
+        self._sequencer.restore(position, channels)
+        self._begun = True
+        self._first_seq = value_of(tree, "first_seq", int)
+        self._since_reset = value_of(tree, "since_reset", int)
+        self._since_gap = value_of(tree, "since_gap", int | None)
+        self.counters.restore(subtree(tree, "counters"))
+        self._usable_inputs.restore(subtree(tree, "usable"))
+        self._familiarity.restore(subtree(tree, "familiarity"))
+        self.lessons.restore(subtree(tree, "lessons"), channels)
+        if self.lessons.next_seq != self._sequencer.next_seq:
+            raise FileError("state: what waits for targets must end where the stream is")
+        self._report.caught_up()
+        if self._history.keeps and self._sequencer.run is not None:
+            self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)
 
 
 def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:

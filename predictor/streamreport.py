@@ -37,6 +37,10 @@ class StreamReport:
         if len(ranges) < MOST_RANGES:
             ranges.append((seq, seq + samples - 1))
 
+    def caught_up(self) -> None:
+        """Take what has been counted so far as said."""
+        self._said = replace(self._counters)
+
     def changes(self) -> Iterator[Effect]:
         """Say what went wrong since the last call."""
         before, now = self._said, self._counters
@@ -49,7 +53,7 @@ class StreamReport:
             count = getattr(now, name) - getattr(before, name)
             if count:
                 yield Say(f"stream {self._stream}: {count} {what}", WARNING)
-        self._said = replace(now)
+        self.caught_up()
 
 
 def _gap_line(what: str, ranges: list[tuple[int, int]], gaps: int, samples: int) -> str:

@@ -1,19 +1,24 @@
 """Inputs that a network can be given: what is not a usable number is replaced."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from streamer.messages import FloatArray
+from trainer.state import Kept
 
 LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels would leave the range of float32
 
 
-class UsableInputs:
+class UsableInputs(Kept):
     """Replaces what is not a usable number by the channel's last value that was.
 
     Parameters
     ----------
     channels : int
     """
+
+    kept: ClassVar = {"_last": np.ndarray}
 
     def __init__(self, channels: int) -> None:
         self.replaced = 0

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamer.clock import Instant
 from streamer.messages import Burst, Gone, Incoming, Message, Replay
 
 INFO = logging.INFO
 WARNING = logging.WARNING
+ERROR = logging.ERROR
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +50,23 @@ class Print:
     line: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Write a state to disk while the loop goes on; a `Written` comes back.
+
+    `streams` are in whatever form who writes them takes.
+    """
+
+    head: dict[str, Any]
+    streams: Sequence[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing is left to do: leave the loop."""
 
 
-Effect = Send | Ask | Reply | Say | Print | Finish
+Effect = Send | Ask | Reply | Say | Print | Checkpoint | Finish
 
 
 class Core(Protocol):

@@ -5,7 +5,8 @@
     |   |-- UsageError         exit 2
     |   |-- FileError          exit 3
     |   |-- AddressError       exit 4
-    |   `-- NothingHeard       exit 5
+    |   |-- NothingHeard       exit 5
+    |   `-- StateError         exit 6
     `-- PeerError              what another process sent; counted, never ends the command
         `-- WireError
 
@@ -43,6 +44,12 @@ class NothingHeard(OperatorError):  # noqa: N818 - it names what happened, like 
     """Nobody spoke within the time allowed."""
 
     exit_code = 5
+
+
+class StateError(OperatorError):
+    """A kept state that is in use, or that these flags do not go on from."""
+
+    exit_code = 6
 
 
 class PeerError(SincosError):

@@ -212,6 +212,14 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a `Checkpoint`: its number, or what was in the way."""
+
+    number: int | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscriber of ours began (`active`) or ceased to listen to topics that start with `prefix`."""
 
@@ -220,4 +228,4 @@ class Subscription:
 
 
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Gone | Request | Rejected | Subscription
+Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written

@@ -4,9 +4,11 @@ Where inputs and targets are followed together, they are handed out in the order
 tallies tell, however they came.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from streamer.errors import FileError
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering import OrderCounts, Track
@@ -121,6 +123,41 @@ class Sequencer:
     def next_second_seq(self) -> int:
         """The sample of the second kind that comes next."""
         return self._second.next_seq if self._second is not None else 0
+
+    # What it goes on from after a restart; what is held and what is missing is asked for again
+
+    def state(self) -> dict[str, Any]:
+        """Return the position, for `restore`."""
+        return {
+            "run": self.run,
+            "next_seq": self.next_seq,
+            "next_second_seq": self.next_second_seq,
+            "past_runs": list(self._past_runs),
+            "latest_ns": self._latest_ns,
+        }
+
+    def restore(self, position: Mapping[str, Any], channels: int) -> None:
+        """Go on from a position, with samples of so many channels.
+
+        Raises
+        ------
+        FileError
+            If it cannot be one.
+        """
+        past_runs = position.get("past_runs")
+        numbers: list[Any] = [position.get(name) for name in ("run", "next_seq", "next_second_seq")]
+        latest_ns = position.get("latest_ns")
+        if not isinstance(past_runs, list) or not all(map(_is_index, [*numbers, *past_runs])):
+            raise FileError(f"state: a position must be whole numbers, got {str(position)[:200]}")
+        if type(latest_ns) is not int:
+            raise FileError(f"state: latest_ns must be a whole number, got {str(latest_ns)[:60]}")
+        self.run, self._main.next_seq, second_seq = numbers
+        self._latest_ns = latest_ns
+        if self._second is not None:
+            self._second.next_seq = second_seq
+        self.expected = self._main.next_seq
+        self.channels = channels
+        self._past_runs = tuple(past_runs[-REMEMBERED_RUNS:])
 
     # The usual case
 
@@ -338,3 +375,7 @@ class Sequencer:
         gap = Gap(track.kind, self.run, track.next_seq, samples)
         track.skip(samples)
         return gap
+
+
+def _is_index(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**64

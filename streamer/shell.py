@@ -5,13 +5,14 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from streamer.clock import Clock
-from streamer.effects import Ask, Core, Effect, Finish, Print, Reply, Say, Send
+from streamer.clock import Clock, Instant
+from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
+from streamer.messages import Written
 from streamer.sockets import Transport
 
 log = logging.getLogger("sincos")
@@ -70,7 +71,23 @@ class StopSignal:
         self._writer.close()
 
 
-def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, precise: bool = False) -> None:
+class Keeper(Protocol):
+    """What writes states to disk beside the loop."""
+
+    def write(self, state: Checkpoint) -> None: ...
+    def outcome(self) -> Written | None: ...
+
+
+def run(
+    core: Core,
+    transport: Transport,
+    clock: Clock,
+    stop: StopSignal,
+    *,
+    precise: bool = False,
+    keeper: Keeper | None = None,
+    reload: Callable[[Instant], Iterable[Effect]] | None = None,
+) -> None:
     """Drive `core` until it finishes or a signal asks to stop.
 
     Parameters
@@ -78,26 +95,36 @@ def run(core: Core, transport: Transport, clock: Clock, stop: StopSignal, *, pre
     precise : bool
         Meet deadlines to the scheduler's precision. Otherwise they may be up to 1 ms late, and a message
         never waits behind one.
+    keeper : Keeper or None
+        Where there are `Checkpoint` effects.
+    reload : callable or None
+        Called at SIGHUP, besides reading the transport's keys again.
     """
-    if not _perform(core.tick(clock.now()), transport):
+    if not _perform(core.tick(clock.now()), transport, keeper=keeper):
         while not stop.requested:
             if stop.take_reload():
                 _reload(transport)
+                if reload is not None and _perform(reload(clock.now()), transport, keeper=keeper):
+                    break
                 continue
             messages = transport.receive()
+            written = keeper.outcome() if keeper is not None else None
+            if written is not None:
+                messages = [*messages, written]
             if not messages:
                 slice_of_work = core.work()
                 if slice_of_work is None:
                     _wait(core, transport, clock, precise)
-                elif _perform(slice_of_work, transport):
+                elif _perform(slice_of_work, transport, keeper=keeper):
                     break
             now = clock.now()
-            if messages and _perform(core.receive(messages, now), transport, stop):
+            if messages and _perform(core.receive(messages, now), transport, stop, keeper):
                 break
             deadline_ns = core.next_deadline_ns()
-            if deadline_ns is not None and now.mono_ns >= deadline_ns and _perform(core.tick(now), transport):
+            due = deadline_ns is not None and now.mono_ns >= deadline_ns
+            if due and _perform(core.tick(now), transport, keeper=keeper):
                 break
-    _perform(core.stop(clock.now()), transport)
+    _perform(core.stop(clock.now()), transport, keeper=keeper)
 
 
 def _reload(transport: Transport) -> None:
@@ -106,7 +133,8 @@ def _reload(transport: Transport) -> None:
     except OperatorError as error:
         log.error("nothing was reloaded: %s", error)
     else:
-        log.info("keys reloaded: %s may connect", count)
+        if count is not None:
+            log.info("keys reloaded: %s may connect", count)
 
 
 def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None:
@@ -121,7 +149,9 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None
         transport.wait(remaining_ns // 1_000_000 if precise else -(-remaining_ns // 1_000_000))
 
 
-def _perform(effects: Iterable[Effect], transport: Transport, stop: StopSignal | None = None) -> bool:
+def _perform(
+    effects: Iterable[Effect], transport: Transport, stop: StopSignal | None = None, keeper: Keeper | None = None
+) -> bool:
     """Perform effects in order; return whether the core has finished.
 
     A core may work between two effects: where `stop` is given, a signal ends a long batch between them.
@@ -143,6 +173,8 @@ def _perform(effects: Iterable[Effect], transport: Transport, stop: StopSignal |
                     printed = True
                 case Say(text, level):
                     log.log(level, text)
+                case Checkpoint() if keeper is not None:
+                    keeper.write(effect)
                 case Finish():
                     finished = True
     finally:

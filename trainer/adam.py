@@ -1,13 +1,16 @@
 """Adam on one vector of parameters."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from streamer.messages import FloatArray
+from trainer.state import Kept
 
 DECAY, SQUARE_DECAY, EPSILON = 0.9, 0.999, 1e-8
 
 
-class Adam:
+class Adam(Kept):
     """Kingma and Ba 2015 with the AMSGrad bound of Reddi et al. 2018, equal to `torch.optim.Adam(amsgrad=True)`.
 
     The bound is there because a loss that has become small makes plain Adam forget how large gradients can be, and
@@ -19,6 +22,8 @@ class Adam:
         Number of parameters.
     learning_rate : float
     """
+
+    kept: ClassVar = {"_updates": int, "_mean": np.ndarray, "_square": np.ndarray, "_largest": np.ndarray}
 
     def __init__(self, size: int, learning_rate: float) -> None:
         self._learning_rate = learning_rate

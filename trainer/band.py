@@ -1,11 +1,12 @@
 """The band of a signal's rhythm, found in its power spectrum."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 
 SEGMENT_SAMPLES = 512  # of a spectrum: 20 cycles of 25 samples, so that neighbouring bins are 5 % apart
 NOMINAL = 1 / 25  # cycles a sample; what the general model is made for reaches an octave to either side
@@ -55,6 +56,26 @@ class Band:
     def width(self) -> float:
         """Of the band, as a share of its centre."""
         return (self.high - self.low) / self.centre
+
+    def edges(self) -> list[float]:
+        """Return low and high as `of` takes them."""
+        return [float(self.low), float(self.high)]
+
+    @classmethod
+    def of(cls, edges: Any) -> "Band | None":
+        """Return the band that `edges` returned for a state, or None for None.
+
+        Raises
+        ------
+        FileError
+            If it cannot be one.
+        """
+        if edges is None:
+            return None
+        try:
+            return cls(*edges)
+        except (TypeError, UsageError):
+            raise FileError(f"state: a band must be two numbers, got {str(edges)[:60]!r}") from None
 
     def in_hz(self, rate_hz: float) -> tuple[float, float]:
         """Return it in Hz."""

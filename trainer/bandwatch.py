@@ -4,11 +4,13 @@ Welch, "The use of fast Fourier transform for the estimation of power spectra", 
 """
 
 from enum import Enum
+from typing import ClassVar
 
 import numpy as np
 
 from streamer.messages import FloatArray
 from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, is_elsewhere, segment_power
+from trainer.state import Kept, Tree, at_most
 
 # Before a first look, 2048 samples: of an EEG, 1024 found the alpha rhythm in 60 % of cases and 2048 in 74 %.
 ENOUGH_SEGMENTS = 7
@@ -25,7 +27,7 @@ class Sight(Enum):
     ELSEWHERE = "the rhythm is suddenly elsewhere"
 
 
-class BandWatch:
+class BandWatch(Kept):
     """Holds a band that moves only when the rhythm has left it for good.
 
     Parameters
@@ -42,6 +44,8 @@ class BandWatch:
         Samples that can be added before the next look is due.
     """
 
+    kept: ClassVar = {"room": int, "_power": np.ndarray, "_looks": int, "_outside": int, "_heard": np.ndarray}
+
     def __init__(self, channels: int, nominal: float = NOMINAL) -> None:
         self.band: Band | None = None
         self._samples = max(1, round(NOMINAL / nominal))  # that make one of the spectrum's
@@ -51,6 +55,16 @@ class BandWatch:
         self._outside = 0
         self._heard = np.zeros((SEGMENT_SAMPLES * self._samples, channels), np.float32)
         self.restart()
+
+    def state(self) -> Tree:
+        """As `Kept.state`."""
+        return super().state() | {"band": self.band.edges() if self.band else None}
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        at_most(len(self._heard), room=self.room)
+        self.band = Band.of(tree.get("band"))
 
     def restart(self) -> None:
         """Forget the samples heard: the next one does not follow on them."""

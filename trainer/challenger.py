@@ -1,5 +1,7 @@
 """A read-out beside the frozen model: answers each sample, and learns from late labels of its own making."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from trainer.labels import LabelBuffer
 from trainer.laguerre import FILTERS, Laguerre
 from trainer.readout import Readout
 from trainer.selflabels import SelfLabels, reach_samples
+from trainer.state import Kept, Tree, at_most
 
 PARTS = 4  # of a block, after each of which champion and challenger are compared
 FAINT = 1e-5  # of the features' power: labels so weak are what leaks into the band. An EEG's have 7e-4
@@ -30,7 +33,7 @@ def waiting_bytes(band: Band, channels: int) -> int:
     return rows * channels * np.dtype(np.float32).itemsize * (1 + 2 * (2 + FEATURE_COUNT))
 
 
-class Challenger:
+class Challenger(Kept):
     """Learns a stream's rhythm in one band, under guard.
 
     Samples go through `answer`, at most `room` at a time; when there is no room, `learn` makes some. What is said
@@ -52,6 +55,24 @@ class Challenger:
         By how much the published phase jumped at the last switch; where channels switched together, the largest.
     """
 
+    kept: ClassVar = {
+        "guard": Guard,
+        "refits": int,
+        "jump_deg": float | None,
+        "_offset": np.ndarray,
+        "_labels": SelfLabels,
+        "_filters": Laguerre,
+        "_readout": Readout,
+        "_weights": np.ndarray,
+        "_waiting": LabelBuffer,
+        "_labelled": int,
+        "_fitted_from": int | None,
+        "_drift": PageHinkley,
+        "_switched": np.ndarray,
+        "_apart_deg": np.ndarray,
+        "_apart_samples": int,
+    }
+
     def __init__(self, band: Band, offset: FloatArray, guard: Guard) -> None:
         channels = len(offset)
         self.guard = guard
@@ -69,6 +90,11 @@ class Challenger:
         self._switched = np.zeros(channels, bool)  # since the last sample answered
         self._apart_deg = np.zeros((max(1, self._labels.block_samples // PARTS), channels))
         self._apart_samples = 0
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        at_most(len(self._apart_deg), _apart_samples=self._apart_samples)
 
     @property
     def room(self) -> int:

@@ -4,14 +4,18 @@ Page, "Continuous inspection schemes", 1954; Hinkley, "Inference about the chang
 1971. Errors are taken in units of their own standard deviation, so one threshold does for every signal.
 """
 
+from typing import ClassVar
+
 import numpy as np
+
+from trainer.state import Kept
 
 WARM_UP = 30  # errors before the first test: their mean and spread must be known
 TOLERATED = 0.5  # standard deviations above the mean that are no change
 THRESHOLD = 20.0  # standard deviations, summed
 
 
-class PageHinkley:
+class PageHinkley(Kept):
     """Notices that errors have become larger.
 
     Attributes
@@ -19,6 +23,8 @@ class PageHinkley:
     alarms : int
         Changes noticed.
     """
+
+    kept: ClassVar = {"alarms": int, "_count": int, "_mean": float, "_squares": float, "_excess": float}
 
     def __init__(self) -> None:
         self.alarms = 0

@@ -7,9 +7,12 @@ clear lead takes a few cycles, a slight one some hundreds.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trainer.state import Kept
 
 KNOWN_AFTER = 10  # blocks: before, nothing is usual
 
@@ -53,7 +56,7 @@ class GuardConfig:
     memory_blocks: float = 20.0
 
 
-class FadingMean:
+class FadingMean(Kept):
     """Exponential averages, right from the first value on (bias-corrected).
 
     Parameters
@@ -62,6 +65,8 @@ class FadingMean:
         Time constant, in values.
     shape : tuple of int
     """
+
+    kept: ClassVar = {"_sum": np.ndarray, "_mass": np.ndarray}
 
     def __init__(self, memory: float, shape: tuple[int, ...]) -> None:
         self._keep = np.exp(-1.0 / memory)
@@ -79,7 +84,7 @@ class FadingMean:
         return np.divide(self._sum, self._mass, out=np.full_like(self._sum, np.nan), where=self._mass > 0)
 
 
-class Guard:
+class Guard(Kept):
     """Judges each channel's challenger.
 
     Parameters
@@ -96,6 +101,21 @@ class Guard:
     champion_deg, challenger_deg : FadingMean
         Mean absolute phase errors [channels].
     """
+
+    kept: ClassVar = {
+        "serving": np.ndarray,
+        "switches": int,
+        "rollbacks": int,
+        "champion_deg": FadingMean,
+        "challenger_deg": FadingMean,
+        "_usual_deg": FadingMean,
+        "_scored": np.ndarray,
+        "_sum": np.ndarray,
+        "_bar": np.ndarray,
+        "_apart": FadingMean,
+        "_limit": np.ndarray,
+        "_doubted": np.ndarray,
+    }
 
     def __init__(self, channels: int, config: GuardConfig | None = None) -> None:
         self.config = config or GuardConfig()

@@ -1,12 +1,16 @@
 """Samples waiting for their targets: joined by sequence number, handed out as windows to learn from."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from streamer.errors import FileError
 from streamer.messages import FloatArray
+from trainer.state import Kept, Tree, array_of
 
 DEFAULT_CAPACITY = 10_000  # samples; 10 s of late targets at 1 kHz
+ARRAYS = ("_inputs", "_estimates", "_targets")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +31,7 @@ class Window:
     targets: FloatArray
 
 
-class LabelBuffer:
+class LabelBuffer(Kept):
     """A bounded queue of samples, each with the estimate made for it and, once it has come, its target.
 
     Targets come in order: when one has come, an earlier one that has not is lost.
@@ -41,6 +45,8 @@ class LabelBuffer:
         Samples that wait at most; beyond it the oldest are taken to have lost their targets.
     """
 
+    kept: ClassVar = {"_first_seq": int, "_labelled_to": int, "unmatched": int}
+
     def __init__(self, channels: int, fields: int, capacity: int = DEFAULT_CAPACITY) -> None:
         self._capacity = capacity
         self._inputs = np.empty((0, channels), np.float32)
@@ -51,6 +57,21 @@ class LabelBuffer:
         self._labelled_to = 0
         self.unmatched = 0
 
+    def state(self) -> Tree:
+        """As `Kept.state`: the samples that wait, with what is known of them."""
+        place = slice(self._begin, self._end)
+        return super().state() | {name: getattr(self, name)[place].copy() for name in ARRAYS}
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        for name in ARRAYS:
+            shape = getattr(self, name).shape[1:]
+            setattr(self, name, array_of(tree, name, (None, *shape), np.float32).copy())
+        self._begin, self._end = 0, len(self._inputs)
+        if not len(self._inputs) == len(self._estimates) == len(self._targets):
+            raise FileError("state: inputs, estimates and targets that wait must be equally many")
+
     def __len__(self) -> int:
         return self._end - self._begin
 
@@ -58,6 +79,11 @@ class LabelBuffer:
     def next_seq(self) -> int:
         """Index of the sample that `add` takes next."""
         return self._first_seq + len(self)
+
+    @property
+    def stand(self) -> tuple[int, int, int, int]:
+        """What differs whenever anything was added, labelled or dropped."""
+        return self._first_seq, self.next_seq, self._labelled_to, self.unmatched
 
     def restart(self, seq: int) -> None:
         """Forget everything and go on at `seq`."""
@@ -120,7 +146,7 @@ class LabelBuffer:
         if self._end + count <= len(self._inputs):
             return
         size = max(256, 2 * (len(self) + count))
-        for name in ("_inputs", "_estimates", "_targets"):
+        for name in ARRAYS:
             old = getattr(self, name)
             new = np.empty((size, *old.shape[1:]), np.float32)
             new[: len(self)] = old[self._begin : self._end]

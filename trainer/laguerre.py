@@ -7,14 +7,18 @@ On an EEG, a seismogram and a pulse wave, 24 of them predict as well as 257 taps
 fitted to all labels, and better when fitted online, for there is less to learn.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+from trainer.state import Kept
 
 FILTERS = 24
 TIME_CONSTANT_CYCLES = 0.12  # of the pole; 24 filters then remember about six cycles
 
 
-class Laguerre:
+class Laguerre(Kept):
     """The filters for a stream's channels; their outputs are the state.
 
     Parameters
@@ -22,6 +26,8 @@ class Laguerre:
     samples_per_cycle : float
     channels : int
     """
+
+    kept: ClassVar = {"_column": np.ndarray}
 
     def __init__(self, samples_per_cycle: float, channels: int) -> None:
         self._step = _step_matrix(np.exp(-1.0 / (TIME_CONSTANT_CYCLES * samples_per_cycle)))

@@ -5,6 +5,7 @@ from typing import Protocol
 from streamer.messages import FloatArray
 from trainer.labels import Window
 from trainer.model import Weights
+from trainer.state import Tree
 
 
 class Schedule(Protocol):
@@ -24,6 +25,24 @@ class Learner(Protocol):
 
     @property
     def config(self) -> Schedule: ...
+
+    @property
+    def weights(self) -> Weights:
+        """A copy of what has been learnt so far."""
+        ...
+
+    @property
+    def hidden(self) -> FloatArray:
+        """The hidden state [rows, channels] before the next window."""
+        ...
+
+    def state(self) -> Tree:
+        """Return what to go on from."""
+        ...
+
+    def restore(self, tree: Tree) -> None:
+        """Go on from what `state` returned."""
+        ...
 
     def restart(self, state: FloatArray) -> None:
         """Go on from a hidden state [rows, channels]."""

@@ -1,16 +1,18 @@
 """How far estimates are from the truth."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamer.messages import FloatArray
+from trainer.state import Kept
 
 SCORED_SAMPLES = 200
 
 
-class PrequentialRmse:
+class PrequentialRmse(Kept):
     """Root mean square error over the most recent samples, each scored before it was learnt from.
 
     See Gama, Sebastiao and Rodrigues, "On evaluating stream learning algorithms", 2013.
@@ -20,6 +22,8 @@ class PrequentialRmse:
     samples : int
         How many samples count.
     """
+
+    kept: ClassVar = {"_ring": np.ndarray, "count": int}
 
     def __init__(self, samples: int = SCORED_SAMPLES) -> None:
         self._ring = np.zeros(samples)

@@ -5,6 +5,7 @@ trajectories", 1990: every `stride` samples, the gradient of the last `window` s
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from trainer.labels import Window
 from trainer.level import divide_out
 from trainer.mixing import Mixing
 from trainer.model import GATED, Model, Weights
+from trainer.state import Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
@@ -60,7 +62,7 @@ class OnlineConfig:
                 raise UsageError(f"{flag}: must be finite and above 0, got {value}")
 
 
-class OnlineLearner:
+class OnlineLearner(Kept):
     """Learns one stream's weights from its windows. Whatever is not finite is refused and leaves no trace.
 
     Parameters
@@ -77,6 +79,8 @@ class OnlineLearner:
         Windows that taught nothing: no target known, or a loss, gradient or weight that is not finite.
     """
 
+    kept: ClassVar = {"loss": float | None, "skipped": int, "_adam": Adam}
+
     def __init__(self, model: Model, config: OnlineConfig) -> None:
         self.config = config
         self.loss: float | None = None
@@ -88,6 +92,27 @@ class OnlineLearner:
         self._bptt: Mixing | Bptt = make(model.config, self._parameters.named)
         self._adam = Adam(self._parameters.vector.size, config.learning_rate or LEARNING_RATES[make])
         self._state = model.initial_state(1)
+
+    @property
+    def weights(self) -> Weights:
+        """A copy of what has been learnt so far."""
+        return {name: value.copy() for name, value in self._parameters.named.items()}
+
+    @property
+    def hidden(self) -> FloatArray:
+        """The hidden state [rows, channels] before the next window."""
+        return self._state
+
+    def state(self) -> Tree:
+        """As `Kept.state`."""
+        return super().state() | {"weights": self._parameters.vector.copy(), "hidden": self._state.copy()}
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        vector = self._parameters.vector
+        np.copyto(vector, array_of(tree, "weights", vector.shape, vector.dtype))
+        self._state = array_of(tree, "hidden", (len(self._state), None), np.float32).copy()
 
     def restart(self, state: FloatArray) -> None:
         """Go on from a hidden state [rows, channels], after a new run or a gap."""
@@ -107,8 +132,8 @@ class OnlineLearner:
         if not learnt:
             self.skipped += 1
             return None
-        self.loss = loss
-        return {name: value.copy() for name, value in self._parameters.named.items()}
+        self.loss = float(loss)
+        return self.weights
 
     def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return outputs [samples, channels, fields] and levels [samples, channels]; carry the state."""

@@ -1,7 +1,11 @@
 """A linear read-out, fitted by ridge regression to labels that come late, block by block."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+from trainer.state import Kept
 
 # A block is a cycle. Shorter is better where a signal changes (a seismogram: 36.8, 37.7, 39.1 deg at 100, 200,
 # 400), longer where it does not (a pulse wave: 12.9, 12.7, 12.6).
@@ -13,8 +17,10 @@ LOUD = (
 QUIET = 0.3  # of the power so far: blocks weaker than that do not weigh as much as the others
 
 
-class Typical:
+class Typical(Kept):
     """A running mean of positive numbers, one a channel, that no outlier can lift by much."""
+
+    kept: ClassVar = {"_total": np.ndarray, "_mass": np.ndarray}
 
     def __init__(self, channels: int) -> None:
         self._total, self._mass = np.zeros(channels), np.zeros(channels)
@@ -33,7 +39,7 @@ class Typical:
         self._total[channels] = self._mass[channels] = 0.0
 
 
-class Readout:
+class Readout(Kept):
     """One read-out a channel: features -> (cos, sin), with an intercept.
 
     Blocks weigh alike, whatever the signal's amplitude in them, and old ones are forgotten exponentially.
@@ -42,6 +48,8 @@ class Readout:
     ----------
     channels, features : int
     """
+
+    kept: ClassVar = {"_moments": np.ndarray, "_power": Typical, "_spread": Typical}
 
     def __init__(self, channels: int, features: int) -> None:
         self._moments = np.zeros((channels, 1 + features, 3 + features))

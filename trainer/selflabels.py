@@ -5,11 +5,14 @@ needs as many samples after it as before it, and is then final. So labels depend
 they were cut into chunks or blocks.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
 from trainer.band import Band
+from trainer.state import Kept, Tree, at_most
 
 ORDER = 2  # of the Butterworth low-pass that the band-pass is made of; its gain counts twice, as there and back
 # Cycles to either side of a sample, times the band's width: the narrower the band, the longer its filter rings. In
@@ -54,7 +57,7 @@ def reach_samples(band: Band) -> int:
     return round(float(np.clip(REACH / band.width, LEAST_REACH_CYCLES, MOST_REACH_CYCLES)) / band.centre)
 
 
-class SelfLabels:
+class SelfLabels(Kept):
     """Labels each sample of a stream once the samples after it have come.
 
     Parameters
@@ -70,6 +73,8 @@ class SelfLabels:
         Labels come in blocks of so many samples: one cycle.
     """
 
+    kept: ClassVar = {"_heard": np.ndarray, "_count": int}
+
     def __init__(self, band: Band, channels: int) -> None:
         self.reach_samples = reach_samples(band)
         self.block_samples = max(1, round(1 / band.centre))
@@ -77,6 +82,11 @@ class SelfLabels:
         self._heard = np.zeros((length, channels))
         self._count = 0
         self._filter = self._transform(band, length)
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        at_most(len(self._heard), _count=self._count)
 
     @property
     def missing_samples(self) -> int:

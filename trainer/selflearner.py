@@ -3,21 +3,24 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
 from trainer.bandwatch import BandWatch, Sight
 from trainer.challenger import Challenger, waiting_bytes
 from trainer.guard import Guard
+from trainer.state import Kept, Tree, subtree, value_of
 
 MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
 FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
 NO_LIMIT = 2**31
 NEWS_LINES = 10
+EARLIER = ("refits", "switches", "rollbacks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class SelfConfig:
             raise UsageError(f"--band: must be LOW,HIGH in Hz with 0 < LOW < HIGH, got {low:.6g},{high:.6g}")
 
 
-class SelfLearner:
+class SelfLearner(Kept):
     """One stream's. The frozen model serves until a band is known and the challenger has earned its place.
 
     Parameters
@@ -55,6 +58,15 @@ class SelfLearner:
     make_guard : callable
         Number of channels -> guard.
     """
+
+    kept: ClassVar = {
+        "_channels": int,
+        "_rate_hz": float,
+        "_seq": int,
+        "_trouble": str | None,
+        "_drift_seq": int | None,
+        "_drifts": int,
+    }
 
     def __init__(self, config: SelfConfig, make_guard: Callable[[int], Guard] = Guard) -> None:
         self._config = config
@@ -78,6 +90,34 @@ class SelfLearner:
             self._look_for_band()
         elif channels:
             self._begin(self._given_band())
+
+    def state(self) -> Tree:
+        """As `Kept.state`."""
+        return super().state() | {
+            "earlier": dict(zip(EARLIER, self._earlier, strict=True)),
+            "band": self._band.edges() if self._band else None,
+            "watch": self._watch.state() if self._watch else None,
+            "challenger": self._challenger.state() if self._challenger else None,
+        }
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        earlier = subtree(tree, "earlier")
+        refits, switches, rollbacks = (value_of(earlier, name, int) for name in EARLIER)
+        self._earlier = (refits, switches, rollbacks)
+        self._challenger, self._watch, self._band = None, None, Band.of(tree.get("band"))
+        if tree.get("watch") is not None:
+            self._watch = self._new_watch()
+            if self._watch is None:
+                raise FileError("state: watch: there is no room to look for a band")
+            self._watch.restore(subtree(tree, "watch"))
+        if self._band is not None and waiting_bytes(self._band, self._channels) > MOST_BYTES:
+            raise FileError("state: band: too much would wait for its labels")
+        if tree.get("challenger") is not None and self._band is not None:
+            self._challenger = self._new_challenger(self._band, np.zeros(self._channels, np.float32))
+            self._challenger.restore(subtree(tree, "challenger"))
+        self._news.clear()
 
     def resume(self, seq: int) -> None:
         """Go on after missing samples, at `seq`."""
@@ -115,7 +155,7 @@ class SelfLearner:
         if self._band is None:
             return estimates
         if self._challenger is None:
-            self._challenger = Challenger(self._band, inputs[0], self._make_guard(self._channels))
+            self._challenger = self._new_challenger(self._band, inputs[0])
         fields = estimates.shape[2]
         champion = estimates if fields == 2 else np.stack([estimates[..., 0], inputs], axis=-1)
         return self._challenger.answer(inputs, champion)[..., :fields]
@@ -166,14 +206,22 @@ class SelfLearner:
         guard = self._challenger.guard
         return refits + self._challenger.refits, switches + guard.switches, rollbacks + guard.rollbacks
 
+    def _new_challenger(self, band: Band, offset: FloatArray) -> Challenger:
+        return Challenger(band, offset, self._make_guard(self._channels))
+
     def _look_for_band(self) -> None:
+        self._watch = self._new_watch()
+        if self._watch is None:
+            self._fail("too many channels, or too many samples a cycle, to look for a band; give it with --band")
+
+    def _new_watch(self) -> BandWatch | None:
+        """Return what looks for a band, None if it would take too much memory."""
         nominal_hz = self._config.nominal_hz
         nominal = NOMINAL if nominal_hz is None or not self._rate_hz else nominal_hz / self._rate_hz
         nominal = min(nominal, FASTEST_NOMINAL)
         if 4 * self._channels * SEGMENT_SAMPLES * NOMINAL / nominal > MOST_BYTES:
-            self._fail("too many channels, or too many samples a cycle, to look for a band; give it with --band")
-        else:
-            self._watch = BandWatch(self._channels, nominal)
+            return None
+        return BandWatch(self._channels, nominal)
 
     def _given_band(self) -> Band | None:
         """Return the band that was given, in cycles a sample; None, and the trouble, if that cannot be."""

@@ -1,6 +1,8 @@
 """`sincos predict`: one estimate for every sample of every stream."""
 
 import os
+from functools import partial
+from pathlib import Path
 
 # Before NumPy: a step's products are far too small to be worth a second thread, and one thread keeps them exact.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -8,8 +10,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 
 from predictor.commands.common import Security, nominal_hz, quiet, secured, source_addresses, start_logging
+from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import choose_learning, learning_options
-from predictor.commands.models import choose_model
+from predictor.commands.models import choose_model, is_file
 from predictor.core import Predictor, PredictorConfig
 from streamer import wire
 from streamer.clock import SystemClock
@@ -48,6 +51,7 @@ TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)
     show_default=True,
     help="After missing samples, go on with the hidden state or start it anew.",
 )
+@state_options
 @click.option(
     "--gap-deadline",
     "gap_deadline_s",
@@ -96,20 +100,24 @@ def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
     learning_rate: float | None, on_gap: str, gap_deadline_s: float, join: str, hold_mb: int, retain_s: float,
-    retain_mb: int, wait_for: int, nominal_hz: float | None, security: Security, quiet: bool,
+    retain_mb: int, wait_for: int, nominal_hz: float | None, state_folder: Path | None, every_s: float | None,
+    security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
-    model = choose_model(model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
+    choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
+    model = choose()
     learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
     patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(
         reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, patience=patience, retain_s=retain_s,
-        retain_bytes=retain_mb * 2**20,
+        retain_bytes=retain_mb * 2**20, checkpoint_every_s=checkpoint_every(state_folder, every_s),
     )  # fmt: skip
     core = Predictor(model, config, learning.make_learner, learning.self_config)
+    reload = reloader(core, choose) if is_file(model_name) else None
     with (
-        StopSignal(reloads=security["keys"] is not None) as stop,
+        keeping(core, state_folder) as keeper,
+        StopSignal(reloads=security["keys"] is not None or reload is not None) as stop,
         Transport(bind=bind, watch=[stop], together=True, answers=True, asks=True, **security) as transport,
     ):
         log.info(
@@ -121,4 +129,4 @@ def command(
             run(WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for), transport, SystemClock(), stop)
         if not stop.requested:
             transport.connect(sources, TOPICS)
-            run(core, transport, SystemClock(), stop)
+            run(core, transport, SystemClock(), stop, keeper=keeper, reload=reload)

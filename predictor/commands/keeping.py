@@ -1,0 +1,97 @@
+"""Keeping a command's state: the options, the folder, and what is gone on from."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from predictor.core import Predictor
+from predictor.keeper import Keeper
+from predictor.statefolder import StateFolder
+from streamer.clock import Instant
+from streamer.effects import ERROR, Effect, Say
+from streamer.errors import FileError, OperatorError, UsageError
+from streamer.shell import log
+from trainer.model import Model
+
+DEFAULT_EVERY_S = 5.0
+
+
+def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --state-dir and --checkpoint-every, for `checkpoint_every` and `keeping`."""
+    every = click.option(
+        "--checkpoint-every",
+        "every_s",
+        type=float,
+        metavar="SECONDS",
+        help=f"How often the state is kept, with --state-dir.  [default: {DEFAULT_EVERY_S:g}]",
+    )
+    folder = click.option(
+        "--state-dir",
+        "state_folder",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Keep the state in DIR, and go on from what is there.",
+    )
+    return folder(every(command))
+
+
+def checkpoint_every(folder: Path | None, every_s: float | None) -> float | None:
+    """Return how often to keep the state, None where it is not kept.
+
+    Raises
+    ------
+    UsageError
+        If there is nowhere to keep it.
+    """
+    if folder is None:
+        if every_s is not None:
+            raise UsageError("--checkpoint-every: needs --state-dir")
+        return None
+    return DEFAULT_EVERY_S if every_s is None else every_s
+
+
+@contextmanager
+def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
+    """Let a core go on from what a folder holds; yield what writes its state there, until the end.
+
+    Raises
+    ------
+    StateError
+        If the folder is in use, or its state is of another model or other options.
+    FileError
+        If the folder cannot be used.
+    """
+    if folder is None:
+        yield None
+        return
+    with StateFolder(folder) as states:
+        tree, damaged = states.latest()
+        for line in damaged:
+            log.warning("%s", line)
+        if tree is not None:
+            try:
+                core.restore(tree)
+            except FileError as error:
+                raise FileError(f"--state-dir: {folder}: {error}; give another directory") from None
+            log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
+        with Keeper(states) as keeper:
+            yield keeper
+        last = keeper.outcome()
+        if last is not None and last.error is not None:
+            log.error("the last state was not kept: %s", last.error)
+
+
+def reloader(core: Predictor, choose: Callable[[], Model]) -> Callable[[Instant], Iterable[Effect]]:
+    """Return what reads a model anew and gives it to a core; where that fails, the core keeps what it has."""
+
+    def reload(_now: Instant) -> Iterable[Effect]:
+        try:
+            model = choose()
+        except OperatorError as error:
+            return [Say(f"model not reloaded, going on with the present one: {error}", ERROR)]
+        return core.reload(model)
+
+    return reload

@@ -1,0 +1,127 @@
+"""When the states of all streams are taken and written, and what became of it. Pure logic on the monotonic clock.
+
+Streams do not depend on each other, so a state may hold each at a moment of its own: a few streams are taken at a
+time, and answers wait for no more than these.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from predictor.checkpoint import Packed, pack
+from streamer.clock import Instant
+from streamer.effects import WARNING, Checkpoint, Effect, Say
+from streamer.messages import Written
+from trainer.state import Tree
+
+STREAMS_AT_ONCE = 20  # 0.1 ms each where they do not learn
+SLICE_EVERY_NS = 20_000_000
+FIRST_LOOK_EVERY_NS = 100_000_000  # until there is something to keep
+
+
+class Keepable(Protocol):
+    """A stream, as far as it matters here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def stand(self) -> tuple[object, ...]: ...
+    def snapshot(self) -> Tree | None: ...
+
+
+class Snapshots:
+    """Collects the states of streams, round by round.
+
+    Parameters
+    ----------
+    every_s : float
+        From one round to the next.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_ns = round(every_s * 1e9)
+        self._taken: dict[str, tuple[tuple[object, ...], Packed]] = {}  # stream -> where it stood, and its state
+        self._round: list[Keepable] | None = None  # those still to be taken, the next one last
+        self._changed = False  # since the last state that was written
+        self._writing = False
+        self._due_ns = 0
+        self._written_ns: int | None = None
+        self._number: int | None = None
+        self._failures = 0
+        self._error: str | None = None
+
+    def tick(self, streams: Mapping[str, Keepable], identity: Tree, now: Instant) -> Iterator[Effect]:
+        """Take a few streams' states if a round is due or going on, and have them written at its end."""
+        if self._writing or now.mono_ns < self._due_ns:
+            return
+        if self._round is None:
+            self._round = list(streams.values())[::-1]
+        last = max(0, len(self._round) - STREAMS_AT_ONCE)
+        self._take(reversed(self._round[last:]))
+        del self._round[last:]
+        self._due_ns = now.mono_ns + SLICE_EVERY_NS
+        if not self._round:
+            self._round = None
+            self._due_ns = now.mono_ns + (self._every_ns if self._taken else FIRST_LOOK_EVERY_NS)
+            if self._changed:
+                yield self._checkpoint(identity)
+
+    def last(self, streams: Mapping[str, Keepable], identity: Tree) -> Iterator[Effect]:
+        """Have everything written that changed, at the end."""
+        self._take(streams.values())
+        if self._changed or self._writing:
+            yield self._checkpoint(identity)
+
+    def renew(self) -> None:
+        """Begin a round as soon as may be, and take every stream anew: all of them have changed."""
+        self._taken.clear()
+        self._round = None
+        self._changed = True
+        self._due_ns = 0
+
+    def adopt(self, names: Iterable[Keepable]) -> None:
+        """Take the states of these, which have just been restored, as written."""
+        self._take(names)
+        self._changed = False
+
+    def _take(self, streams: Iterable[Keepable]) -> None:
+        for stream in streams:
+            stand = stream.stand
+            before = self._taken.get(stream.name)
+            if before is not None and before[0] == stand:
+                continue
+            tree = stream.snapshot()
+            if tree is not None:
+                self._taken[stream.name] = stand, pack(tree, stream.name)
+                self._changed = True
+
+    def _checkpoint(self, identity: Tree) -> Checkpoint:
+        self._writing, self._changed = True, False
+        return Checkpoint({"identity": identity}, [packed for _, packed in self._taken.values()])
+
+    def heed(self, written: Written, now: Instant) -> Iterator[Effect]:
+        """Take note of what became of a state."""
+        self._writing = False
+        if written.error is None:
+            if self._error is not None:
+                yield Say(f"states are kept again: number {written.number}")
+            self._number, self._written_ns = written.number, now.mono_ns
+        else:
+            self._failures += 1
+            self._changed = True
+            if written.error != self._error:
+                text = "the state cannot be kept; estimates go on, and it is tried again"
+                yield Say(f"{text}: {written.error}", WARNING)
+        self._error = written.error
+
+    def next_deadline_ns(self) -> int | None:
+        """When to call `tick` next; None while a state is being written."""
+        return None if self._writing else self._due_ns
+
+    def status(self, now: Instant) -> dict[str, Any]:
+        """Return the member `checkpoint` of the daemon's status."""
+        return {
+            "seq": self._number,
+            "age_s": None if self._written_ns is None else (now.mono_ns - self._written_ns) / 1e9,
+            "failures": self._failures,
+            "last_error": self._error,
+        }

@@ -1,0 +1,96 @@
+"""Whether two objects are the same in every attribute, however deep, bit by bit."""
+
+import enum
+import types
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from predictor.engine import Engine
+from predictor.familiarity import ENTRIES, Familiarity
+from predictor.stream import Stream
+from predictor.usable import UsableInputs
+from streamer.sequencer import Sequencer
+from trainer.adam import Adam
+from trainer.labels import ARRAYS, LabelBuffer
+from trainer.laguerre import Laguerre
+from trainer.online import OnlineLearner
+from trainer.selflearner import SelfLearner
+
+# What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
+NOT_KEPT: dict[type, set[str]] = {
+    Engine: {"_pipelines"},
+    Stream: {"_time", "_report", "_history"},
+    Sequencer: {
+        "_arrivals",
+        "_budget",
+        "_foretold",
+        "_joins_anywhere",
+        "_main",
+        "_patience",
+        "_probe",
+        "_second",
+        "_tracks",
+        "_words",
+        "expected",
+    },
+    UsableInputs: {"replaced"},
+    OnlineLearner: {"_gradient", "_bptt"},
+    Adam: {"_step"},
+    Laguerre: {"_after"},
+    SelfLearner: {"_news", "_make_guard"},
+    LabelBuffer: {"_begin", "_end", *ARRAYS},
+    Familiarity: {"_entries"},
+}
+
+
+def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of attributes that are not the same."""
+    if type(left) is not type(right):
+        yield f"{path}: {left!r} and {right!r}"
+    elif isinstance(left, np.ndarray):
+        if left.shape != right.shape or left.dtype != right.dtype or left.tobytes() != right.tobytes():
+            yield path
+    elif isinstance(left, dict):
+        if left.keys() != right.keys():
+            yield f"{path}: {left.keys() ^ right.keys()}"
+        for key in left.keys() & right.keys():
+            yield from differences(left[key], right[key], f"{path}[{key!r}]")
+    elif isinstance(left, list | tuple | deque):
+        if len(left) != len(right):
+            yield f"{path}: {len(left)} and {len(right)}"
+        for number, (one, other) in enumerate(zip(left, right, strict=False)):
+            yield from differences(one, other, f"{path}[{number}]")
+    elif isinstance(left, float):
+        if repr(left) != repr(right):
+            yield f"{path}: {left!r} and {right!r}"
+    elif left is None or isinstance(left, int | str | bytes | enum.Enum | np.generic | types.FunctionType | type):
+        if left != right:
+            yield f"{path}: {left!r} and {right!r}"
+    else:
+        names = _attributes(left)
+        if names != _attributes(right):
+            yield f"{path}: attributes {names ^ _attributes(right)}"
+        for name in sorted(names & _attributes(right) - NOT_KEPT.get(type(left), set())):
+            yield from differences(getattr(left, name), getattr(right, name), f"{path}.{name}")
+        yield from differences(_occupied(left), _occupied(right), f"{path} (in use)")
+
+
+def _attributes(owner: Any) -> set[str]:
+    slots = {name for kind in type(owner).__mro__ for name in getattr(kind, "__slots__", ())}
+    return {name for name in slots if hasattr(owner, name)} | set(getattr(owner, "__dict__", ()))
+
+
+def _occupied(owner: Any) -> Any:
+    """The parts in use of what is larger than what is in it; of a sequencer, where it is and not what it holds."""
+    if isinstance(owner, Sequencer):
+        return owner.state()
+    if isinstance(owner, LabelBuffer):
+        return [getattr(owner, name)[owner._begin : owner._end].copy() for name in ARRAYS]
+    if isinstance(owner, Familiarity):
+        filled = owner._filled if owner._knows else 0
+        assert filled <= ENTRIES
+        return [owner._entries[:filled].copy()]
+    return []
