@@ -1,23 +1,36 @@
 """The real commands as processes."""
 
+import os
 import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 PATIENCE_S = 60.0  # bounds a hang; nothing is ever waited for this long unless it is broken
 
 
 class Command:
-    """One running `sincos` command."""
+    """One running `sincos` command.
 
-    def __init__(self, *arguments: str) -> None:
+    Parameters
+    ----------
+    arguments : str
+    prefix : sequence of str
+        A command that runs it in its turn.
+    environment : mapping
+        What to add to the environment.
+    """
+
+    def __init__(
+        self, *arguments: str, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "predictor", *arguments],
+            [*prefix, sys.executable, "-m", "predictor", *arguments],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -97,7 +110,9 @@ class Starter:
     def __init__(self) -> None:
         self.started: list[Command] = []
 
-    def __call__(self, *arguments: object) -> Command:
-        command = Command(*map(str, arguments))
+    def __call__(
+        self, *arguments: object, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> Command:
+        command = Command(*map(str, arguments), prefix=prefix, environment=environment)
         self.started.append(command)
         return command

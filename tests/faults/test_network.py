@@ -1,0 +1,269 @@
+"""What a network does to messages and connections."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import plainwire
+import pytest
+from ear import Ear
+from fixtures import Dose, Inject, Listen
+from frameproxy import FrameProxy, Mischief
+from ports import REPLAY_OFFSET, Ports
+from processes import Starter
+from scene import Scene, must_keep_the_promise
+from tcprelay import TcpRelay
+
+RECOVERY_S = 5.0
+
+MISCHIEFS = {
+    "dropped": Mischief(drop=0.1),
+    "duplicated": Mischief(duplicate=0.2),
+    "reordered": Mischief(reorder=0.2),
+    "delayed": Mischief(delay=0.05),
+    "everything": Mischief(drop=0.05, duplicate=0.05, reorder=0.05, delay=0.02, drop_replay=0.1),
+}
+
+
+@pytest.mark.parametrize("learn", [None, "target"])
+@pytest.mark.parametrize(
+    "mischief",
+    [*(pytest.param(name, marks=pytest.mark.release) for name in list(MISCHIEFS)[:-1]), "everything"],
+)
+def test_messages_lost_doubled_late_and_out_of_order_change_no_estimate(
+    start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, dose: Dose,
+    mischief: str, learn: str | None,
+) -> None:  # fmt: skip
+    scene = Scene(learn=learn, seed=int(rng.integers(1000)), target_delay=int(rng.integers(20)))
+    count = dose.pick(quick=800, release=10_000)
+    source_port, proxy_port, predict_at = ports(), ports(), ports.address()
+    ear = listen(predict_at)
+    source = start(
+        "source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--linger", 600, *scene.source()
+    )
+    with FrameProxy(proxy_port, source_port, MISCHIEFS[mischief], rng) as proxy:
+        predict = start(
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{proxy_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
+        )
+        ear.wait_for_all(count)
+        proxy.mischief = Mischief()
+        assert source.stop(within_s=30) == 0
+        wait_for_quiet(ear, proxy)
+        assert predict.stop() == 0
+        counts = dict(proxy.counts)
+    must_keep_the_promise(ear, scene, count)
+    assert all(
+        counts[name] for name in ("dropped", "duplicated", "reordered", "delayed") if name in (mischief, "")
+    )
+    faults = {name: number for name, number in counts.items() if name not in ("requests", "answers")}
+    assert sum(faults.values()) > 0
+    delivered = [
+        n for (kind, run, _), n in proxy.delivered.items() if kind == plainwire.INPUT and run == ear.newest_run
+    ]
+    assert ear.body("demo")["duplicates"] == sum(delivered) - len(delivered)
+    assert ear.body("demo")["gaps"] == 0
+    injected(f"messages between source and predictor {mischief}{', --learn' if learn else ''}",
+             sum(faults.values()), **faults)  # fmt: skip
+
+
+def wait_for_quiet(ear: Ear, proxy: FrameProxy) -> None:
+    """Wait until what the source has said has been answered, and nothing more is on its way."""
+    while True:
+        delivered = proxy.delivered.total()
+        body = ear.wait_for_status("demo")
+        said = max(seq for kind, _, seq in proxy.delivered if kind == plainwire.INPUT) + 1
+        if proxy.delivered.total() == delivered and body["samples"] == said:
+            return
+
+
+def test_messages_of_a_past_run_are_dropped(
+    start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, dose: Dose
+) -> None:
+    count = dose.pick(quick=400, release=4000)
+    source_port, proxy_port, predict_at = ports(), ports(), ports.address()
+    ear = listen(predict_at)
+    with FrameProxy(proxy_port, source_port, Mischief(stale=0.2), rng) as proxy:
+        predict = start(
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{proxy_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            "--model",
+            "new",
+        )
+        for seed in range(2):
+            scene = Scene(seed=seed)
+            source = start("source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", *scene.source())
+            ear.wait(lambda seed=seed: len(ear.runs) > seed, "a new run")  # type: ignore[misc]
+            ear.wait_for_all(count)
+            assert source.stop(within_s=30) == 0
+        wait_for_quiet(ear, proxy)
+        assert predict.stop() == 0
+    assert len(ear.runs) == 2
+    for seed, run in enumerate(ear.runs):
+        ear.newest_run = run
+        must_keep_the_promise(ear, Scene(seed=seed), count)
+    assert proxy.counts["stale"] > 0
+    injected("messages of a past run said again", proxy.counts["stale"])
+
+
+@pytest.mark.parametrize("how", ["cut", "freeze"])
+@pytest.mark.parametrize("cut_s", [1, pytest.param(10, marks=pytest.mark.release)])
+def test_a_cable_cut_within_retention_loses_nothing(
+    start: Starter, ports: Ports, listen: Listen, injected: Inject, how: str, cut_s: int
+) -> None:
+    scene = Scene(learn="target")
+    source_port, relay_port, predict_at = ports(), ports(), ports.address()
+    ear = listen(predict_at)
+    source = start("source", "--bind", f"tcp://127.0.0.1:{source_port}", "--wait", "--linger", 60, *scene.source())
+    with TcpRelay(*ways(relay_port, source_port)) as relay:
+        predict = start(
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{relay_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
+        )
+        ear.wait_for_seq(100)
+        getattr(relay, how)()
+        before = ear.next_seq
+        time.sleep(cut_s)
+        assert ear.next_seq - before < 100  # nothing came through but what was on its way
+        relay.mend()
+        took_s = ear.wait_for_seq(before + round(cut_s * scene.rate_hz))
+        assert took_s < RECOVERY_S
+        count = ear.next_seq
+        must_keep_the_promise(ear, scene, count)
+        assert ear.wait_for_status("demo")["gaps"] == 0
+        assert how == "freeze" or relay.severed >= 1
+        for command in (predict, source):
+            assert command.stop(within_s=30) == 0
+    word = "cut" if how == "cut" else "silent"
+    injected(f"connections {word} for {cut_s} s", 1, recovery_s=round(took_s, 2))
+
+
+@pytest.mark.parametrize("reset_on_gap", [False, True])
+def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that_range(
+    start: Starter, ports: Ports, listen: Listen, injected: Inject, reset_on_gap: bool
+) -> None:
+    scene = Scene(learn="target", reset_on_gap=reset_on_gap)
+    source_port, relay_port, predict_at = ports(), ports(), ports.address()
+    ear = listen(predict_at)
+    source = start(
+        "source",
+        "--bind",
+        f"tcp://127.0.0.1:{source_port}",
+        "--wait",
+        "--retain",
+        0.3,
+        "--linger",
+        60,
+        *scene.source(),
+    )
+    with TcpRelay(*ways(relay_port, source_port)) as relay:
+        predict = start(
+            "predict",
+            "--source",
+            f"tcp://127.0.0.1:{relay_port}",
+            "--bind",
+            predict_at,
+            "--wait",
+            *scene.predict(),
+        )
+        ear.wait_for_seq(100)
+        relay.cut()
+        before = ear.next_seq
+        time.sleep(1.5)
+        relay.mend()
+        took_s = ear.wait_for_seq(before + 750)
+        assert took_s < RECOVERY_S
+        ear.wait_for_seq(ear.next_seq + 100)
+        count = ear.next_seq
+        missing = ear.missing(count)
+        gap = range(missing[0], missing[-1] + 1)
+        assert missing == list(gap)
+        assert 300 < len(gap) < 900
+        must_keep_the_promise(ear, scene, count, [gap])
+        body = ear.wait_for_status("demo")
+        assert (body["gaps"], body["gap_samples"]) == (1, len(gap))
+        assert ear.heard()[gap.stop].tally == 0
+        predict.says(f"GAP: samples {gap.start} to {gap.stop - 1} ")
+        for command in (predict, source):
+            assert command.stop(within_s=30) == 0
+    policy = "reset" if reset_on_gap else "hold"
+    injected(f"connections cut for longer than retention, --on-gap {policy}", 1, gap_samples=len(gap))
+
+
+def ways(near: int, far: int) -> list[tuple[int, int]]:
+    return [(near, far), (near + REPLAY_OFFSET, far + REPLAY_OFFSET)]
+
+
+# A real link between two network namespaces
+
+
+@pytest.fixture
+def link() -> Iterator[str]:
+    """A namespace that reaches us over a link; the name of the namespace, and of our end."""
+    name = f"sincos{time.time_ns() % 10**8}"
+    if shutil.which("ip") is None:
+        pytest.skip("no ip command to make network namespaces with")
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"network namespaces are not allowed here: {made.stderr.strip()}")
+    try:
+        for command in (
+            f"ip link add {name} type veth peer name far netns {name}",
+            f"ip addr add 10.213.77.1/30 dev {name}",
+            f"ip link set {name} up",
+            f"ip -n {name} addr add 10.213.77.2/30 dev far",
+            f"ip -n {name} link set far up",
+            f"ip -n {name} link set lo up",
+        ):
+            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"a link between network namespaces is not allowed here: {done.stderr.strip()}")
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@pytest.mark.parametrize("cut_s", [1, pytest.param(10, marks=pytest.mark.release)])
+def test_a_link_between_network_namespaces_that_goes_down_loses_nothing(
+    start: Starter, ports: Ports, listen: Listen, injected: Inject, link: str, cut_s: int
+) -> None:
+    scene = Scene(learn="target")
+    source_at, predict_at = f"tcp://10.213.77.2:{ports()}", ports.address()
+    ear = listen(predict_at)
+    source = start(
+        "source", "--bind", source_at, "--insecure", "--wait", "--linger", 60, *scene.source(),
+        prefix=["ip", "netns", "exec", link],
+    )  # fmt: skip
+    predict = start(
+        "predict", "--source", source_at, "--insecure", "--bind", predict_at, "--wait", *scene.predict()
+    )
+    ear.wait_for_seq(100)
+    subprocess.run(["ip", "-n", link, "link", "set", "far", "down"], check=True)
+    before = ear.next_seq
+    time.sleep(cut_s)
+    assert ear.next_seq - before < 100
+    subprocess.run(["ip", "-n", link, "link", "set", "far", "up"], check=True)
+    took_s = ear.wait_for_seq(before + round(cut_s * scene.rate_hz))
+    assert took_s < RECOVERY_S
+    count = ear.next_seq
+    must_keep_the_promise(ear, scene, count)
+    assert ear.wait_for_status("demo")["gaps"] == 0
+    for command in (predict, source):
+        assert command.stop(within_s=30) == 0
+    injected(f"a link between network namespaces down for {cut_s} s", 1, recovery_s=round(took_s, 2))

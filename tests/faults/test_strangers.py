@@ -1,0 +1,86 @@
+"""Who is not let in, and comes all the same, in numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import plainwire
+import pytest
+import zmq
+from fixtures import Dose, Inject, Listen
+from mouth import Chorus
+from ports import REPLAY_OFFSET, Ports
+from processes import Starter
+from procfs import peak_mb
+from scene import Scene, must_keep_the_promise
+
+from streamer import keys
+
+MOST_MB = 300
+TURNED_AWAY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+TURNED_AWAY |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_DISCONNECTED
+
+
+def folder(path: Path) -> Path:
+    """Make keys that let themselves in."""
+    own = keys.make(path).public.decode()
+    certificate = f'metadata\ncurve\n    public-key = "{own}"\n'
+    (path / "authorised" / "own.key").write_text(certificate)
+    (path / "servers" / "127.0.0.1.key").write_text(certificate)
+    return path
+
+
+@contextmanager
+def crowd(number: int, kind: int, doors: list[str], server_key: bytes | None) -> Iterator[Chorus]:
+    """Open connections as a stranger: without encryption, or each with a key of its own."""
+    chorus = Chorus(number)
+    try:
+        for place in range(number):
+            socket = chorus.context.socket(kind)
+            if server_key is not None:
+                public, secret = zmq.curve_keypair()
+                socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
+                socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+                socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            if kind == zmq.SUB:
+                socket.setsockopt(zmq.SUBSCRIBE, b"")
+            chorus.add(socket, doors[place % len(doors)], TURNED_AWAY)
+            if kind == zmq.DEALER:
+                for wanted in (plainwire.INPUT, plainwire.ESTIMATE):
+                    socket.send_multipart(plainwire.request(wanted, "demo", 1, 0, 1000), zmq.NOBLOCK)
+        yield chorus
+    finally:
+        chorus.close()
+
+
+@pytest.mark.parametrize("kind", ["SUB", "DEALER"])
+@pytest.mark.parametrize("key", ["plain", "random key"])
+def test_strangers_hear_nothing_and_cost_whoever_belongs_nothing(
+    start: Starter, ports: Ports, listen: Listen, injected: Inject, dose: Dose, tmp_path: Path,
+    kind: str, key: str,
+) -> None:  # fmt: skip
+    number = dose.pick(quick=50, release=1000)
+    scene = Scene(rate_hz=500.0)
+    own = folder(tmp_path / "keys")
+    source_port, predict_port = ports(), ports()
+    source_at, predict_at = f"tcp://127.0.0.1:{source_port}", f"tcp://127.0.0.1:{predict_port}"
+    ear = listen(predict_at, keys=own)
+    secure = ("--keys", own)
+    source = start("source", "--bind", source_at, "--wait", "--linger", 60, *secure, *scene.source())
+    predict = start("predict", "--source", source_at, "--bind", predict_at, "--wait", *secure, *scene.predict())
+    ear.wait_for_seq(10)
+    # A DEALER knocks where replays are asked for, a SUB where they are published.
+    offset = REPLAY_OFFSET if kind == "DEALER" else 0
+    doors = [f"tcp://127.0.0.1:{port + offset}" for port in (source_port, predict_port)]
+    server_key = keys.load(own).public if key == "random key" else None
+    with crowd(number, getattr(zmq, kind), doors, server_key) as chorus:
+        ear.wait(lambda: chorus.refused() == number, "all strangers to be turned away")
+        ear.wait_for_seq(ear.next_seq + 200)
+        assert chorus.heard() == 0
+    count = ear.next_seq
+    peak = max(peak_mb(command.process.pid) for command in (source, predict))
+    assert peak < MOST_MB
+    must_keep_the_promise(ear, scene, count)
+    injected(f"unauthorised {kind}, {key}", number, peak_mb=round(peak))
+    for command in (predict, source):
+        assert command.stop(within_s=30) == 0
