@@ -147,7 +147,7 @@ class Predictor:
                 if stream is None:
                     return ()
                 if stream.continues(message):
-                    return stream.predict(message, now)
+                    return stream.predict_next(message, now)
         return self._receive(messages, now)
 
     def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:

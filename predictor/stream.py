@@ -104,13 +104,20 @@ class Stream:
 
     def predict(self, message: Chunk | Burst, now: Instant) -> Iterator[Effect]:
         """Take an input chunk or burst; estimate all samples whose turn it is."""
-        chunk = message if isinstance(message, Chunk) else message.chunk
-        if isinstance(message, Burst) and self.lessons.learns:
+        if isinstance(message, Chunk):
+            if self.continues(message):
+                return self.predict_next(message, now)
+        elif self.lessons.learns:
             return self._predict_each(message, now)
-        if self.continues(chunk):
-            self._sequencer.advance(chunk.end_seq)
-            return self._estimate(message, 0, now)
+        elif self.continues(message.chunk):
+            self._sequencer.advance(message.chunk.end_seq)
+            return self._estimate_burst(message, now)
         return self._follow(self._sequencer.receive(message, now.mono_ns), now)
+
+    def predict_next(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        """Estimate the samples of a chunk that continues the stream."""
+        self._sequencer.advance(chunk.end_seq)
+        return self._estimate_chunk(chunk, 0, now)
 
     def _predict_each(self, burst: Burst, now: Instant) -> Iterator[Effect]:
         for chunk in burst.chunks():
@@ -157,7 +164,10 @@ class Stream:
             return
         if not self._begun:
             yield from self._new_run(chunk, chunk.seq + skip)
-        yield from self._estimate(message, skip, now)
+        if isinstance(message, Burst):
+            yield from self._estimate_burst(message, now)
+        else:
+            yield from self._estimate_chunk(message, skip, now)
 
     def _teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Learn from a target chunk, or score what was estimated."""
@@ -167,12 +177,6 @@ class Stream:
             self.lessons.teach(chunk, skip)
 
     # Estimates
-
-    def _estimate(self, message: Chunk | Burst, skip: int, now: Instant) -> Iterator[Effect]:
-        """Answer samples whose turn it is, without the first `skip`."""
-        if isinstance(message, Chunk):
-            return self._estimate_chunk(message, skip, now)
-        return self._estimate_burst(message, now)
 
     def _estimate_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
         if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES:
@@ -186,6 +190,7 @@ class Stream:
         self.remember(burst, inputs, answer, now)
 
     def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant) -> Iterator[Effect]:
+        """Answer samples whose turn it is, without the first `skip`."""
         samples, channels, _ = chunk.values.shape
         first = skip
         while first < samples:
@@ -209,7 +214,13 @@ class Stream:
 
     def continues(self, chunk: Chunk) -> bool:
         """Return whether an input chunk is simply what comes next."""
-        return self._sequencer.continues(chunk) and chunk.values.shape[1] == self.state.shape[1]
+        order = self._sequencer
+        return (
+            chunk.seq == order.expected
+            and chunk.run == order.run
+            and chunk.tally <= order.second_to
+            and chunk.values.shape[1] == self.state.shape[1]
+        )
 
     def accept(self, chunk: Chunk) -> FloatArray:
         """Take a chunk that continues the stream; return its inputs for the engine."""
@@ -411,7 +422,8 @@ class Stream:
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
         usable = self._usable_inputs.of(inputs)
-        self.counters.unusable += self._usable_inputs.replaced
+        if self._usable_inputs.replaced:
+            self.counters.unusable += self._usable_inputs.replaced
         return usable
 
     def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:

@@ -17,6 +17,7 @@ from streamer.patience import Patience
 REMEMBERED_RUNS = 8  # a source restarted more often than this between two late messages is past helping
 SILENT_NS = 3_000_000_000  # after which a run is left even for one that claims to be older
 AMISS = -1  # no message has this seq
+ALL = 2**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ class Sequencer:
     run : int or None
         The run being followed; None before the first.
     expected : int
-        Seq of the next sample while nothing is amiss, else `AMISS`: the usual message is known by one comparison.
+        Seq of the next sample while nothing is amiss, else `AMISS`.
+    second_to : int
+        One past the last sample of the second kind; where that is not followed, more than there can be. A message
+        of the first kind continues the stream if its run and seq are those expected and its tally is no higher.
 
     Parameters
     ----------
@@ -80,7 +84,8 @@ class Sequencer:
 
     __slots__ = (
         "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience",
-        "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "stream",
+        "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "second_to",
+        "stream",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +102,7 @@ class Sequencer:
         self.counts = counts if counts is not None else OrderCounts()
         self.run: int | None = None
         self.expected = AMISS
+        self.second_to = ALL
         self._budget = budget or Budget(self._patience.hold_bytes)
         self._past_runs: tuple[int, ...] = ()
         self._foretold: Word | None = None  # of a run that has not begun
@@ -111,6 +117,7 @@ class Sequencer:
         tracks = [Track(kind, self._patience, self._budget, self.counts) for kind in self.kinds]
         self.channels: int | None = None
         self._main = tracks[0]
+        self.second_to = 0 if len(tracks) > 1 else ALL
         self._second: Track | None = tracks[1] if len(tracks) > 1 else None
         self._tracks = tracks
 
@@ -165,7 +172,7 @@ class Sequencer:
         """Return whether a chunk of the first kind is simply what comes next."""
         if chunk.seq != self.expected or chunk.run != self.run:
             return False
-        return self._second is None or chunk.tally <= self._second.next_seq
+        return chunk.tally <= self.second_to
 
     def advance(self, end: int) -> None:
         """Move on past a chunk that continues the stream."""
@@ -177,6 +184,7 @@ class Sequencer:
         if second is None or chunk.run != self.run or self.expected < chunk.tally or chunk.seq != second.next_seq:
             return False
         second.next_seq += len(chunk.values)
+        self.second_to = second.next_seq
         return True
 
     # What comes in
@@ -301,7 +309,9 @@ class Sequencer:
                 yield Part(message, skip)
         for track in self._tracks:
             track.settle(now_ns)
-        self.expected = self._main.next_seq if all(t.undisturbed for t in self._tracks) else AMISS
+        self.expected = self._main.next_seq if all(track.undisturbed for track in self._tracks) else AMISS
+        if self._second is not None:
+            self.second_to = self._second.next_seq
 
     def _turn(self, now_ns: int) -> Track | None:
         """Return the track whose next message was said next, if it has come."""
