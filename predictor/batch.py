@@ -94,9 +94,13 @@ class Batch:
             job.stream.answer(job.message, estimates[:, columns], after[:, columns].copy())
             for job, columns in zip(jobs, own, strict=True)
         ]
-        yield from answers
-        for job, heard, answer in zip(jobs, inputs, answers, strict=True):
-            job.stream.remember(job.message, heard, answer, now)
+        said = 0
+        try:
+            for said, answer in enumerate(answers, 1):  # noqa: B007 - how far it came where a signal ends the batch
+                yield answer
+        finally:
+            for job, heard, answer in zip(jobs[:said], inputs, answers, strict=False):
+                job.stream.remember(job.message, heard, answer, now)
 
 
 def _samples(job: _Job) -> int:

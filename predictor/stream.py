@@ -99,6 +99,7 @@ class Stream:
         self._since_reset = 0
         self._since_gap: int | None = None
         self._rate_hz = 0.0  # of the run, as its first chunk said
+        self._answering = False  # between an answer and what is kept of it
 
     # What comes in
 
@@ -186,8 +187,10 @@ class Stream:
         inputs = self._usable(burst.chunk.values[:, :, 0])
         estimates, state = self._stepper.run(inputs, self.state)
         answer = self.answer(burst, estimates, state)
-        yield answer
-        self.remember(burst, inputs, answer, now)
+        try:
+            yield answer
+        finally:  # also where a signal ends the batch
+            self.remember(burst, inputs, answer, now)
 
     def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant) -> Iterator[Effect]:
         """Answer samples whose turn it is, without the first `skip`."""
@@ -200,8 +203,10 @@ class Stream:
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = self._stepper.run(inputs, self.state)
             answer = self._advance(chunk, first, self.lessons.serve(inputs, modelled), state)
-            yield Send(answer)
-            self._keep(inputs, answer, modelled, now)
+            try:
+                yield Send(answer)
+            finally:  # also where a signal ends the batch
+                self._keep(inputs, answer, modelled, now)
             first = end
         self._time.answered(chunk, now)
 
@@ -399,6 +404,7 @@ class Stream:
     def _advance(self, chunk: Chunk, first: int, estimates: FloatArray, state: FloatArray) -> Chunk:
         """Move on past the samples of `chunk` from `first` on; return their estimates."""
         count = len(estimates)
+        self._answering = True
         self.state = state
         self.counters.samples += count
         self._since_reset += count
@@ -419,6 +425,7 @@ class Stream:
         self._familiarity.add(inputs, modelled)
         if self._history.keeps:
             self._history.add(_apart(said, chunk), now.mono_ns)
+        self._answering = False
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
         usable = self._usable_inputs.of(inputs)
@@ -448,12 +455,12 @@ class Stream:
 
     def snapshot(self) -> Tree | None:
         """Return what later estimates depend on; None before the first run, and while an answer is under way."""
-        if not self._begun or self.lessons.next_seq != self._sequencer.next_seq:
+        if not self._begun or self._answering:
             return None
         return {
             "name": self.name,
             "rate_hz": self._rate_hz,
-            "position": self._sequencer.state(),
+            "position": self._sequencer.state() | {"next_seq": self.lessons.next_seq},  # a chunk may be half done
             "hidden": self.state.copy(),
             "first_seq": self._first_seq,
             "since_reset": self._since_reset,

@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
@@ -159,8 +159,6 @@ def _perform(
     finished = printed = False
     try:
         for effect in effects:
-            if stop is not None and stop.requested:
-                break
             match effect:
                 case Send(message):
                     transport.send(message)
@@ -177,7 +175,11 @@ def _perform(
                     keeper.write(effect)
                 case Finish():
                     finished = True
+            if stop is not None and stop.requested:
+                break
     finally:
+        if isinstance(effects, Generator):
+            effects.close()  # so that the core knows which effect was the last
         if printed:  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
             sys.stdout.flush()
     return finished

@@ -120,9 +120,27 @@ def test_an_answer_under_way_is_no_state() -> None:
     core = predictor()
     hear(core, 0)
     (before,) = ticked(core, 0.2)
-    next(iter(core.receive([chunk(1, [0.5])], at(0.3))))
+    effects = iter(core.receive([chunk(1, [0.5, 0.5])], at(0.3)))
+    next(effects)
     (after,) = kept(core.stop(at(0.4)))
     assert list(differences(before, after)) == []
+    effects.close()  # type: ignore[attr-defined]
+    (after,) = kept(core.stop(at(0.4)))
+    assert after["streams"][0]["position"]["next_seq"] == 3
+
+
+def test_of_streams_answered_together_those_that_got_theirs_are_kept() -> None:
+    core = predictor()
+    names = ["a", "b", "c"]
+    for name in names:
+        hear(core, 0, stream=name)
+    effects = iter(core.receive([chunk(1, [0.5], stream=name) for name in names], at(0.3)))
+    for _ in range(2):
+        next(effects)
+    effects.close()  # type: ignore[attr-defined]
+    (state,) = kept(core.stop(at(0.4)))
+    assert [stream["name"] for stream in state["streams"]] == ["a", "b"]
+    assert [stream["position"]["next_seq"] for stream in state["streams"]] == [2, 2]
 
 
 def test_failures_are_counted_said_once_and_healed() -> None:

@@ -261,15 +261,22 @@ def test_a_stop_asked_for_is_the_last_call(clock: FakeClock, stop: shell.StopSig
 
 
 def test_a_signal_ends_a_long_batch_between_effects(clock: FakeClock, stop: shell.StopSignal) -> None:
+    """What the core has decided is performed, and it hears that nothing more will be before it is stopped."""
+    closed: list[bool] = []
+
     def receive(_now: Instant, _messages: Sequence[Incoming]) -> Iterator[Effect]:
         yield Send(message("first"))
         stop.requested = True
-        yield Send(message("second"))
+        try:
+            yield Send(message("second"))
+        finally:
+            closed.append(True)
+        yield Send(message("third"))
 
-    core = FakeCore(receive=receive, stop=lambda _: [Send(message("last"))])
+    core = FakeCore(receive=receive, stop=lambda _: [Send(message("last" if closed else "too early"))])
     transport = FakeTransport(clock, [(0, [Rejected("x")])])
     drive(core, transport, stop)
-    assert transport.sent == [message("first"), message("last")]
+    assert transport.sent == [message("first"), message("second"), message("last")]
 
 
 class CountingOut(io.StringIO):
