@@ -12,6 +12,7 @@ REMEMBERED_RUNS = 8  # of a stream and kind
 MESSAGE_BYTES = 600  # what keeping a message takes besides its values
 
 Key = tuple[Kind, str, int]
+Found = Chunk | Burst | Gone
 _END_SEQ = attrgetter("end_seq")
 
 
@@ -107,25 +108,31 @@ class History:
         self.kept_bytes += track.kept[-1].bytes
         self._forget(now_ns)
 
-    def find(
-        self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int
-    ) -> Chunk | Burst | Gone | None:
-        """Return what is kept of samples `seq` to `end`, the next of it: a message, or how much of it is gone.
+    def find(self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int) -> list[Found]:
+        """Return what comes first of samples `seq` to `end`, in order: messages, or how many samples are gone.
 
-        At most `most` chunks come as a burst. None is returned where nothing can be said: the stream is none of
-        ours, or sample `seq` was not said yet.
+        At most `most` messages or chunks of a burst. Nothing is returned where nothing can be said: the stream is
+        none of ours, or sample `seq` was not said yet.
         """
         track = self._tracks.get((kind, stream, run))
         if track is None:
             known = any((one, stream) in self._runs for one in (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE))
-            return Gone(kind, stream, run, seq, end - seq) if known else None
-        if seq >= track.next_seq:
-            return None
+            return [Gone(kind, stream, run, seq, end - seq)] if known else []
+        end = min(end, track.next_seq)
         place = bisect_right(track.kept, seq, key=_END_SEQ)
-        begins = track.kept[place].seq if place < len(track.kept) else track.next_seq
-        if seq < begins:
-            return Gone(kind, stream, run, seq, min(begins, end) - seq)
-        return _unpacked(track.key, track.kept[place], seq, end, most)
+        found: list[Found] = []
+        while seq < end and most > 0:
+            begins = track.kept[place].seq if place < len(track.kept) else end
+            if seq < begins:
+                found.append(Gone(kind, stream, run, seq, min(begins, end) - seq))
+                seq, most = begins, most - 1
+                continue
+            said = _unpacked(track.key, track.kept[place], seq, end, most)
+            found.append(said)
+            seq = said.chunk.end_seq if isinstance(said, Burst) else said.end_seq
+            most -= len(said.times_ns) if isinstance(said, Burst) else 1
+            place += 1
+        return found
 
     def _forget(self, now_ns: int) -> None:
         """Drop the oldest until the rest may be kept."""

@@ -1,11 +1,12 @@
 """Answers who asks for samples again, a little at a time, so that nobody else waits for it. Sans-IO."""
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamer.effects import Reply
-from streamer.history import History
-from streamer.messages import Burst, Chunk, Gone, Kind, Request
+from streamer.history import Found, History
+from streamer.messages import Burst, Gone, Kind, Request
 
 ANSWER_MESSAGES = 4_096  # to one request; who asks for no more samples than this gets them in one answer
 ANSWER_BYTES = 4 * 2**20
@@ -26,9 +27,19 @@ class _Answer:
     messages: int = ANSWER_MESSAGES
     bytes: int = ANSWER_BYTES
 
-    @property
     def done(self) -> bool:
         return self.seq >= self.end or self.messages <= 0 or self.bytes <= 0
+
+
+@dataclass(slots=True)
+class _Slice:
+    """What may still be said at once."""
+
+    messages: int = SLICE_MESSAGES
+    bytes: int = SLICE_BYTES
+
+    def spent(self) -> bool:
+        return self.messages <= 0 or self.bytes <= 0
 
 
 class ReplayServer:
@@ -73,42 +84,39 @@ class ReplayServer:
         peer = self._turns.popleft()
         answers = self._waiting[peer]
         replies: list[Reply] = []
-        messages, size = SLICE_MESSAGES, SLICE_BYTES
-        while answers and messages > 0 and size > 0:
+        left = _Slice()
+        while answers and not left.spent():
             wanted, answer = next(iter(answers.items()))
-            said = None if answer.done else self._next(wanted, answer, messages)
-            if said is None:
+            replies += [Reply(peer, said) for said in self._continue(wanted, answer, left)]
+            if not left.spent() or answer.done():
                 del answers[wanted]
-                messages -= 1  # for the trouble
-                continue
-            replies.append(Reply(peer, said))
-            count, weight = _count_and_weight(said)
-            messages, size = messages - count, size - weight
+                left.messages -= 1  # for the trouble
         if answers:
             self._turns.append(peer)
         else:
             del self._waiting[peer]
         return replies
 
-    def _next(self, wanted: tuple[Kind, str], answer: _Answer, most: int) -> Chunk | Burst | Gone | None:
-        most = min(most, answer.messages)
-        said = self._history.find(*wanted, answer.run, answer.seq, answer.end, most)
-        if said is None:
-            return None
-        count, weight = _count_and_weight(said)
-        answer.messages -= count
-        answer.bytes -= weight
-        answer.seq = said.seq + said.samples if isinstance(said, Gone) else _chunk(said).end_seq
-        return said
+    def _continue(self, wanted: tuple[Kind, str], answer: _Answer, left: _Slice) -> Iterator[Found]:
+        """Yield what comes next in an answer, until it is complete or nothing is left of the slice."""
+        while not left.spent() and not answer.done():
+            most = min(left.messages, answer.messages)
+            found = self._history.find(*wanted, answer.run, answer.seq, answer.end, most)
+            if not found:
+                return
+            for said in found:
+                if left.spent() or answer.done():
+                    return
+                count, weight, answer.seq = _size(said)
+                for budget in (left, answer):
+                    budget.messages -= count
+                    budget.bytes -= weight
+                yield said
 
 
-def _chunk(said: Chunk | Burst) -> Chunk:
-    return said.chunk if isinstance(said, Burst) else said
-
-
-def _count_and_weight(said: Chunk | Burst | Gone) -> tuple[int, int]:
-    """Return how many messages it is, and about how many bytes."""
+def _size(said: Found) -> tuple[int, int, int]:
+    """Return how many messages it is, about how many bytes, and the sample after it."""
     if isinstance(said, Gone):
-        return 1, MESSAGE_BYTES
-    count = len(said.times_ns) if isinstance(said, Burst) else 1
-    return count, _chunk(said).values.nbytes + count * MESSAGE_BYTES
+        return 1, MESSAGE_BYTES, said.seq + said.samples
+    count, chunk = (len(said.times_ns), said.chunk) if isinstance(said, Burst) else (1, said)
+    return count, chunk.values.nbytes + count * MESSAGE_BYTES, chunk.end_seq

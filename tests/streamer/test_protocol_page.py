@@ -4,13 +4,17 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamer import wire
-from streamer.messages import FIELDS, PUBLISHED, Chunk, Incoming, Info, Kind, Status
+from streamer.history import History
+from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status
+from streamer.replay import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
+from streamer.replaysockets import MAX_REQUEST_BYTES
 from streamer.sockets import Transport
 
 BOUND_S = 20
@@ -45,6 +49,23 @@ def test_the_golden_messages_are_what_the_wire_says() -> None:
     assert isinstance(last_estimate, Chunk)
     np.testing.assert_array_equal(last_estimate.values, [[[1, 0]], [[0.5, 0.5]]])
     assert (last_estimate.seq, last_estimate.model_version) == (3, 7)
+
+
+def test_the_golden_request_and_refusal_are_what_the_wire_says() -> None:
+    block = re.search(r"^```asking\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    asked, gone = (
+        [bytes.fromhex(topic), bytes.fromhex(header), b""]
+        for topic, header in re.findall(r"topic (.*?)header (.*?)(?=^\w|\Z)", block[1], re.MULTILINE | re.DOTALL)
+    )
+    wanted = (Kind.ESTIMATE, "demo", 0x00C0FFEE00C0FFEE, 3, 2)
+    assert wire.decode_request(asked) == Replay(*wanted)
+    assert wire.decode_answer(gone) == Gone(*wanted)
+
+
+def test_the_limits_of_an_answer_are_the_servers() -> None:
+    assert f"at most {ANSWER_MESSAGES:,} messages and some {ANSWER_BYTES // 2**20} MiB" in PAGE
+    assert f"| a part of a request | {MAX_REQUEST_BYTES} bytes |" in PAGE
 
 
 def test_the_status_examples_pass_the_wire() -> None:
@@ -115,3 +136,53 @@ def test_the_reader_hears_a_sincos_transport(tmp_path: Path) -> None:
         "run 0000000000000001 from 0", "0 0.0 0.5", "1 1.0 0.5", "2 2.0 0.5", "3 3.0 0.5", "2 samples missing",
         "6 6.0 0.5", "7 7.0 0.5", "run 0000000000000abc from 0", "0 0.0 0.5", "1 1.0 0.5",
     ]  # fmt: skip
+
+
+def lossy_source(publisher: Transport, done: threading.Event, word: str) -> None:
+    """Publish 40 chunks of 2 samples, most of them never, some twice or late; answer requests as a source does."""
+    history = History(60, 2**30)
+    server = ReplayServer(history)
+    kind = Kind[word.upper()]
+    history.begin(kind, "demo", 7, seq=4)  # samples 0 to 3 are gone
+    chunks = [
+        Chunk(kind, "demo", 7, seq, 0, 100.0, np.arange(seq, seq + 2, dtype=np.float32).reshape(2, 1, 1))
+        for seq in range(4, 84, 2)
+    ]
+    for number in (3, 2, 10, 10, 9, 30, 0):
+        publisher.send(chunks[number])
+    for one in chunks:
+        history.add(one, 0)
+    if word == "estimate":
+        publisher.send(Status("demo", 7, 84, 0, {}))
+    else:
+        publisher.send(Info("demo", 7, 84, 0, 100.0, ("0",), next_target_seq=84, replays=True))
+    while not done.is_set():
+        publisher.wait(20)
+        for message in publisher.receive():
+            if isinstance(message, Request):
+                server.take(message)
+        while (replies := server.work()) is not None:
+            for reply in replies:
+                publisher.reply(reply.peer, reply.message)
+
+
+@pytest.mark.parametrize("word", ["input", "target", "estimate"])
+def test_the_reliable_reader_misses_nothing(tmp_path: Path, word: str) -> None:
+    address = f"ipc://{tmp_path / 's'}"
+    code = program("A reader in Python that misses nothing")
+    with Transport(bind=address, answers=True) as publisher, run(code, address, word) as reader:
+        done = threading.Event()
+        try:
+            subscribed = 0
+            while subscribed < 3:
+                assert publisher.wait(BOUND_S * 1000)
+                subscribed += len(publisher.receive())
+            source = threading.Thread(target=lossy_source, args=(publisher, done, word))
+            source.start()
+            assert reader.stdout is not None
+            lines = [reader.stdout.readline().strip() for _ in range(82)]
+        finally:
+            reader.kill()
+            done.set()
+            source.join(BOUND_S)
+    assert lines == ["run 0000000000000007", "gone 0 4", *[f"{seq} {seq}.0" for seq in range(4, 84)]]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import zmq
 
-from streamer import keys, replaysockets, wire
+from streamer import endpoints, keys, replaysockets, wire
 from streamer.addresses import replay_address
 from streamer.errors import AddressError
 from streamer.keys import Keys
@@ -211,6 +212,29 @@ def test_who_was_not_told_to_neither_asks_nor_answers(address: str) -> None:
             reader.ask(WANTED)
         with pytest.raises(RuntimeError):
             source.reply(b"x", GONE)
+
+
+def test_who_says_nothing_is_cut_off_wherever_it_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "HANDSHAKE_MS", 50)
+    with Transport(bind=LOCAL, answers=True) as source:
+        assert source.address is not None
+        for address in (source.address, replay_address(source.address)):
+            port = int(address.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=BOUND_MS / 1e3) as silent:
+                while silent.recv(1000):  # its greeting, and then the end
+                    pass
+
+
+def test_who_is_not_there_any_more_is_asked_after() -> None:
+    with Transport(bind=LOCAL, answers=True) as source:
+        assert source.address is not None
+        with Transport(connect=[source.address], topics=[b"x"], asks=True) as reader:
+            assert source._answerer is not None
+            assert reader._asker is not None
+            for one in (source._answerer.socket, *reader._asker.sockets):
+                assert one.getsockopt(zmq.HEARTBEAT_TIMEOUT) == replaysockets.HEARTBEAT_TIMEOUT_MS
+            assert source._pub is not None
+            assert source._pub.getsockopt(zmq.HEARTBEAT_TIMEOUT) > 0
 
 
 def made(folder: Path) -> Keys:
