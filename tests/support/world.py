@@ -22,13 +22,9 @@ from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply
 from streamer.messages import (
     Burst,
     Chunk,
-    Gone,
     Incoming,
-    Info,
     Kind,
-    Replay,
     Request,
-    Status,
     Subscription,
     Written,
 )
@@ -38,7 +34,7 @@ from streamer.signals import Signal
 from trainer.model import ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 
-RATE_HZ = 1000.0
+RATE_HZ = 100.0
 HOP_NS = MS // 10
 MODEL = new_model(ModelConfig("rnn", 4, level_samples=20.0), seed=2)
 Rows = dict[int, tuple[tuple[float | None, ...], int]]
@@ -70,7 +66,7 @@ class Plan:
 
         def deaths(share: float, most: int) -> tuple[int, ...]:
             count = rng.randint(1, most) if rng.random() < share else 0
-            return tuple(sorted(rng.randrange((samples + 50) * MS) for _ in range(count)))
+            return tuple(sorted(rng.randrange((10 * samples + 500) * MS) for _ in range(count)))
 
         faults = Faults(sometimes(0.5), sometimes(0.3), sometimes(0.5), rng.choice([2, 30, 300]))
         kept = rng.randint(1, 60) if rng.random() < 0.25 else None
@@ -131,7 +127,7 @@ class World:
         self._lives = dict.fromkeys(("source", "predictor", "reader"), 0)  # what is on its way dies with who was to hear it
         self._start_source()
         self._start_predictor()
-        self.cores["reader"] = Listener(ListenerConfig(reliable=True), patience(plan))
+        self.cores["reader"] = Listener(ListenerConfig(reliable=True, patience=patience(plan)))
         for actor, moments in (("predictor", plan.predictor_deaths), ("source", plan.source_deaths)):
             for moment in moments:
                 self._at(moment, partial(self._die, actor))
@@ -153,7 +149,7 @@ class World:
     def _start_predictor(self) -> None:
         core = predictor(self.plan)
         if self._saved is not None:
-            core.restore(decode(self._saved), self._instant)
+            core.restore(decode(self._saved))
             self.outcome.resumed += 1
         self.cores["predictor"] = core
 
@@ -218,14 +214,14 @@ class World:
                     self._note(json.loads(line))
                 case Say(text):
                     self.outcome.lines.append(text)
-                case Checkpoint(tree, packed):
-                    self._keep(tree, packed)
+                case Checkpoint(head, streams):
+                    self._keep(b"".join(encode(head, streams)))
                 case Finish():
                     pass
 
-    def _keep(self, tree, packed) -> None:  # type: ignore[no-untyped-def]
+    def _keep(self, content: bytes) -> None:
         """Keep a state after a while, if whoever took it lives so long."""
-        life, content = self._lives["predictor"], b"".join(encode(tree, packed))
+        life = self._lives["predictor"]
 
         def written() -> None:
             if life == self._lives["predictor"]:
@@ -274,7 +270,7 @@ def patience(plan: Plan) -> Patience:
 
 def predictor(plan: Plan) -> Predictor:
     """A predictor as the plan wants it."""
-    config = PredictorConfig(patience=patience(plan), retain_s=1e6, checkpoint_every_s=0.03)
+    config = PredictorConfig(patience=patience(plan), retain_s=1e6, checkpoint_every_s=0.1)
     learner = partial(OnlineLearner, config=OnlineConfig(10, 5)) if plan.learns else None
     return Predictor(MODEL, config, learner)
 
