@@ -163,7 +163,7 @@ def undisturbed(case: Case) -> tuple[list[int], Said, dict[str, dict[str, object
 
 def restored(case: Case, content: bytes) -> Predictor:
     core = case.make()
-    core.restore(checkpoint.decode(content))
+    core.restore(checkpoint.decode(content), at(0))
     return core
 
 

@@ -149,7 +149,7 @@ class World:
     def _start_predictor(self) -> None:
         core = predictor(self.plan)
         if self._saved is not None:
-            core.restore(decode(self._saved))
+            core.restore(decode(self._saved), self._instant)
             self.outcome.resumed += 1
         self.cores["predictor"] = core
 
