@@ -1,22 +1,23 @@
 """A source, a predictor and a reader with their real cores, a network and deaths between them, on a fake clock.
 
-A plan says what goes wrong, and a seed draws it. Nothing of it needs a process, a socket or time: a schedule of one
-run takes some milliseconds, and the same seed always plays the same one.
+A plan says what goes wrong, and a seed draws it. Nothing of it needs a process, a socket or time: a schedule of
+one run takes some milliseconds, and the same seed always plays the same one.
 """
 
 import heapq
 import json
 import random
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from itertools import pairwise
 
 from lossy import MS, SECOND, WALL_NS, Faults
 
 from predictor.checkpoint import decode, encode
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
-from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
 from streamer.messages import (
@@ -59,7 +60,7 @@ class Plan:
     def drawn(cls, seed: int) -> "Plan":
         """Draw a plan: most networks are bad in one way, some in all."""
         rng = random.Random(seed)
-        samples = rng.randint(1, 120)
+        samples = rng.randint(1, 60)
 
         def sometimes(most: float) -> float:
             return rng.random() * most if rng.random() < 0.6 else 0.0
@@ -69,7 +70,7 @@ class Plan:
             return tuple(sorted(rng.randrange((10 * samples + 500) * MS) for _ in range(count)))
 
         faults = Faults(sometimes(0.5), sometimes(0.3), sometimes(0.5), rng.choice([2, 30, 300]))
-        kept = rng.randint(1, 60) if rng.random() < 0.25 else None
+        kept = rng.randint(1, 30) if rng.random() < 0.25 else None
         return cls(
             seed, samples, rng.choice([1, 1, 3, 7]), rng.choice([0, 0, 5]), rng.random() < 0.5, faults,
             deaths(0.5, 3), deaths(0.3, 2), rng.choice([1, 20, 1500]), kept,
@@ -86,10 +87,15 @@ class Outcome:
     doubled: int = 0
     late: int = 0
     deaths: int = 0
-    refused: int = 0
     asked: int = 0
     resumed: int = 0
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def happened(self) -> dict[str, int]:
+        """The faults by name, and how often each came about."""
+        names = ("lost", "doubled", "late", "deaths", "asked", "resumed")
+        return {name: getattr(self, name) for name in names} | {"samples": len(self.rows), "gaps": len(self.gaps)}
 
 
 class Journal:
@@ -124,7 +130,9 @@ class World:
         self._now = 0
         self._saved: bytes | None = None
         self.cores: dict[str, Core | None] = {}
-        self._lives = dict.fromkeys(("source", "predictor", "reader"), 0)  # what is on its way dies with who was to hear it
+        self._lives = dict.fromkeys(
+            ("source", "predictor", "reader"), 0
+        )  # what is on its way dies with who was to hear it
         self._start_source()
         self._start_predictor()
         self.cores["reader"] = Listener(ListenerConfig(reliable=True, patience=patience(plan)))
@@ -280,10 +288,53 @@ def retained_bytes(plan: Plan) -> int:
     return 2**30 if plan.kept_samples is None else 300 * plan.kept_samples
 
 
-def golden(plan: Plan) -> Rows:
-    """The estimates of an undisturbed run: the same samples, said to the same model without a network."""
-    quiet = Plan(plan.seed, plan.samples, plan.chunk, plan.delay, plan.learns, Faults(), (), (), 1, None)
-    world = World(quiet)
-    outcome = world.play(60 * SECOND)
+def played(plan: Plan) -> Outcome:
+    """What became of a plan."""
+    return World(plan).play(600 * SECOND)
+
+
+@lru_cache(maxsize=64)
+def golden(samples: int, chunk: int, delay: int, *, learns: bool) -> Rows:
+    """The estimates of an undisturbed run: the same samples said to the same model by a perfect network."""
+    outcome = played(Plan(0, samples, chunk, delay, learns, Faults(), (), (), 1, None))
     assert not outcome.gaps
     return {seq: (values, version) for seq, values, version in outcome.rows}
+
+
+def judged(plan: Plan, outcome: Outcome) -> list[str]:
+    """What is wrong with an outcome; nothing should be."""
+    wrong: list[str] = []
+    seqs = [seq for seq, _, _ in outcome.rows]
+    if any(later <= earlier for earlier, later in pairwise(seqs)):
+        wrong.append("not in order, or twice")
+    told = sorted(seqs + [seq for first, samples in outcome.gaps for seq in range(first, first + samples)])
+    if told != list(range(plan.samples)):
+        wrong.append(f"of {plan.samples} samples, {len(told)} were told of")
+    if plan.kept_samples is not None:
+        return wrong  # what is lost is lost; after it nothing need be as it would have been
+    if outcome.gaps:
+        wrong.append(f"gaps though everything was kept: {outcome.gaps}")
+    expected = golden(plan.samples, plan.chunk, plan.delay, learns=plan.learns)
+    other = [seq for seq, values, version in outcome.rows if expected[seq] != (values, version)]
+    if other:
+        wrong.append(f"{len(other)} estimates are not those of an undisturbed run, the first at {other[0]}")
+    return wrong
+
+
+def _main(first: int, last: int) -> int:
+    """Play schedules, and say which went wrong; a single one is told of in full."""
+    bad = 0
+    for seed in range(first, last + 1):
+        plan = Plan.drawn(seed)
+        outcome = played(plan)
+        wrong = judged(plan, outcome)
+        bad += bool(wrong)
+        if wrong or first == last:
+            lines = (seed, plan, *outcome.lines, outcome.happened, *(wrong or ["as it should be"]))
+            sys.stdout.write("\n  ".join(map(str, lines)) + "\n")
+    sys.stdout.write(f"{last + 1 - first} schedules, {bad} went wrong\n")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(int(sys.argv[1]), int(sys.argv[-1])))
