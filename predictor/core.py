@@ -311,7 +311,7 @@ class Predictor:
             self._identity = self._own_identity()
             self._snapshots.renew()
 
-    def restore(self, tree: Tree) -> None:
+    def restore(self, tree: Tree, now: Instant) -> None:
         """Go on from a state that a `Checkpoint` carried.
 
         Raises
@@ -327,7 +327,7 @@ class Predictor:
             for state in streams:
                 name = value_of(state, "name", str)
                 self.streams[name] = self._new_stream(name)
-                self.streams[name].restore(state)
+                self.streams[name].restore(state, now)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise FileError(f"state: cannot be gone on from: {type(error).__name__}: {error}") from None
         if self._snapshots is not None:

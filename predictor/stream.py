@@ -10,6 +10,7 @@ from predictor.engine import Engine
 from predictor.familiarity import Familiarity
 from predictor.health import Health
 from predictor.lessons import Lessons
+from predictor.retained import Retained
 from predictor.streamreport import StreamReport
 from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
@@ -85,6 +86,7 @@ class Stream:
         self._scale = TimeScale()
         self._stepper: Stepper = engine
         self._history = history or History(0.0, 0)
+        self._retained = Retained(self._history, name)
         # Who does not learn from targets never waits for one.
         kinds = (Kind.INPUT, Kind.TARGET) if make_learner else (Kind.INPUT,)
         self._sequencer = Sequencer(name, kinds, patience, budget, self.counters)
@@ -470,9 +472,10 @@ class Stream:
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
             "lessons": self.lessons.state(),
+            "retained": self._retained.state(),
         }
 
-    def restore(self, tree: Tree) -> None:
+    def restore(self, tree: Tree, now: Instant) -> None:
         """Go on from a state of a stream with the same model and learning.
 
         Raises
@@ -497,6 +500,8 @@ class Stream:
         if self.lessons.next_seq != self._sequencer.next_seq:
             raise FileError("state: what waits for targets must end where the stream is")
         self._report.caught_up()
+        if self._history.keeps:
+            self._retained.restore(subtree(tree, "retained"), now)
         if self._history.keeps and self._sequencer.run is not None:
             self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)
 

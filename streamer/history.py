@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ Found = Chunk | Burst | Gone
 _END_SEQ = attrgetter("end_seq")
 
 
-class _Kept(NamedTuple):
-    """A message as plain values: less memory, and nothing that the garbage collector need look at.
+class Kept(NamedTuple):
+    """A message that is kept, as plain values: less memory, and nothing that the garbage collector need look at.
 
     Over 100,000 messages that would take it many milliseconds at a time.
     """
@@ -44,7 +45,7 @@ class _Track:
 
     key: Key
     next_seq: int
-    kept: deque[_Kept] = field(default_factory=deque)
+    kept: deque[Kept] = field(default_factory=deque)
 
 
 class History:
@@ -108,6 +109,20 @@ class History:
         self.kept_bytes += track.kept[-1].bytes
         self._forget(now_ns)
 
+    def runs(self, kind: Kind, stream: str) -> list[int]:
+        """Return the runs of which something may be kept, the oldest first."""
+        return list(self._runs.get((kind, stream), ()))
+
+    def kept(self, kind: Kind, stream: str, run: int, seq: int) -> list[Kept]:
+        """Return the messages of a run that are kept, from the one on that holds sample `seq` or a later one."""
+        kept = self._tracks[kind, stream, run].kept if (kind, stream, run) in self._tracks else deque()
+        return list(islice(kept, bisect_right(kept, seq, key=_END_SEQ), None))
+
+    def oldest_seq(self, kind: Kind, stream: str, run: int) -> int | None:
+        """Return the first sample of a run that is kept; None if nothing is."""
+        track = self._tracks.get((kind, stream, run))
+        return track.kept[0].seq if track is not None and track.kept else None
+
     def find(self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int) -> list[Found]:
         """Return what comes first of samples `seq` to `end`, in order: messages, or how many samples are gone.
 
@@ -151,15 +166,15 @@ class History:
         track.kept.clear()
 
 
-def _packed(message: Chunk | Burst, chunk: Chunk, now_ns: int) -> _Kept:
+def _packed(message: Chunk | Burst, chunk: Chunk, now_ns: int) -> Kept:
     times_ns, step = (message.times_ns, message.tally_step) if isinstance(message, Burst) else (None, 0)
-    return _Kept(
+    return Kept(
         chunk.seq, chunk.end_seq, now_ns, chunk.time_ns, chunk.rate_hz, chunk.values, chunk.model_version,
         chunk.tally, times_ns, step,
     )  # fmt: skip
 
 
-def _unpacked(key: Key, kept: _Kept, seq: int, end: int, most: int) -> Chunk | Burst:
+def _unpacked(key: Key, kept: Kept, seq: int, end: int, most: int) -> Chunk | Burst:
     chunk = Chunk(
         *key, kept.seq, kept.time_ns, kept.rate_hz, kept.values, kept.model_version, kept.tally
     )  # fmt: skip

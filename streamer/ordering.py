@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from streamer.credence import Credence
 from streamer.holding import Budget, Held, Item, item
 from streamer.messages import Burst, Chunk, Kind
-from streamer.patience import INFO_WAIT_NS, Asking, Patience
+from streamer.patience import Asking, Patience
 
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
 PORTION_BYTES = 2**20
@@ -244,10 +244,8 @@ class Track:
         if self._since_ns is None:
             return None
         since_ns = self._held.first.since_ns if self._held else self._since_ns
-        if self.replays:
+        if self.replays is not False:
             return self._asking.give_up_ns(since_ns)
-        if self.replays is None:
-            return since_ns + min(INFO_WAIT_NS, self._deadline_ns)
         return (
             self._credence.doubted_since_ns + self._deadline_ns
             if self.missing_end > self._believed_end

@@ -9,7 +9,6 @@ SECOND_NS = 1_000_000_000
 ASK_AGAIN_NS = 100_000_000  # without progress, and twice as long each time ...
 ASK_SLOWEST_NS = SECOND_NS  # ... up to this
 ASK_SPACING_NS = 5_000_000  # with progress: what is lost meanwhile is asked for together
-INFO_WAIT_NS = 3_500_000_000  # for the word whether samples can be had again; a source says it each second
 
 
 @dataclass(frozen=True, slots=True)

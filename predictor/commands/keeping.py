@@ -10,7 +10,7 @@ import click
 from predictor.core import Predictor
 from predictor.keeper import Keeper
 from predictor.statefolder import StateFolder
-from streamer.clock import Instant
+from streamer.clock import Instant, SystemClock
 from streamer.effects import ERROR, Effect, Say
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.shell import log
@@ -73,7 +73,7 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
             log.warning("%s", line)
         if tree is not None:
             try:
-                core.restore(tree)
+                core.restore(tree, SystemClock().now())
             except FileError as error:
                 raise FileError(f"--state-dir: {folder}: {error}; give another directory") from None
             log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))

@@ -213,7 +213,7 @@ def test_every_attribute_is_kept_or_accounted_for() -> None:
 
 def restored(case: Case, content: bytes) -> Predictor:
     core = case.make()
-    core.restore(checkpoint.decode(content))
+    core.restore(checkpoint.decode(content), at(0))
     return core
 
 

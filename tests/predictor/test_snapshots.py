@@ -192,13 +192,13 @@ def state() -> Tree:
 )
 def test_a_state_of_another_model_or_other_options_is_refused_with_the_remedy(other: object, words: str) -> None:
     with pytest.raises(StateError, match=f"{words}.*another directory"):
-        other().restore(state())  # type: ignore[operator]
+        other().restore(state(), at(0))  # type: ignore[operator]
 
 
 def test_states_of_a_gap_policy_that_changed_are_gone_on_from() -> None:
     config = PredictorConfig(reset_on_gap=True, checkpoint_every_s=EVERY_S)
     core = Predictor(model(), config)
-    core.restore(state())
+    core.restore(state(), at(0))
     assert kept(core.stop(at(0.0))) == [], "nothing has changed since"
 
 
@@ -232,7 +232,7 @@ def test_a_state_that_cannot_be_one_is_refused(path: str, value: object) -> None
     assert last in place
     place[last] = value
     with pytest.raises(FileError, match="state: "):
-        predictor().restore(tree)
+        predictor().restore(tree, at(0))
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan"), 1e9])
@@ -313,6 +313,6 @@ def test_after_a_reload_a_state_of_the_new_model_is_kept_at_once() -> None:
     written(core, 0.2)
     list(core.reload(other))
     (tree,) = ticked(core, 0.3)
-    predictor(other).restore(tree)
+    predictor(other).restore(tree, at(0))
     with pytest.raises(StateError):
-        predictor().restore(tree)
+        predictor().restore(tree, at(0))

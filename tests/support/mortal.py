@@ -41,7 +41,7 @@ class Mortal:
 
     def receive(self, messages: Sequence[Incoming], now_ns: int) -> Iterable[Replay]:
         if self._kills_ns and now_ns >= self._kills_ns[0]:
-            self._die()
+            self._die(Instant(now_ns, WALL_NS + now_ns))
             return []  # what had come is lost with it
         if self._writing is not None and now_ns >= self._writing[0]:
             _, self._disk = self._writing
@@ -55,12 +55,12 @@ class Mortal:
         self.core.work()
         return wishes
 
-    def _die(self) -> None:
+    def _die(self, now: Instant) -> None:
         self._kills_ns.pop(0)
         self.killed += 1
         self.core, self._writing = self._make(), None
         if self._disk is not None:
-            self.core.restore(checkpoint.decode(self._disk))
+            self.core.restore(checkpoint.decode(self._disk), now)
             self.restored += 1
 
     def _perform(self, effects: Iterable[Effect], now_ns: int) -> Iterable[Replay]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from predictor.engine import Engine
 from predictor.familiarity import ENTRIES, Familiarity
+from predictor.retained import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
 from streamer.sequencer import Sequencer
@@ -36,6 +37,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_words",
         "expected",
     },
+    Retained: {"_history"},
     UsableInputs: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
     Adam: {"_step"},

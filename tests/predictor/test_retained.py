@@ -1,0 +1,103 @@
+"""Estimates that a state keeps for readers: after a restart they can be asked for as before."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predictor.retained import Retained
+from streamer import bursts, wire
+from streamer.clock import Instant
+from streamer.errors import FileError
+from streamer.history import History
+from streamer.messages import NO_GAP, Burst, Chunk, Kind
+
+SECOND_NS = 1_000_000_000
+
+
+def estimate(seq: int, samples: int, *, run: int = 1, channels: int = 2, tally: int = NO_GAP) -> Chunk:
+    values = np.random.default_rng(seq).standard_normal((samples, channels, 2)).astype(np.float32)
+    return Chunk(Kind.ESTIMATE, "s", run, seq, 10**18 + seq, 1000.0, values, seq // 3, tally)
+
+
+def burst(seq: int, count: int) -> Burst:
+    times_ns = 10**18 + np.arange(seq, seq + 2 * count, 2, dtype=np.int64)
+    return Burst(estimate(seq, 2 * count), times_ns)
+
+
+def said(history: History, run: int = 1) -> list[list[bytes]]:
+    """Everything that can be had of a run, as it would be sent."""
+    parts: list[list[bytes]] = []
+    for found in history.find(
+        Kind.ESTIMATE, "s", run, history.oldest_seq(Kind.ESTIMATE, "s", run) or 0, 2**40, 10**6
+    ):
+        assert isinstance(found, Chunk | Burst)
+        parts += (
+            (list(each) for each in bursts.encode(found)) if isinstance(found, Burst) else [wire.encode(found)]
+        )
+    return parts
+
+
+def restarted(tree: dict) -> History:  # type: ignore[type-arg]
+    history = History(30.0, 2**20)
+    Retained(history, "s").restore(tree, Instant(5, 0))
+    return history
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_what_could_be_asked_for_can_be_after_a_restart(pieces: list[tuple[int, bool, bool]]) -> None:
+    history = History(30.0, 2**20)
+    retained = Retained(history, "s")
+    seq = 0
+    tree = retained.state()
+    for samples, several, look in pieces:
+        message = burst(seq, samples) if several else estimate(seq, samples, tally=seq)
+        history.add(message, seq)
+        seq += 2 * samples if several else samples
+        if look:  # states are taken now and then
+            tree = retained.state()
+    tree = retained.state()
+    assert said(restarted(tree)) == said(history)
+
+
+def test_several_runs_and_a_change_of_width() -> None:
+    history = History(30.0, 2**20)
+    for message in (estimate(0, 3), estimate(3, 2, channels=5), estimate(9, 1, run=7)):
+        history.add(message, 0)
+    after = restarted(Retained(history, "s").state())
+    assert [said(after, run) for run in (1, 7)] == [said(history, run) for run in (1, 7)]
+
+
+def test_what_is_forgotten_leaves_the_state() -> None:
+    history = History(30.0, 2**20)
+    retained = Retained(history, "s")
+    for seq in range(5):
+        history.add(estimate(seq, 1), seq * 10 * SECOND_NS)
+        segments = retained.state()["segments"]
+    assert [int(segment["seqs"][0]) for segment in segments] == [2, 3, 4]
+    assert said(restarted({"segments": segments})) == said(history)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"counts": np.array([0, 1], np.int64)},
+        {"counts": np.array([2, 1], np.int64)},
+        {"ends": np.array([3, 9], np.int64)},
+        {"ends": np.array([-3, 5], np.int64)},
+        {"seqs": np.array([-1, 3], np.int64)},
+        {"values": np.zeros((4, 2, 2), np.float32)},
+        {"times_ns": np.zeros(3, np.int64)},
+        {"rates_hz": np.zeros(2, np.float32)},
+        {"run": "1"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_state_is_refused(damage: dict[str, object]) -> None:
+    history = History(30.0, 2**20)
+    for message in (estimate(0, 3), estimate(3, 2)):
+        history.add(message, 0)
+    (segment,) = Retained(history, "s").state()["segments"]
+    with pytest.raises(FileError):
+        restarted({"segments": [{**segment, **damage}]})
