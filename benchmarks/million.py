@@ -28,6 +28,8 @@ def measure(folder: Path, samples: int, *flags: str) -> dict[str, object]:
     with subprocess.Popen([*command, *flags, "--quiet", "--json"], stdout=subprocess.PIPE) as process:
         largest_mb = watch(process)
         said = process.stdout.read() if process.stdout else b""
+    if process.returncode:
+        raise SystemExit(process.returncode)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
