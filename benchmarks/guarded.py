@@ -8,8 +8,8 @@ import numpy as np
 from common import arguments, report
 from numpy.typing import NDArray
 from scenarios import RATE_HZ, SAMPLES, SCENARIOS, WARM_UP_SAMPLES, batch
+from selflearning import frozen, served
 
-from predictor.engine import Engine
 from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
 from trainer.model import Model
@@ -20,26 +20,13 @@ GIVEN = SelfConfig(band_hz=(7.0, 14.0))
 SEEDS = range(60, 70)  # 0 to 9, 20 to 29 and 40 to 49 were looked at while the guard was built
 
 
-def served(inputs: FloatArray, champion: FloatArray, config: SelfConfig) -> tuple[FloatArray, int]:
+def _learnt(inputs: FloatArray, champion: FloatArray, config: SelfConfig) -> tuple[FloatArray, int]:
     """Return what a self-learning stream of one channel publishes, and how often it switched."""
     learner = SelfLearner(config)
-    learner.restart(1, RATE_HZ, 0)
-    published, first = [], 0
-    while first < len(inputs):
-        while learner.learn():
-            pass
-        end = first + learner.room
-        published.append(learner.answer(inputs[first:end], champion[first:end]))
-        first = end
+    published = served(inputs, RATE_HZ, champion, learner)
     switches = learner.status()["switches"]
     assert isinstance(switches, int)
-    return np.concatenate(published), switches
-
-
-def frozen(model: Model, inputs: FloatArray) -> FloatArray:
-    """Return the model's estimates [samples, channels, 2]."""
-    estimates, _ = Engine(model.config, model.weights).run(inputs, model.initial_state(inputs.shape[1]))
-    return np.ascontiguousarray(estimates)
+    return published, switches
 
 
 def error_deg(estimates: FloatArray, phase: NDArray[np.float64]) -> float:
@@ -53,10 +40,10 @@ def rows(model: Model, name: str) -> list[dict[str, object]]:
     trials = batch(name, SEEDS)
     count = trials.inputs.shape[1]
     alone = frozen(model, trials.inputs)
-    learnt = [served(trials.inputs[:, [k]], alone[:, [k]], GIVEN) for k in range(count)]
+    learnt = [_learnt(trials.inputs[:, [k]], alone[:, [k]], GIVEN) for k in range(count)]
     stream = np.ascontiguousarray(trials.inputs.T).reshape(-1, 1)
     row = frozen(model, stream)
-    row_learnt, row_switches = served(stream, row, SelfConfig())
+    row_learnt, row_switches = _learnt(stream, row, SelfConfig())
     pairs = {
         "alone": (alone, np.concatenate([estimates for estimates, _ in learnt], axis=1)),
         "in a row": tuple(values.reshape(count, SAMPLES, 2).transpose(1, 0, 2) for values in (row, row_learnt)),

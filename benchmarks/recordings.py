@@ -10,8 +10,8 @@ import numpy as np
 from common import arguments, report
 from numpy.typing import NDArray
 from recorded import Recorded, downloaded, synthetic
+from selflearning import frozen, served
 
-from predictor.engine import Engine
 from streamer.messages import FloatArray
 from trainer.band import Band
 from trainer.guard import Guard
@@ -21,6 +21,7 @@ from trainer.modelfile import load_model
 from trainer.selflabels import SelfLabels, analytic
 from trainer.selflearner import SelfConfig, SelfLearner
 
+TITLE = "Mean phase error in degrees on recordings, default model"
 WARM_UP_CYCLES = 10
 REFIT_CYCLES = 5  # of the linear baseline: half a second at 10 Hz
 TAPS_CYCLES = 10  # of the linear baseline: a second at 10 Hz
@@ -39,20 +40,6 @@ class NoGuard(Guard):
 
     def _withdraw(self, channels: NDArray[np.bool_], remains: float) -> None:
         """Never."""
-
-
-def served(recorded: Recorded, champion: FloatArray, learner: SelfLearner) -> Complex:
-    """Return what a self-learning stream publishes."""
-    inputs = recorded.inputs[:, None]
-    learner.restart(1, recorded.rate_hz, 0)
-    published, first = [], 0
-    while first < len(inputs):
-        while learner.learn():
-            pass
-        end = first + learner.room
-        published.append(learner.answer(inputs[first:end], champion[first:end]))
-        first = end
-    return as_complex(np.concatenate(published)[:, 0])
 
 
 def as_complex(values: FloatArray) -> Complex:
@@ -132,23 +119,24 @@ def error_deg(estimates: Complex, truth: Complex, warm_up: int) -> float:
 
 def row(recorded: Recorded) -> dict[str, object]:
     """Measure one recording."""
-    model = load_model("default")
-    champion, _ = Engine(model.config, model.weights).run(recorded.inputs[:, None], model.initial_state(1))
-    champion = np.ascontiguousarray(champion)
+    champion = frozen(load_model("default"), recorded.inputs[:, None])
     band = Band(*(edge / recorded.rate_hz for edge in recorded.band_hz))
     inputs = recorded.inputs.astype(np.float64)
     inputs -= inputs[0]
     truth = analytic(inputs - inputs.mean(), band)
     warm_up = round(WARM_UP_CYCLES / band.centre)
-    given, found = SelfConfig(recorded.band_hz), SelfConfig()
+    given = SelfConfig(recorded.band_hz)
     guarded = SelfLearner(given)
-    errors = {
-        "frozen": as_complex(champion[:, 0]),
-        "unguarded": served(recorded, champion, SelfLearner(given, NoGuard)),
-        "guarded": served(recorded, champion, guarded),
-        "guarded, band found": served(recorded, champion, SelfLearner(found)),
-        "linear": linear_online(inputs, band),
+    learners = {
+        "unguarded": SelfLearner(given, NoGuard),
+        "guarded": guarded,
+        "found": SelfLearner(SelfConfig()),
     }
+    errors = {"frozen": as_complex(champion[:, 0])}
+    for name, learner in learners.items():
+        published = served(recorded.inputs[:, None], recorded.rate_hz, champion, learner)
+        errors[name] = as_complex(published[:, 0])
+    errors["linear"] = linear_online(inputs, band)
     degrees = {name: error_deg(estimates, truth, warm_up) for name, estimates in errors.items()}
     best, how = offline_best(inputs, band, champion, truth, warm_up)
     status = guarded.status()
@@ -166,11 +154,25 @@ def row(recorded: Recorded) -> dict[str, object]:
     }
 
 
+def print_readably(rows: list[dict[str, object]]) -> None:
+    """Print rows as two tables of at most 80 columns, and what is long as lines."""
+    errors = ("recording", "frozen", "unguarded", "guarded", "found", "linear", "offline")
+    others = ("recording", "cycles", "guarded / offline", "guarded / frozen", "switches", "drifts")
+    for title, names in ((TITLE, errors), ("The same as ratios", others)):
+        report(title, [{name: row[name] for name in names} for row in rows], as_json=False)
+    print("found: guarded, where the band is to be found")
+    for row in rows:
+        print(f"{row['recording']}: {row['source']}", f"    best offline: {row['offline by']}", sep="\n")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     options = arguments(__doc__)
     rows = [row(recorded) for recorded in ([synthetic()] if options.short else downloaded())]
-    report("Mean phase error in degrees on recordings, default model", rows, as_json=options.json)
+    if options.json:
+        report(TITLE, rows, as_json=True)
+    else:
+        print_readably(rows)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ extensible header too. Layout: Microsoft and IBM, "Multimedia Programming Interf
 1991; Microsoft, `WAVEFORMATEXTENSIBLE`.
 """
 
+import logging
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,11 @@ from streamer.errors import FileError
 from streamer.messages import FloatArray
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+UNKNOWN_BYTES = 0xFFFFFFFF  # what who writes to a pipe says of a length; others leave 0
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of a subformat, after its 2-byte format
+
+
+_log = logging.getLogger("sincos")
 
 
 class Encoding(NamedTuple):
@@ -39,7 +44,8 @@ class Wav(NamedTuple):
 def read_wav(path: Path) -> Wav:
     """Open a .wav file.
 
-    Integers are divided by 2^(bits - 1), so that full scale is 1; 8-bit ones are offset binary, 128 is 0.
+    Integers are divided by 2^(bits - 1), so that full scale is 1; 8-bit ones are offset binary, 128 is 0. A file
+    whose header leaves its length open, as one written to a pipe, is read to its end.
 
     Raises
     ------
@@ -71,6 +77,7 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         raise FileError(f"{path}: must begin as a RIFF WAVE file, got {head!r}")
+    (riff_bytes,) = struct.unpack("<I", head[4:8])
     layout = b""
     while len(head := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
@@ -84,6 +91,10 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
     if len(layout) < 16:
         raise FileError(f"{path}: has no format before its samples")
     begin, end = file.tell(), file.seek(0, 2)
+    is_open = size == UNKNOWN_BYTES or (size == 0 and riff_bytes + 8 != end)
+    if is_open:
+        _log.warning("%s: its header does not say how long it is; it is read to its end", path)
+        return layout, begin, end - begin
     if begin + size > end:
         raise FileError(f"{path}: its header promises {size} bytes of samples, {end - begin} are there")
     return layout, begin, size

@@ -11,13 +11,14 @@ from trainer.drift import PageHinkley
 from trainer.guard import Guard
 from trainer.labels import LabelBuffer
 from trainer.laguerre import FILTERS, Laguerre
+from trainer.prior import assumed_moments
 from trainer.readout import Readout
 from trainer.selflabels import SelfLabels, reach_samples
 from trainer.state import Kept, Tree, at_most
 
 PARTS = 4  # of a block, after each of which champion and challenger are compared
 FAINT = 1e-5  # of the features' power: labels so weak are what leaks into the band. An EEG's have 7e-4
-AFTER_DRIFT = 0.1  # of what was learnt is kept when the signal has changed
+AFTER_DRIFT = 0.3  # of what was learnt is kept when the signal has changed: a false alarm must not cost much
 
 # A row of numbers that waits for its label; the frozen model's estimates are features too (stacking: Wolpert,
 # "Stacked generalization", 1992), so that what it knows and the filters do not is not lost.
@@ -63,10 +64,8 @@ class Challenger(Kept):
         "_labels": SelfLabels,
         "_filters": Laguerre,
         "_readout": Readout,
-        "_weights": np.ndarray,
         "_waiting": LabelBuffer,
         "_labelled": int,
-        "_fitted_from": int | None,
         "_drift": PageHinkley,
         "_switched": np.ndarray,
         "_apart_deg": np.ndarray,
@@ -81,11 +80,9 @@ class Challenger(Kept):
         self._offset = offset.astype(np.float64)
         self._labels = SelfLabels(band, channels)
         self._filters = Laguerre(1 / band.centre, channels)
-        self._readout = Readout(channels, FEATURE_COUNT)
-        self._weights = np.full((channels, 2, 1 + FEATURE_COUNT), np.nan)
+        self._readout = Readout(channels, assumed_moments(band))
         self._waiting = LabelBuffer(channels, 2 + FEATURE_COUNT)
         self._labelled = self._labels.reach_samples  # samples that have a label, or will never have one
-        self._fitted_from: int | None = None  # the first of those waiting that was answered with weights
         self._drift = PageHinkley()
         self._switched = np.zeros(channels, bool)  # since the last sample answered
         self._apart_deg = np.zeros((max(1, self._labels.block_samples // PARTS), channels))
@@ -107,8 +104,6 @@ class Challenger(Kept):
         self._labelled = self._labels.reach_samples
         self._waiting.restart(0)
         self._apart_samples = 0
-        if self._fitted_from is not None:
-            self._fitted_from = 0
 
     def answer(self, inputs: FloatArray, champion: FloatArray) -> FloatArray:
         """Return what is to be published [samples, channels, 2].
@@ -123,7 +118,7 @@ class Challenger(Kept):
         centred = inputs - self._offset
         rows = np.empty((*inputs.shape, 2 + FEATURE_COUNT), np.float32)
         rows[..., CHAMPION] = champion
-        intercept, slopes = self._weights[:, :, 0], self._weights[:, :, 1:]
+        intercept, slopes = self._readout.weights[:, :, 0], self._readout.weights[:, :, 1:]
         with np.errstate(over="ignore", invalid="ignore"):  # where that happens the champion serves
             for sample, row in zip(centred, rows, strict=True):
                 row[:, 4:] = self._filters.step(sample).T
@@ -150,8 +145,7 @@ class Challenger(Kept):
         labels = self._labels.take()
         joined, _ = self._waiting.label(self._labelled, labels.astype(np.float32))
         rows = joined.astype(np.float64)
-        scored = self._fitted_from is not None and self._labelled >= self._fitted_from
-        drifted = scored and self._score(rows, labels)
+        drifted = self._score(rows, labels)
         self._labelled += len(labels)
         self._waiting.drop_matured()
         if drifted:
@@ -170,12 +164,9 @@ class Challenger(Kept):
 
     def _fit(self, features: Array, labels: Array) -> None:
         self._readout.learn(features, labels)
-        self._weights = self._readout.weights()
-        finite = np.isfinite(self._weights).reshape(len(self._weights), -1)
+        finite = np.isfinite(self._readout.weights).reshape(len(labels[0]), -1)
         self._readout.forget(np.flatnonzero(~finite.all(axis=1)))
         self.refits += 1
-        if self._fitted_from is None:
-            self._fitted_from = self._waiting.next_seq
 
     def _compare(self, rows: FloatArray) -> None:
         """Note how far apart champion and challenger are (NaN without a challenger), and the jump at a switch."""

@@ -24,12 +24,17 @@ Channels = NDArray[np.bool_]
 class GuardConfig:
     """When to switch. A block is one cycle; its verdict is (champion - challenger) / (champion + challenger).
 
+    While the challenger serves, the sum is at least the usual one: of two that are both good for a few cycles, the
+    one that is less so has not failed.
+
     Parameters
     ----------
     bar, highest_bar : float
         The challenger serves once verdicts for it sum up to the bar, which doubles with every rollback.
     margin_deg : float
         Taken off each verdict on the way there: labels are not exact either.
+    slack_deg : float
+        Added to each sum on the way there: of two small errors the ratio says little.
     least_deg : float
         Nor does a verdict for it count there where the champion's error is less: labels of a tone at one edge of
         the band, with a harmonic at the other, are wrong by 6 degrees.
@@ -45,12 +50,13 @@ class GuardConfig:
         Time constant of the scores that are reported, and of what is usual.
     """
 
-    bar: float = 3.0
+    bar: float = 2.0
     highest_bar: float = 48.0
     margin_deg: float = 1.0
+    slack_deg: float = 15.0
     least_deg: float = 8.0
     unusual: float = 2.0
-    credit: float = 2.0
+    credit: float = 3.0
     apart: float = 4.0
     false_alarm: float = 1.5
     memory_blocks: float = 20.0
@@ -147,7 +153,7 @@ class Guard(Kept):
         self._usual_deg.add(np.where(scored, challenger_deg, np.nan))
         lead_deg = champion_deg - challenger_deg - np.where(self.serving, 0.0, self.config.margin_deg)
         self._scored += scored
-        verdict = np.clip(lead_deg / np.maximum(champion_deg + challenger_deg, 1e-9), -1.0, 1.0)
+        verdict = np.clip(lead_deg / self._sum_deg(champion_deg + challenger_deg), -1.0, 1.0)
         doubtful = unusual | (champion_deg < self.config.least_deg)
         verdict = np.where(doubtful & ~self.serving, np.minimum(verdict, 0.0), verdict)
         verdict = np.where(scored, np.where(broken, -self.config.credit, verdict), 0.0)
@@ -166,6 +172,12 @@ class Guard(Kept):
         self._doubted |= lost
         self._withdraw(lost, remains=1.0)  # if labels use that up, it was the challenger that was wrong
         self._apart.add(apart_deg)
+
+    def _sum_deg(self, sum_deg: Degrees) -> Degrees:
+        """Return what a lead is measured by."""
+        usual_deg = self.champion_deg.value + self.challenger_deg.value
+        least_deg = np.where(self.serving, usual_deg, sum_deg + self.config.slack_deg)
+        return np.fmax(np.fmax(sum_deg, least_deg), 1e-9)
 
     def _promote(self, channels: Channels) -> None:
         self.serving |= channels

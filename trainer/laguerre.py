@@ -30,7 +30,7 @@ class Laguerre(Kept):
     kept: ClassVar = {"_column": np.ndarray}
 
     def __init__(self, samples_per_cycle: float, channels: int) -> None:
-        self._step = _step_matrix(np.exp(-1.0 / (TIME_CONSTANT_CYCLES * samples_per_cycle)))
+        self._step = _step_matrix(_pole(samples_per_cycle))
         self._column = np.zeros((FILTERS + 1, channels))  # [state; input]
         self._after = np.empty((FILTERS, channels))
 
@@ -40,6 +40,19 @@ class Laguerre(Kept):
         np.dot(self._step, self._column, out=self._after)
         self._column[:-1] = self._after
         return self._after
+
+
+def responses(frequencies: NDArray[np.float64], samples_per_cycle: float) -> NDArray[np.complex128]:
+    """Return the filters' responses [FILTERS, frequencies] at frequencies in cycles a sample."""
+    pole, delay = _pole(samples_per_cycle), np.exp(-2j * np.pi * frequencies)
+    low_pass = np.sqrt(1 - pole**2) / (1 - pole * delay)
+    all_pass = (delay - pole) / (1 - pole * delay)
+    every: NDArray[np.complex128] = low_pass * all_pass ** np.arange(FILTERS)[:, None]
+    return every
+
+
+def _pole(samples_per_cycle: float) -> float:
+    return float(np.exp(-1.0 / (TIME_CONSTANT_CYCLES * samples_per_cycle)))
 
 
 def _step_matrix(pole: float) -> NDArray[np.float64]:

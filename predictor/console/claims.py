@@ -24,6 +24,12 @@ def count(body: Mapping[str, Any], key: str) -> int | None:
     return int(value) if value is not None and value >= 0 else None
 
 
+def flag(body: Mapping[str, Any], key: str) -> bool | None:
+    """Return true or false, or None."""
+    value = body.get(key)
+    return value if isinstance(value, bool) else None
+
+
 def text(body: Mapping[str, Any], key: str) -> str | None:
     """Return a short text that can do no harm on a terminal, or None."""
     value = body.get(key)

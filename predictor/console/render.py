@@ -67,6 +67,8 @@ def _header(snapshot: Snapshot) -> Text:
     summary = shown.summary
     line.append(f" {summary.health} ", COLOURS[summary.health])
     line.append(f" {summary.name}", "bold")
+    if summary.familiar is False:
+        line.append("  unfamiliar", "yellow")
     line.append(f"  channel {shown.channel} of {summary.channels}")
     if summary.run is not None:
         line.append(f"  run {summary.run:016x}"[:14], DIM)

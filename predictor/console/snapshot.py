@@ -50,6 +50,8 @@ class StreamSummary:
         From source time to estimate, as the predictor measures it.
     has_targets : bool
         Whether the source publishes targets, or a target was heard.
+    familiar : bool or None
+        Whether the signal is one that the model knows, as the predictor says.
     """
 
     name: str
@@ -73,6 +75,7 @@ class StreamSummary:
     lag_p99_s: float | None
     model: str | None
     model_version: int | None
+    familiar: bool | None
     learning: Learning | None
     gaps: int | None
     gap_samples: int | None

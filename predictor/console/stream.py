@@ -117,6 +117,7 @@ class StreamView:
             lag_p99_s=claims.number(body, "lag_p99_s"),
             model=claims.text(body, "model"),
             model_version=newest.model_version if newest else claims.count(body, "model_version"),
+            familiar=claims.flag(body, "familiar"),
             learning=_learning(claims.section(body, "learning")),
             gaps=claims.count(body, "gaps"),
             gap_samples=claims.count(body, "gap_samples"),

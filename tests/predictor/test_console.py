@@ -378,6 +378,12 @@ class TestRender:
         assert "38.1/75.2\N{DEGREE SIGN}" in text
         assert "loss" not in text
 
+    @pytest.mark.parametrize(("said", "shown"), [(False, True), (True, False), (None, False), ("no", False)])
+    def test_a_signal_that_the_model_does_not_know_is_called_unfamiliar(self, said: object, shown: bool) -> None:
+        status = Status("demo", RUN, 100, 0, body() | {"familiar": said})
+        first = lines_of(collected([inputs(0, 100), status]).snapshot(Selection(), at(1)), 80, 24)[0]
+        assert ("unfamiliar" in first) is shown
+
     def test_small_terminals_keep_the_numbers_and_lose_the_charts(self) -> None:
         lines = lines_of(live().snapshot(Selection(), at(10)), 40, 12)
         assert not any("input (sin)" in line for line in lines)

@@ -187,6 +187,22 @@ def test_floats_and_the_extensible_header_are_read(tmp_path: Path, kind: int, dt
 GOOD = riff(layout(1, 16), bytes(12))
 
 
+@pytest.mark.parametrize("said", [0, 0xFFFFFFFF])
+def test_a_wav_written_to_a_pipe_is_read_to_its_end(
+    tmp_path: Path, said: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "signal.wav"
+    samples = (STEPS * 32768).astype("<i2").tobytes()
+    size = struct.pack("<I", said)
+    head = b"RIFF" + size + b"WAVEfmt " + struct.pack("<I", 16) + layout(1, 16) + b"data" + size
+    path.write_bytes(head + samples + b"!")  # the end of a frame that did not come whole
+    np.testing.assert_array_equal(whole(read_recording(path)), STEPS)
+    assert "does not say how long it is" in caplog.text
+    path.write_bytes(head)
+    with pytest.raises(FileError, match="no samples"):
+        read_recording(path)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
