@@ -33,7 +33,6 @@ AMPLITUDE_STEP_OCTAVES = 1.7
 LARGEST_SECOND, LARGEST_THIRD = 0.3, 0.15  # harmonics
 LARGEST_OFFSET = 0.4
 NOISE_SNR_DB = (0.0, 40.0)
-CHANGING_LOWEST_SNR_DB = 12.0  # of tones that change; docs/experiments.md, 13 and 14, speak for less
 
 TOGETHER_SHARE = 0.6  # of sudden changes that come near one moment of the batch, where more samples are learnt
 TOGETHER_SAMPLES = 8
@@ -116,8 +115,7 @@ def _draw_tones(generator: np.random.Generator, samples: int, channels: int, cha
     envelope = _envelope(generator, omega[0], modulated, stepped, changed)
     targets = envelope[..., None] * np.stack([np.cos(phase), np.sin(phase)], axis=-1)
     steady = ~(chirps | steps | jumps | modulated | stepped)
-    lowest_db = np.where(steady, NOISE_SNR_DB[0], CHANGING_LOWEST_SNR_DB)
-    variance = 0.5 * 10.0 ** (-generator.uniform(lowest_db, NOISE_SNR_DB[1]) / 10)
+    variance = 0.5 * 10.0 ** (-generator.uniform(*NOISE_SNR_DB, channels) / 10)
     variance = np.where(_some(generator, NOISY_SHARE, channels), variance, 0.0)
     heard = targets[..., 1] + envelope * _harmonics(generator, phase)
     heard += np.where(

@@ -40,7 +40,7 @@ class Recipe:
 RECIPES = {
     # The lesson the project grew from, to the last digit of its losses.
     "tutorial": Recipe(ModelConfig("rnn", 32, 1, fields=("cos",)), 100, tuple(GATES)),
-    "general": Recipe(ModelConfig(GATED, 96, 2), 26_000, (GATED,)),
+    "general": Recipe(ModelConfig(GATED, 96, 2), 40_000, (GATED,)),
 }
 LESSON_LEARNING_RATE = 0.02  # of Adam
 
