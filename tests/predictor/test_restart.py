@@ -179,7 +179,8 @@ ACCOUNTED_FOR = {
     "OnlineLearner": {"_bptt", "_gradient", "_model", "_parameters", "_state", "config"},
     "PageHinkley": set(),
     "PrequentialRmse": set(),
-    "Readout": {"_keep"},
+    "Readout": {"_keep", "_prior"},
+    "Retained": {"_history", "_next_seqs", "_segments", "_stream"},
     "SelfLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
@@ -189,7 +190,7 @@ ACCOUNTED_FOR = {
     },
     "Stream": {
         "_answering", "_begun", "_engine", "_familiarity", "_first_seq", "_history", "_model", "_nominal_hz",
-        "_rate_hz", "_report", "_reset_on_gap", "_scale", "_sequencer", "_since_gap", "_since_reset", "_stepper",
+        "_rate_hz", "_report", "_reset_on_gap", "_retained", "_scale", "_sequencer", "_since_gap", "_since_reset", "_stepper",
         "_time", "_usable_inputs", "counters", "lessons", "name", "state",
     },
     "Typical": {"_keep"},
