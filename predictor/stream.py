@@ -27,7 +27,7 @@ from streamer.sequencer import AMISS, Sequencer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
-from trainer.selflearner import SelfLearner
+from trainer.selflearner import SelfLearner, Trouble
 from trainer.state import Tree, array_of, subtree, value_of
 
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
@@ -279,7 +279,7 @@ class Stream:
             text = f"{health.name}: {health.value}, at sample {self._sequencer.next_seq}"
             yield Say(f"stream {self.name}: {text}", level)
         for text in self.lessons.news():
-            yield Say(f"stream {self.name}: {text}")
+            yield Say(f"stream {self.name}: {text}", WARNING if isinstance(text, Trouble) else INFO)
         yield from self._report.changes()
         verdict = self._familiarity.judge()
         if verdict is not None:

@@ -49,6 +49,10 @@ class SelfConfig:
             raise UsageError(f"--band: must be LOW,HIGH in Hz with 0 < LOW < HIGH, got {low:.6g},{high:.6g}")
 
 
+class Trouble(str):
+    """News that is a warning."""
+
+
 class SelfLearner(Kept):
     """One stream's. The frozen model serves until a band is known and the challenger has earned its place.
 
@@ -171,7 +175,7 @@ class SelfLearner(Kept):
         return False
 
     def news(self) -> list[str]:
-        """Return the latest of what has happened since the last call, a line each."""
+        """Return the latest of what has happened since the last call, a line each; a `Trouble` is a warning."""
         news = list(self._news)
         self._news.clear()
         return news
@@ -238,7 +242,7 @@ class SelfLearner(Kept):
 
     def _fail(self, trouble: str) -> None:
         self._trouble = trouble
-        self._news.append(f"not learning: {trouble}")
+        self._news.append(Trouble(f"not learning: {trouble}"))
 
     def _begin(self, band: Band | None) -> None:
         """Start anew in a band; None: with nothing to learn."""

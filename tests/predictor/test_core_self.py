@@ -14,6 +14,7 @@ from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer import wire
+from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
 from streamer.patience import Patience
@@ -153,6 +154,16 @@ def test_what_happens_is_said_and_the_status_passes_the_wire() -> None:
         assert wire.decode(wire.encode(status)) == status
     assert statuses[-2].body["learning"] is True
     assert "updates" in core.streams["demo"].summary()
+
+
+def test_that_nothing_can_be_learnt_is_a_warning() -> None:
+    core = Predictor(model(), self_config=choose_learning("self", "30,49").self_config)  # beyond 0.45 times 100 Hz
+    effects = [*core.receive([chunk(0, [0.0, 1.0])], at(0.1)), *core.tick(at(1.0))]
+    lines = [effect for effect in effects if isinstance(effect, Say) and "not learning" in effect.text]
+    assert [line.level for line in lines] == [WARNING]
+    core = Predictor(model(), self_config=GIVEN)
+    effects = [*core.receive([chunk(0, [0.0, 1.0])], at(0.1)), *core.tick(at(1.0))]
+    assert WARNING not in [effect.level for effect in effects if isinstance(effect, Say)]
 
 
 def test_a_nominal_frequency_and_learning_go_together() -> None:
