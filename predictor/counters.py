@@ -8,7 +8,7 @@ from trainer.state import Tree, value_of
 
 @dataclass(slots=True)
 class Counters(OrderCounts):
-    """What has happened to a stream since the predictor started."""
+    """What has happened to a stream since it was first heard, restarts from a kept state included."""
 
     samples: int = 0
     runs: int = 0

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from streamer.alarms import Alarms
 from streamer.clock import Instant
+from streamer.events import Event, Gap, Part, Word
 from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Info, Kind, Replay, Status
 from streamer.patience import Patience
-from streamer.sequencer import Event, Gap, Part, Sequencer, Word
+from streamer.sequencer import Sequencer
 
 MAX_STREAMS = 10_000  # followed; a sequencer takes some 2 kB
 

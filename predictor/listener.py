@@ -10,9 +10,9 @@ from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
+from streamer.events import Gap
 from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
 from streamer.patience import Patience
-from streamer.sequencer import Gap
 
 SECOND_NS = 1_000_000_000
 MAX_HELD = 500_000  # numbers in unfinished lines: some 100 MB, 100,000 samples of one channel

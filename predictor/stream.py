@@ -17,11 +17,12 @@ from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Effect, Say, Send
 from streamer.errors import FileError, UsageError
+from streamer.events import Event, Gap, NewRun, Part, Word
 from streamer.history import History
 from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status
 from streamer.patience import Patience
-from streamer.sequencer import AMISS, Event, Gap, NewRun, Part, Sequencer, Word
+from streamer.sequencer import AMISS, Sequencer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streamer.credence import Credence
 from streamer.holding import Budget, Held, Item, item
 from streamer.messages import Burst, Chunk, Kind
 from streamer.patience import INFO_WAIT_NS, Asking, Patience
 
-LEAP_SAMPLES = 2**16  # a message may be so far ahead of all others before it takes a second one to believe it
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
 PORTION_BYTES = 2**20
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
@@ -50,9 +50,21 @@ class Track:
     """
 
     __slots__ = (
-        "_asking", "_believed_end", "_budget", "_counts", "_deadline_ns", "_doubted", "_doubted_since_ns",
-        "_dropped_end", "_held", "_last_hole_end", "_needed_end", "_portion_samples", "_since_ns", "_told_end",
-        "kind", "next_seq", "replays",
+        "_asking",
+        "_budget",
+        "_counts",
+        "_credence",
+        "_deadline_ns",
+        "_dropped_end",
+        "_held",
+        "_last_hole_end",
+        "_needed_end",
+        "_portion_samples",
+        "_since_ns",
+        "_told_end",
+        "kind",
+        "next_seq",
+        "replays",
     )  # fmt: skip
 
     def __init__(self, kind: Kind, patience: Patience, budget: Budget, counts: OrderCounts) -> None:
@@ -69,9 +81,7 @@ class Track:
         self._dropped_end = 0  # what was held, and could not be any longer
         self._last_hole_end = 0
         self._since_ns: int | None = None  # since when samples are missing after the last one held
-        self._believed_end = 0
-        self._doubted = (0, 0, 0)  # samples that one message alone tells of, from and to, and that message's time
-        self._doubted_since_ns = 0
+        self._credence = Credence()
         self._portion_samples = 1
 
     # What comes in
@@ -133,22 +143,19 @@ class Track:
 
     def witness(self, seq: int, end: int, time_ns: int, now_ns: int) -> None:
         """Note that a message of that time tells of samples `seq` to `end`, or only of where they end."""
-        first, last, doubted_ns = self._doubted
-        if self.credible(seq):
-            self._believed_end = max(self._believed_end, end)
-        elif first - LEAP_SAMPLES <= seq <= last + LEAP_SAMPLES and time_ns != doubted_ns:
-            self._believed_end = max(end, last)
-        else:
-            self._doubted = seq, end, time_ns
-            self._doubted_since_ns = now_ns
+        self._credence.hear(seq, end, self.next_seq, time_ns, now_ns)
 
     def credible(self, seq: int) -> bool:
-        """Whether a stream may be taken to have got to `seq` on the word of one message."""
-        return seq <= max(self._believed_end, self.next_seq) + LEAP_SAMPLES
+        """Whether the run may be taken to have got to `seq` on the word of one message."""
+        return self._credence.allows(seq, self.next_seq)
+
+    @property
+    def _believed_end(self) -> int:
+        return max(self._credence.end, self.next_seq)
 
     def disbelieve(self) -> None:
         """Drop what one message alone told of."""
-        believed = max(self._believed_end, self.next_seq)
+        believed = self._believed_end
         doubtful = max(self._told_end, self._dropped_end) > believed
         self._told_end, self._dropped_end = min(self._told_end, believed), min(self._dropped_end, believed)
         self._last_hole_end = min(self._last_hole_end, believed)
@@ -225,13 +232,13 @@ class Track:
         if self.replays is not False:
             dues.append(self._asking.ask_ns())
         if self._doubtful:
-            dues.append(self._doubted_since_ns + self._deadline_ns)
+            dues.append(self._credence.doubted_since_ns + self._deadline_ns)
         return min(due for due in dues if due is not None)
 
     @property
     def _doubtful(self) -> bool:
         furthest = self._held.last.seq if self._held else max(self._told_end, self._dropped_end)
-        return furthest > max(self._believed_end, self.next_seq)
+        return furthest > self._believed_end
 
     def _give_up_ns(self) -> int | None:
         if self._since_ns is None:
@@ -241,11 +248,15 @@ class Track:
             return self._asking.give_up_ns(since_ns)
         if self.replays is None:
             return since_ns + min(INFO_WAIT_NS, self._deadline_ns)
-        return self._doubted_since_ns + self._deadline_ns if self.missing_end > self._believed_end else since_ns
+        return (
+            self._credence.doubted_since_ns + self._deadline_ns
+            if self.missing_end > self._believed_end
+            else since_ns
+        )
 
     def give_up(self, now_ns: int) -> int:
         """Return how many of the next samples are to be given up now."""
-        if self._doubtful and now_ns >= self._doubted_since_ns + self._deadline_ns:
+        if self._doubtful and now_ns >= self._credence.doubted_since_ns + self._deadline_ns:
             self.disbelieve()
         due_ns = self._give_up_ns() if self.missing_end > self.next_seq else None
         if due_ns is None or now_ns < due_ns:
@@ -256,7 +267,7 @@ class Track:
 
     def lost(self) -> int:
         """Return how many of the next samples are missing, as far as that is to be believed."""
-        if self.missing_end > max(self._believed_end, self.next_seq):
+        if self.missing_end > self._believed_end:
             self.disbelieve()
         return self.missing_end - self.next_seq
 

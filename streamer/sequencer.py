@@ -5,10 +5,10 @@ tallies tell, however they came.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from streamer.errors import FileError
+from streamer.events import Event, Gap, NewRun, Part, Word
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering import OrderCounts, Track
@@ -18,44 +18,6 @@ REMEMBERED_RUNS = 8  # a source restarted more often than this between two late 
 SILENT_NS = 3_000_000_000  # after which a run is left even for one that claims to be older
 AMISS = -1  # no message has this seq
 ALL = 2**64
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """What follows belongs to another run."""
-
-    run: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Samples that did not come and will not."""
-
-    kind: Kind
-    run: int
-    seq: int
-    samples: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """What comes next: the samples of a message, without the first `skip`."""
-
-    message: Chunk | Burst
-    skip: int = 0
-
-
-Event = NewRun | Gap | Part
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What is said of a run: how far it is in each kind followed, and whether samples can be had again."""
-
-    run: int
-    ends: tuple[int, ...]
-    time_ns: int
-    replays: bool
 
 
 class Sequencer:
@@ -161,7 +123,7 @@ class Sequencer:
         self.run, self._main.next_seq, second_seq = numbers
         self._latest_ns = latest_ns
         if self._second is not None:
-            self._second.next_seq = second_seq
+            self.second_to = self._second.next_seq = second_seq
         self.expected = self._main.next_seq
         self.channels = channels
         self._past_runs = tuple(past_runs[-REMEMBERED_RUNS:])

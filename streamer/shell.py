@@ -5,8 +5,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator, Iterable
-from types import FrameType, TracebackType
+from collections.abc import Callable, Iterable
+from types import FrameType, GeneratorType, TracebackType
 from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
@@ -178,7 +178,7 @@ def _perform(
             if stop is not None and stop.requested:
                 break
     finally:
-        if isinstance(effects, Generator):
+        if isinstance(effects, GeneratorType):
             effects.close()  # so that the core knows which effect was the last
         if printed:  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
             sys.stdout.flush()

@@ -139,6 +139,7 @@ def _cells(snapshot: Snapshot, summary: StreamSummary) -> Sequence[Cell]:
         _learnt(learning),
         ("samples", words.whole(summary.input_samples)),
         ("gaps", _gaps(summary)),
+        ("recovered", words.whole(summary.recovered_samples)),
         ("unusable", words.whole(summary.unusable)),
         ("rejected", words.whole(snapshot.rejected + (snapshot.predictor_rejected or 0))),
         ("restarts", words.whole(summary.restarts)),

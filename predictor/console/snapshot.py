@@ -76,6 +76,7 @@ class StreamSummary:
     learning: Learning | None
     gaps: int | None
     gap_samples: int | None
+    recovered_samples: int | None
     unusable: int | None
 
 

@@ -120,6 +120,7 @@ class StreamView:
             learning=_learning(claims.section(body, "learning")),
             gaps=claims.count(body, "gaps"),
             gap_samples=claims.count(body, "gap_samples"),
+            recovered_samples=claims.count(body, "recovered_samples"),
             unusable=claims.count(body, "unusable"),
         )
 

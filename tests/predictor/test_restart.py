@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sameness import differences
+from sameness import attributes, differences, parts
 from simulation import at, chunk, sent
 
 from predictor import checkpoint
@@ -18,6 +18,7 @@ from streamer.messages import Chunk, Info, Kind
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
+from trainer.state import Kept
 
 SAMPLES = 600
 SELF_SAMPLES = 5200  # a band is found after 2,048
@@ -159,6 +160,55 @@ def undisturbed(case: Case) -> tuple[list[int], Said, dict[str, dict[str, object
         told += said_of(core, [message])
         after.append(len(told))
     return after, told, counted(core)
+
+
+# What follows from the constructor's arguments, is working memory, or goes through a `restore` of its own.
+ACCOUNTED_FOR = {
+    "Adam": {"_learning_rate", "_step"},
+    "BandWatch": {"_nominal", "_samples", "band"},
+    "Challenger": set(),
+    "FadingMean": {"_keep"},
+    "Familiarity": {"_channels", "_entries", "_filled", "_knows", "_scale"},
+    "Guard": {"config"},
+    "LabelBuffer": {"_begin", "_capacity", "_end", "_estimates", "_inputs", "_targets"},
+    "Laguerre": {"_after", "_step"},
+    "Lessons": {
+        "_counters", "_engine", "_fields", "_labels", "_learnt_to_seq", "learner", "learns", "rmse",
+        "self_learner",
+    },
+    "OnlineLearner": {"_bptt", "_gradient", "_model", "_parameters", "_state", "config"},
+    "PageHinkley": set(),
+    "PrequentialRmse": set(),
+    "Readout": {"_keep"},
+    "SelfLabels": {"_filter", "block_samples", "reach_samples"},
+    "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
+    "Sequencer": {
+        "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience",
+        "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "second_to",
+        "stream",
+    },
+    "Stream": {
+        "_answering", "_begun", "_engine", "_familiarity", "_first_seq", "_history", "_model", "_nominal_hz",
+        "_rate_hz", "_report", "_reset_on_gap", "_scale", "_sequencer", "_since_gap", "_since_reset", "_stepper",
+        "_time", "_usable_inputs", "counters", "lessons", "name", "state",
+    },
+    "Typical": {"_keep"},
+    "UsableInputs": {"replaced"},
+}  # fmt: skip
+
+
+def test_every_attribute_is_kept_or_accounted_for() -> None:
+    """Who adds one has to say here which; what estimates depend on belongs to `kept` or to `restore`."""
+    seen: set[str] = set()
+    for case in (Case("rnn", "target"), Case("rnn", "self")):
+        core = case.make()
+        said_of(core, case.messages)
+        for part in (part for stream in core.streams.values() for part in parts(stream, set())):
+            name = type(part).__name__
+            if isinstance(part, Kept) or name in ACCOUNTED_FOR:
+                assert attributes(part) - set(getattr(part, "kept", ())) == ACCOUNTED_FOR[name], name
+                seen.add(name)
+    assert seen == ACCOUNTED_FOR.keys()
 
 
 def restored(case: Case, content: bytes) -> Predictor:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
+from streamer.events import Event, Gap, NewRun, Part, Word
 from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
 from streamer.patience import Patience
-from streamer.sequencer import Event, Gap, NewRun, Part, Sequencer, Word
+from streamer.sequencer import Sequencer
 
 INPUT, TARGET = Kind.INPUT, Kind.TARGET
 Sample = tuple[Kind, int, int, float]  # kind, run, seq, value

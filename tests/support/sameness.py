@@ -70,15 +70,15 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
         if left != right:
             yield f"{path}: {left!r} and {right!r}"
     else:
-        names = _attributes(left)
-        if names != _attributes(right):
-            yield f"{path}: attributes {names ^ _attributes(right)}"
-        for name in sorted(names & _attributes(right) - NOT_KEPT.get(type(left), set())):
+        names = attributes(left)
+        if names != attributes(right):
+            yield f"{path}: attributes {names ^ attributes(right)}"
+        for name in sorted(names & attributes(right) - NOT_KEPT.get(type(left), set())):
             yield from differences(getattr(left, name), getattr(right, name), f"{path}.{name}")
         yield from differences(_occupied(left), _occupied(right), f"{path} (in use)")
 
 
-def _attributes(owner: Any) -> set[str]:
+def attributes(owner: Any) -> set[str]:
     slots = {name for kind in type(owner).__mro__ for name in getattr(kind, "__slots__", ())}
     return {name for name in slots if hasattr(owner, name)} | set(getattr(owner, "__dict__", ()))
 
@@ -94,3 +94,15 @@ def _occupied(owner: Any) -> Any:
         assert filled <= ENTRIES
         return [owner._entries[:filled].copy()]
     return []
+
+
+def parts(owner: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield everything of ours that an object is made of, itself included."""
+    if id(owner) in seen or not type(owner).__module__.startswith(("predictor", "trainer", "streamer")):
+        return
+    seen.add(id(owner))
+    yield owner
+    for name in attributes(owner):
+        value = getattr(owner, name)
+        for part in value if isinstance(value, list | tuple) else [value]:
+            yield from parts(part, seen)

@@ -122,6 +122,15 @@ def test_a_configuration_that_lies_is_refused(key: str, value: object) -> None:
     assert key in ("level_samples", "nominal_samples") or value == CONFIG[key]
 
 
+@pytest.mark.parametrize("shape", [[1] * 200, [1] * 40, [0, 2**62], [2**62, 4], [-1], [], [1, 1]])
+def test_shapes_that_lie_are_refused(shape: list[int]) -> None:
+    size = int.from_bytes(GOOD_BYTES[:8], "little")
+    header = json.loads(GOOD_BYTES[8 : 8 + size])
+    header["head.bias"]["shape"] = shape
+    content = json.dumps(header).encode()
+    assert "model.safetensors" in refused(len(content).to_bytes(8, "little") + content + GOOD_BYTES[8 + size :])
+
+
 def test_files_from_before_nominal_frequencies_still_load() -> None:
     config = {key: value for key, value in CONFIG.items() if key != "nominal_samples"}
     with file_of(save(WEIGHTS, metadata() | {"config": json.dumps(config)})) as path:
