@@ -76,7 +76,7 @@ def test_a_daemon_passes_over_damaged_states_and_says_so(
         )  # fmt: skip
 
     predict = predictor()
-    ear.wait(lambda: number_of_states(ear) >= 3, "three states")
+    ear.wait(lambda: number_of_states(ear) >= 3, "three states", provoke=True)
     predict.stop(signal.SIGKILL, within_s=30)
     states = sorted(folder.glob("state-*.safetensors"))
     assert len(states) == 3

@@ -89,8 +89,8 @@ def test_a_predictor_stopped_for_longer_than_retention_reports_the_gap(
         predict.process.send_signal(signal.SIGSTOP)
         relay.cut()
         relay.mend()
-        stall(predict, ear, 1.5, others_hear=False)
-        ear.wait_for_seq(before + 800)
+        stall(predict, ear, 1.0, others_hear=False)
+        ear.wait_for_seq(before + 550)
         assert relay.severed > 0
         count = ear.next_seq
         missing = ear.missing(count)
@@ -152,7 +152,7 @@ def test_a_listener_stopped_for_longer_than_retention_is_told_what_it_missed(
         listener.process.send_signal(signal.SIGSTOP)
         relay.cut()
         relay.mend()
-        stall(listener, ear, 1.5, others_hear=True)
+        stall(listener, ear, 1.0, others_hear=True)
         lines = [json.loads(line) for line in listener.ends().splitlines()]
     (gap,) = [range(line["seq"], line["seq"] + line["samples"]) for line in lines if "gap" in line]
     heard = [line["seq"] for line in lines if "gap" not in line]
