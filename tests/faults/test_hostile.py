@@ -180,7 +180,7 @@ def garbage_requests(rng: np.random.Generator) -> list[list[bytes]]:
     ]
 
 
-@pytest.mark.parametrize("asked", [plainwire.INPUT, plainwire.ESTIMATE])
+@pytest.mark.parametrize("asked", [plainwire.INPUT, pytest.param(plainwire.ESTIMATE, marks=pytest.mark.release)])
 def test_who_asks_for_everything_again_and_reads_nothing_takes_no_memory(
     start: Starter, ports: Ports, listen: Listen, injected: Inject, asked: int
 ) -> None:
