@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,10 +106,10 @@ class Ear:
         with self._changed:
             return dict(self.bodies.get(stream, {}))
 
-    def missing(self, end_seq: int, run: int | None = None) -> list[int]:
+    def missing(self, end_seq: int, run: int | None = None) -> list[range]:
         """Samples before `end_seq` of which nothing was heard."""
         heard = self.heard(run)
-        return [seq for seq in range(end_seq) if seq not in heard]
+        return ranges(seq for seq in range(end_seq) if seq not in heard)
 
     # Waiting
 
@@ -217,6 +217,17 @@ class Ear:
                 self.repeated += 1
                 if before[:2] != said[:2]:
                     self.contradictions.append((what.run, seq))
+
+
+def ranges(seqs: Iterable[int]) -> list[range]:
+    """Return rising numbers as the ranges they make."""
+    found: list[range] = []
+    for seq in seqs:
+        if found and found[-1].stop == seq:
+            found[-1] = range(found[-1].start, seq + 1)
+        else:
+            found.append(range(seq, seq + 1))
+    return found
 
 
 def values(heard: dict[int, Said], channels: int) -> np.ndarray:
