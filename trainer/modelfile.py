@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
 
 from streamer.errors import FileError, UsageError
@@ -70,17 +70,17 @@ def _read(path: Path, name: str) -> Model:
             raise FileError(f"model file {path}: larger than {MAX_FILE_BYTES} bytes")
         # Read and not mapped: a file that is cut while it is mapped kills the process (SIGBUS).
         content = path.read_bytes()
-        arrays = load(content)
+        found = {key: tuple(entry["shape"]) for key, entry in deserialize(content)}  # type: ignore[no-untyped-call]
         metadata = _metadata(content)
         config = _config(path, metadata)
+        # Names and shapes before arrays: nothing is made that the configuration does not ask for.
         shapes = config.weight_shapes()
-        if set(arrays) != set(shapes):
+        if set(found) != set(shapes):
             raise FileError(f"model file {path}: its weights do not fit its configuration")
         for key, shape in shapes.items():
-            if arrays[key].shape != shape:
-                found = str(arrays[key].shape)[:60]
-                raise FileError(f"model file {path}: weights: {key} must be {shape}, got {found}")
-        weights = {key: array.copy() for key, array in arrays.items()}
+            if found[key] != shape:
+                raise FileError(f"model file {path}: weights: {key} must be {shape}, got {str(found[key])[:60]}")
+        weights = {key: array.copy() for key, array in load(content).items()}
         provenance = _object(path, "provenance", metadata)
         return Model(name, config, weights, {key: str(value) for key, value in provenance.items()})
     except UsageError as error:

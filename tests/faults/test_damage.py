@@ -58,7 +58,7 @@ def refused(damaged: bytes, what: str) -> None:
     raise AssertionError(f"taken as whole: {what}")
 
 
-@pytest.mark.parametrize("whole", [2, pytest.param(1, marks=pytest.mark.release), 0])
+@pytest.mark.parametrize("whole", [2, *(pytest.param(n, marks=pytest.mark.release) for n in (1, 0))])
 def test_a_daemon_passes_over_damaged_states_and_says_so(
     start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, tmp_path: Path,
     whole: int,
@@ -76,7 +76,7 @@ def test_a_daemon_passes_over_damaged_states_and_says_so(
         )  # fmt: skip
 
     predict = predictor()
-    ear.wait(lambda: number_of_states(ear) >= 3, "three states")
+    ear.wait(lambda: number_of_states(ear) >= 3, "three states", provoke=True)
     predict.stop(signal.SIGKILL, within_s=30)
     states = sorted(folder.glob("state-*.safetensors"))
     assert len(states) == 3

@@ -51,7 +51,7 @@ class Stage:
 
     def wait_for(self, name: str, at_least: int) -> None:
         """Wait until a count of the states has been reached."""
-        self.ear.wait(lambda: self.checkpoint(name) >= at_least, f"{name} {at_least} of the states")
+        self.ear.wait(lambda: self.checkpoint(name) >= at_least, f"{name} {at_least} of the states", provoke=True)
 
     def restart_and_check(self, predict: Command) -> None:
         """Kill the predictor, start it anew, and hold everything against the promise."""
@@ -147,7 +147,7 @@ def tracer(folder: Path, log: Path, *injections: str) -> list[str]:
     ("call", "error"),
     [
         ("fsync", "EIO"),
-        ("write", "EIO"),
+        pytest.param("write", "EIO", marks=pytest.mark.release),
         pytest.param("write", "ENOSPC", marks=pytest.mark.release),
         pytest.param("rename", "EIO", marks=pytest.mark.release),
         pytest.param("openat", "EIO", marks=pytest.mark.release),
@@ -174,13 +174,13 @@ def test_errors_of_the_disk_stop_no_estimate_and_are_counted_and_healed(
 def test_a_slow_disk_delays_no_estimate(stage: Stage, injected: Inject, tmp_path: Path) -> None:
     stage.folder.mkdir(mode=0o700)
     log = tmp_path / "strace"
-    predict = stage.predict(prefix=tracer(stage.folder, log, "fsync:delay_enter=1500000:when=1+4"))
+    predict = stage.predict(prefix=tracer(stage.folder, log, "fsync:delay_enter=1500000:when=3"))
     stage.wait_for("seq", 2)
     lag_p99_s = stage.ear.wait_for_status("demo")["lag_p99_s"]
     assert isinstance(lag_p99_s, float)
     assert lag_p99_s < 1.0
     happened = log.read_text().count("(DELAYED)")
-    assert happened >= 1
+    assert happened == 1
     kill_traced(predict)
     stage.restart_and_check(predict)
     injected("fsync that takes 1.5 s", happened, lag_p99_ms=round(1000 * lag_p99_s, 1))
@@ -203,7 +203,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
     stage.wait_for("seq", 6)
     kill_traced(predict)
     calls = calls_of_a_checkpoint(log)
-    chosen = rng.permutation(len(calls))[: dose.pick(quick=2, release=len(calls))]
+    chosen = rng.permutation(len(calls))[: dose.pick(quick=1, release=len(calls))]
     for number in chosen:
         call, count = calls[number]
         shutil.rmtree(stage.folder)

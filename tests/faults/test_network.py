@@ -114,8 +114,13 @@ def test_messages_of_a_past_run_are_dropped(
     injected("messages of a past run said again", proxy.counts["stale"])
 
 
-@pytest.mark.parametrize("how", ["cut", "freeze"])
-@pytest.mark.parametrize("cut_s", [1, pytest.param(10, marks=pytest.mark.release)])
+@pytest.mark.parametrize(
+    ("how", "cut_s"),
+    [
+        ("cut", 1),
+        *(pytest.param(*each, marks=pytest.mark.release) for each in (("cut", 10), ("freeze", 1), ("freeze", 10))),
+    ],
+)
 def test_a_cable_cut_within_retention_loses_nothing(
     start: Starter, ports: Ports, listen: Listen, injected: Inject, how: str, cut_s: int
 ) -> None:
@@ -153,7 +158,11 @@ def test_a_cable_cut_within_retention_loses_nothing(
 
 @pytest.mark.parametrize(
     ("reset_on_gap", "learn"),
-    [(False, None), (True, None), pytest.param(False, "self", marks=pytest.mark.release)],
+    [
+        (False, None),
+        pytest.param(True, None, marks=pytest.mark.release),
+        pytest.param(False, "self", marks=pytest.mark.release),
+    ],
 )
 def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that_range(
     start: Starter, ports: Ports, listen: Listen, injected: Inject, reset_on_gap: bool, learn: str | None
@@ -185,25 +194,23 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
         ear.wait_for_seq(100)
         relay.cut()
         before = ear.next_seq
-        time.sleep(1.5)
+        time.sleep(1.0)
         relay.mend()
-        took_s = ear.wait_for_seq(before + 750)
+        took_s = ear.wait_for_seq(before + 500)
         assert took_s < RECOVERY_S
         ear.wait_for_seq(ear.next_seq + 100)
         count = ear.next_seq
-        missing = ear.missing(count)
-        gap = range(missing[0], missing[-1] + 1)
-        assert missing == list(gap)
-        assert 300 < len(gap) < 900
-        must_keep_the_promise(ear, scene, count, [(Kind.INPUT, gap)])
-        body = ear.wait_for_status("demo")
-        assert (body["gaps"], body["gap_samples"]) == (1, len(gap))
-        assert ear.heard()[gap.stop].tally == 0
-        predict.says(f"GAP: samples {gap.start} to {gap.stop - 1} ")
+        gaps = ear.missing(count)
+        must_keep_the_promise(ear, scene, count, [(Kind.INPUT, gap) for gap in gaps])
+        missing = sum(map(len, gaps))
+        assert missing > 100
+        assert ear.wait_for_status("demo")["gap_samples"] == missing
+        assert all(ear.heard()[gap.stop].tally == 0 for gap in gaps)
+        predict.says(r"GAP: samples \d+ to \d+ ")
         for command in (predict, source):
             assert command.stop(within_s=30) == 0
     policy = "reset" if reset_on_gap else "hold"
-    injected(f"connections cut for longer than retention, --on-gap {policy}", 1, gap_samples=len(gap))
+    injected(f"connections cut for longer than retention, --on-gap {policy}", 1, gap_samples=missing)
 
 
 @pytest.mark.parametrize("learn", ["target", pytest.param("self", marks=pytest.mark.release)])
@@ -233,13 +240,14 @@ def test_what_is_learnt_over_a_gap_is_what_an_undisturbed_predictor_learns_witho
         proxy.blackout.clear()
         ear.wait_for_seq(before + 700)
         count = ear.next_seq
-        gaps = [(kind, proxy.missing(kind, ear.newest_run)) for kind in (Kind.INPUT, Kind.TARGET)]
-        assert all(gap for _, gap in gaps)
+        run = ear.newest_run
+        gaps = [(kind, gap) for kind in (Kind.INPUT, Kind.TARGET) for gap in proxy.missing(kind, run)]
+        assert {kind for kind, _ in gaps} == {Kind.INPUT, Kind.TARGET}
         must_keep_the_promise(ear, scene, count, gaps)
         for command in (predict, source):
             assert command.stop(within_s=30) == 0
     what = f"messages lost for longer than retention, --learn {learn}"
-    injected(what, proxy.counts["blacked out"], gap_samples=len(gaps[0][1]))
+    injected(what, proxy.counts["blacked out"], gap_samples=sum(len(gap) for _, gap in gaps))
 
 
 def ways(near: int, far: int) -> list[tuple[int, int]]:

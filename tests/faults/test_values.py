@@ -81,10 +81,10 @@ def test_a_signal_that_deceives_self_made_labels_leaves_estimates_finite(
         lambda values: values * np.float32(1e6),
         lambda values: rng.normal(0, 30, values.shape).astype(np.float32),
     ]
-    messages, deceived = scene.messages(2000), 0
+    messages, deceived = scene.messages(1200), 0
     for place, message in enumerate(messages):
-        stage, within = divmod(message.seq, 500) if isinstance(message, Chunk) else (0, 500)
-        if isinstance(message, Chunk) and message.kind is Kind.INPUT and stage > 0 and within < 250:
+        stage, within = divmod(message.seq, 300) if isinstance(message, Chunk) else (0, 300)
+        if isinstance(message, Chunk) and message.kind is Kind.INPUT and stage > 0 and within < 150:
             messages[place] = replace(message, values=deceits[stage - 1](message.values))
             deceived += 1
     ear = speak(start, ports, listen, scene, {"demo": messages})["demo"]

@@ -262,7 +262,9 @@ def test_before_the_sources_first_word_nothing_is_given_up() -> None:
     assert reader.gaps == []
     silent = Listening()
     silent.receive([one(5)], 0)
-    waking(silent, 3500)
+    waking(silent, 4900)
+    assert silent.gaps == []
+    waking(silent, 5200)
     assert silent.gaps == [Gap(INPUT, 1, 0, 5)]
 
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from ports import REPLAY_OFFSET
 
 PATIENCE_S = 60.0  # bounds a hang, as in `processes`
 LOOK_EVERY_S = 0.5
+PROVOKE_EVERY_S = 0.1
 
 
 class Said(NamedTuple):
@@ -74,6 +75,7 @@ class Ear:
             if keys is not None:
                 _curve(socket, keys)
         self._sub.setsockopt(zmq.SUBSCRIBE, b"status/")
+        self._sub.setsockopt(zmq.SUBSCRIBE, b"status/0")
         self._sub.setsockopt(
             zmq.SUBSCRIBE, b"estimate/"
         )  # of every stream: this is what `predict --wait` waits for
@@ -81,6 +83,7 @@ class Ear:
         self._sub.connect(address)
         self._dealer.connect(f"{host}:{int(port) + REPLAY_OFFSET}")
         self._asking: list[list[bytes]] = []
+        self._provokes = self._provoked = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._hear, daemon=True)
         self._thread.start()
@@ -103,18 +106,25 @@ class Ear:
         with self._changed:
             return dict(self.bodies.get(stream, {}))
 
-    def missing(self, end_seq: int, run: int | None = None) -> list[int]:
+    def missing(self, end_seq: int, run: int | None = None) -> list[range]:
         """Samples before `end_seq` of which nothing was heard."""
         heard = self.heard(run)
-        return [seq for seq in range(end_seq) if seq not in heard]
+        return ranges(seq for seq in range(end_seq) if seq not in heard)
 
     # Waiting
 
-    def wait(self, until: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> float:
-        """Wait until something has been heard; return how long it took in seconds."""
+    def wait(
+        self, until: Callable[[], bool], what: str, within_s: float = PATIENCE_S, *, provoke: bool = False
+    ) -> float:
+        """Wait until something has been heard; return how long it took in seconds.
+
+        Where a status is waited for, `provoke` has it said at once: as at every subscription.
+        """
         started = time.monotonic()
         with self._changed:
-            while not self._changed.wait_for(until, LOOK_EVERY_S):
+            self._provokes += provoke
+            while not self._changed.wait_for(until, PROVOKE_EVERY_S if provoke else LOOK_EVERY_S):
+                self._provokes += provoke
                 self.look()
                 if time.monotonic() > started + within_s:
                     raise AssertionError(
@@ -135,7 +145,8 @@ class Ear:
         """Wait for a status that was said after this call; return it."""
         # The next one may have been on its way.
         seen = self.statuses[stream] + 2
-        self.wait(lambda: self.statuses[stream] >= seen, f"a status of {stream or 'the daemon'!r}", within_s)
+        what = f"a status of {stream or 'the daemon'!r}"
+        self.wait(lambda: self.statuses[stream] >= seen, what, within_s, provoke=True)
         return self.body(stream)
 
     def ask(self, run: int, seq: int, samples: int) -> None:
@@ -157,6 +168,10 @@ class Ear:
         while not self._closing.is_set():
             while self._asking:
                 self._dealer.send_multipart(self._asking.pop(0))
+            if self._provokes > self._provoked:
+                self._sub.setsockopt(zmq.UNSUBSCRIBE, f"status/{self._provoked}".encode())
+                self._provoked = self._provokes
+                self._sub.setsockopt(zmq.SUBSCRIBE, f"status/{self._provoked}".encode())
             for socket, _ in poller.poll(20):
                 with self._changed:
                     self._drain(socket)
@@ -202,6 +217,17 @@ class Ear:
                 self.repeated += 1
                 if before[:2] != said[:2]:
                     self.contradictions.append((what.run, seq))
+
+
+def ranges(seqs: Iterable[int]) -> list[range]:
+    """Return rising numbers as the ranges they make."""
+    found: list[range] = []
+    for seq in seqs:
+        if found and found[-1].stop == seq:
+            found[-1] = range(found[-1].start, seq + 1)
+        else:
+            found.append(range(seq, seq + 1))
+    return found
 
 
 def values(heard: dict[int, Said], channels: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import plainwire
 import zmq
+from ear import ranges
 from ports import REPLAY_OFFSET
 
 REMEMBERED_STALE = 1000  # messages of a past run that may be said again
@@ -97,13 +98,10 @@ class FrameProxy:
         ]
         return sum(delivered) - len(delivered)
 
-    def missing(self, kind: int, run: int) -> range:
-        """The samples before the last one handed on that were not: in one piece."""
-        there = {seq for one, its_run, seq in self.delivered if (one, its_run) == (kind, run)}
-        absent = sorted(set(range(max(there) + 1)) - there)
-        gap = range(absent[0], absent[-1] + 1) if absent else range(0)
-        assert absent == list(gap)
-        return gap
+    def missing(self, kind: int, run: int) -> list[range]:
+        """The samples before the last one handed on that were not."""
+        there = {seq for one, its_run, seq in list(self.delivered) if (one, its_run) == (kind, run)}
+        return ranges(sorted(set(range(max(there) + 1)) - there))
 
     def close(self) -> None:
         """Leave nothing behind."""
