@@ -229,7 +229,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
 def calls_of_a_checkpoint(log: Path) -> list[tuple[str, int]]:
     """Every system call of one checkpoint, which also drops an old one: its name, and which of its kind.
 
-    Not of an early one: the main thread makes some of these calls at the start, and a tracer counts in each thread.
+    Not of an early one: the main thread makes some of these calls at the start, and each thread has its own count.
     """
     traced = [re.match(r"(\d+) +(\w+)\(", line) for line in log.read_text().splitlines()]
     lines = [(found[1], found[2], found.string) for found in traced if found]
