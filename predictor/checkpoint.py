@@ -5,6 +5,7 @@ here and read by the library, which checks its offsets and sizes: the library's 
 0.7 s where 10,000 streams have seven arrays each, and answers would be as late.
 """
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -146,6 +147,8 @@ def decode(content: bytes) -> Tree:
     StateError
         If another version wrote it.
     """
+    collects = gc.isenabled()
+    gc.disable()  # everything made here is kept: looking through it again and again takes as long as making it
     try:
         _check(content)
         tensors = {
@@ -156,6 +159,9 @@ def decode(content: bytes) -> Tree:
         tree = _filled(skeleton, tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileError(f"not a state, or damaged: {type(error).__name__}: {str(error)[:200]}") from None
+    finally:
+        if collects:
+            gc.enable()
     if not isinstance(tree, list) or len(tree) != 2 or not isinstance(tree[0], dict) or tensors:
         raise FileError("not a state: tensors do not fit the tree")
     return tree[0] | {STREAMS: tree[1]}

@@ -350,7 +350,8 @@ def live(streams: int = 1, channels: int = 1) -> Collector:
 def body() -> dict[str, object]:
     return {
         "health": "LIVE", "model": "new", "lag_p50_s": 0.00042, "lag_p99_s": 0.0017, "gaps": 3,
-        "gap_samples": 17, "recovered_samples": 678, "unusable": 5, "learning": {"updates": 4321, "loss": 0.0125, "skipped": 0},
+        "gap_samples": 17, "recovered_samples": 678, "unusable": 5,
+        "learning": {"updates": 4321, "loss": 0.0125, "skipped": 0},
     }  # fmt: skip
 
 
@@ -364,8 +365,8 @@ class TestRender:
         text = "\n".join(lines_of(live().snapshot(Selection(), at(10.5)), 80, 24))
         for fact in (
             "LIVE", "s0", "channel 0 of 1", "RMSE", "0.0034", "0.3\N{DEGREE SIGN}", "510.0 ms", "420 us",
-            "1.7 ms", "new v7", "4,321", "0.0125", "3 (17)", "recovered   678", "unusable    5", "rejected    14", "input (sin)",
-            "target (true cos)", "estimate (cos)", "RMSE of cos", "-0.5 s", "q quit",
+            "1.7 ms", "new v7", "4,321", "0.0125", "3 (17)", "recovered   678", "unusable    5", "rejected    14",
+            "input (sin)", "target (true cos)", "estimate (cos)", "RMSE of cos", "-0.5 s", "q quit",
         ):  # fmt: skip
             assert fact in text
 
