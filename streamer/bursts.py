@@ -97,7 +97,9 @@ def _burst(said: list[Parts]) -> Burst | None:
     headers = np.frombuffer(b"".join([parts[1] for parts in said]), np.uint8).reshape(len(said), -1)
     times_ns = np.ascontiguousarray(headers[:, TIME_NS]).view("<i8")[:, 0]
     values = np.frombuffer(b"".join([parts[2] for parts in said]), "<f4").reshape(-1, *first.values.shape[1:])
-    step, uneven = (0, 0) if first.kind is Kind.ESTIMATE else divmod(last.tally - first.tally, len(said) - 1)
+    step, uneven = (
+        (0, 0) if first.kind is Kind.ESTIMATE else divmod(last.tally - first.tally, max(1, len(said) - 1))
+    )
     burst = Burst(replace(first, values=values), times_ns, step)
     if step < 0 or uneven or burst.tallies()[-1] != last.tally:
         return None

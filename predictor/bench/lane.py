@@ -172,7 +172,8 @@ def _command(predict: Sequence[str] | None, sources: Sequence[str], out: str) ->
     if predict is None:
         return [sys.executable, "-m", "predictor.bench.echo", out, *sources]
     listening = [argument for source in sources for argument in ("--source", source)]
-    return [*SINCOS, "predict", "--quiet", "--bind", out, *listening, *predict]
+    # What the feeder's flood loses it does not say again.
+    return [*SINCOS, "predict", "--quiet", "--bind", out, "--gap-deadline", "0", *listening, *predict]
 
 
 def free_addresses(count: int) -> list[str]:

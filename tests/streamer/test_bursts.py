@@ -148,3 +148,11 @@ def test_a_burst_is_said_as_its_chunks(
     whole = chunk(5, kind=kind, values=values, model_version=3, tally=tally)
     burst = Burst(whole, generator.integers(0, 2**62, count), step)
     assert [list(parts) for parts in bursts.encode(burst)] == [wire.encode(one) for one in burst.chunks()]
+
+
+def test_a_last_neighbour_that_a_full_burst_leaves_over_is_taken_too() -> None:
+    most = bursts.MOST_VALUES
+    values = np.zeros((1, most // 4, 1), np.float32)
+    said = [wire.encode(Chunk(Kind.INPUT, "demo", 1, seq, seq, 100.0, values, tally=seq)) for seq in range(5)]
+    ends = [m.chunk.end_seq if isinstance(m, Burst) else m.end_seq for m in bursts.decode(said)]  # type: ignore[union-attr]
+    assert ends == [4, 5]
