@@ -49,21 +49,25 @@ def test_a_predictor_killed_at_random_instants_publishes_what_an_undisturbed_one
         *scene.source(),
     )
     predict = predictor(start, source_at, predict_at, scene, *folder)
-    recoveries_s = []
+    lives, recoveries_s = [predict], []
     for _ in range(kills):
         ear.wait_for_seq(ear.next_seq + int(rng.integers(1, 500)))
         time.sleep(rng.uniform(0, 0.01))  # so that it does not always die just after an estimate
         kill(predict)
         before = ear.next_seq
         predict = predictor(start, source_at, predict_at, scene, *folder)
+        lives.append(predict)
         recoveries_s.append(ear.wait_for_seq(before))
         assert recoveries_s[-1] < RECOVERY_S
     finish(ear, scene, 100)
     for command in (predict, source):
         assert command.stop(within_s=30) == 0
+    resumed = sum(any("going on from the state" in line for line in life.log) for life in lives)
+    assert resumed <= (kills if state else 0)
+    assert resumed or not state or kills < 4  # who is killed at once has left no state
     what = f"kill -9 of the predictor, {f'--learn {learn}' if learn else 'not learning'}"
     injected(what + ("" if state else ", without a state folder"), kills, **recovered(recoveries_s),
-             estimates=ear.next_seq, said_again=ear.repeated)  # fmt: skip
+             resumed=resumed, estimates=ear.next_seq, said_again=ear.repeated)  # fmt: skip
 
 
 @pytest.mark.parametrize("learn", [None, "target"])

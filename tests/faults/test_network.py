@@ -72,11 +72,8 @@ def test_messages_lost_doubled_late_and_out_of_order_change_no_estimate(
 
 def settled(ear: Ear, proxy: FrameProxy) -> dict[str, object]:
     """Wait until nothing more is on its way; return what the predictor then says of the stream."""
-    while True:
-        delivered = proxy.delivered.total()
-        body = ear.wait_for_status("demo")
-        if proxy.delivered.total() == delivered:
-            return body
+    ear.wait(lambda: proxy.is_quiet, "the last message", provoke=True)
+    return ear.wait_for_status("demo")
 
 
 def test_messages_of_a_past_run_are_dropped(

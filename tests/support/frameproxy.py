@@ -13,6 +13,7 @@ import zmq
 from ear import ranges
 from ports import REPLAY_OFFSET
 
+QUIET_S = 0.3
 REMEMBERED_STALE = 1000  # messages of a past run that may be said again
 
 
@@ -76,6 +77,7 @@ class FrameProxy:
         self._seen: deque[list[bytes]] = deque(maxlen=REMEMBERED_STALE)
         self._run = 0
         self._past: list[list[bytes]] = []
+        self._passed = time.monotonic()  # when a sample, a request or an answer last did
         self._closing = threading.Event()
         self._poller = zmq.Poller()
         for socket in (self._front, self._back, self._router):
@@ -102,6 +104,11 @@ class FrameProxy:
         """The samples before the last one handed on that were not."""
         there = {seq for one, its_run, seq in list(self.delivered) if (one, its_run) == (kind, run)}
         return ranges(sorted(set(range(max(there) + 1)) - there))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way, and nothing has been for some time."""
+        return not self._late and time.monotonic() > self._passed + QUIET_S
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -189,9 +196,11 @@ class FrameProxy:
 
     def _count(self, parts: list[bytes]) -> None:
         what = plainwire.head(parts[1])
+        self._passed = time.monotonic()
         self.delivered.update((what.kind, what.run, seq) for seq in range(what.seq, what.end_seq))
 
     def _ask(self, peer: bytes, parts: list[bytes]) -> None:
+        self._passed = time.monotonic()
         if peer not in self._dealers:
             dealer = self._socket(zmq.DEALER)
             dealer.connect(f"tcp://127.0.0.1:{self._upstream_port + REPLAY_OFFSET}")
