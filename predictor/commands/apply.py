@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
 
 from predictor.applying import Application, Block
 from predictor.commands.common import nominal_hz, quiet, start_logging
@@ -57,6 +58,7 @@ def command(
     Output n depends on samples 0 to n alone, and is what `sincos predict` would have published live.
     """
     start_logging("apply", quiet=quiet)
+    np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     _check_distinct(input_path, targets_path, output_path)
     model = choose_model(model_name, {}, seed)
     recording = read_recording(input_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
+import numpy as np
 
 from predictor.commands.common import Security, nominal_hz, quiet, secured, source_addresses, start_logging
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
@@ -105,6 +106,7 @@ def command(
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
+    np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     model = choose()
     learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
