@@ -1,18 +1,18 @@
 """Estimates kept for who asks for them again, as part of a state: a restart must not lose what a reader missed."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.history import History, Kept
-from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Kind
+from streamer.messages import Burst, Chunk, FloatArray, Kind
 from trainer.state import Tree, array_of, trees, value_of
 
-Ints = NDArray[np.int64]
+GATHERED_MESSAGES = 500  # half a millisecond
+MERGED_MESSAGES = 2_000
 
 
 class Retained:
@@ -29,19 +29,28 @@ class Retained:
         self._stream = stream
         self._segments: deque[Tree] = deque()
         self._next_seqs: dict[int, int] = {}  # run -> what no segment has yet
+        self._wanted = False
 
     def state(self) -> Tree:
         """Return all that is kept; what was returned before is not copied again."""
+        self._wanted = True
+        self.gather(least=1)
+        self._segments = deque(_merged(self._segments))
+        return {"segments": list(self._segments)}
+
+    def gather(self, least: int = GATHERED_MESSAGES) -> None:
+        """Make a segment of what is new if that is enough, so that the next state takes less time."""
+        if not self._wanted:
+            return
         runs = self._history.runs(Kind.ESTIMATE, self._stream)
         self._next_seqs = {run: seq for run, seq in self._next_seqs.items() if run in runs}
         for run in runs:
             kept = self._history.kept(Kind.ESTIMATE, self._stream, run, self._next_seqs.get(run, 0))
-            for alike in _alike(kept):
+            for alike in _alike(kept) if len(kept) >= least else ():
                 self._segments.append(_segment(run, alike))
                 self._next_seqs[run] = alike[-1].end_seq
         while self._segments and self._forgotten(self._segments[0]):
             self._segments.popleft()
-        return {"segments": list(self._segments)}
 
     def restore(self, tree: Tree, now: Instant) -> None:
         """Put what was kept into the history, as if it had been said now.
@@ -56,11 +65,11 @@ class Retained:
             for said in _unpacked(segment, self._stream, run):
                 self._history.add(said, now.mono_ns)
             self._segments.append(segment)
-            self._next_seqs[run] = int(segment["ends"][-1])
+            self._next_seqs[run] = _end_seq(segment)
 
     def _forgotten(self, segment: Tree) -> bool:
         oldest_seq = self._history.oldest_seq(Kind.ESTIMATE, self._stream, segment["run"])
-        return oldest_seq is None or int(segment["ends"][-1]) <= oldest_seq
+        return oldest_seq is None or _end_seq(segment) <= oldest_seq
 
 
 def _alike(kept: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
@@ -73,43 +82,77 @@ def _alike(kept: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
 
 
 def _segment(run: int, kept: Sequence[Kept]) -> Tree:
-    times = [[each.time_ns] if each.times_ns is None else each.times_ns for each in kept]
+    columns = Kept(*zip(*kept, strict=True))  # type: ignore[arg-type]
+    several = any(times is not None for times in columns.times_ns)  # type: ignore[union-attr]
+    times = [np.atleast_1d(each.time_ns if each.times_ns is None else each.times_ns) for each in kept if several]
     return {
         "run": run,
-        "seqs": np.array([each.seq for each in kept], np.int64),
-        "ends": np.array([each.end_seq for each in kept], np.int64),
-        "counts": np.array([len(each) for each in times], np.int64),
-        "times_ns": np.concatenate(times).astype(np.int64),
-        "rates_hz": np.array([each.rate_hz for each in kept], np.float64),
-        "versions": np.array([each.model_version for each in kept], np.int64),
-        "tallies": np.array([-1 if each.tally == NO_GAP else each.tally for each in kept], np.int64),
-        "steps": np.array([each.tally_step for each in kept], np.int64),
-        "values": np.concatenate([each.values for each in kept]),
+        "messages": np.stack(
+            [
+                np.array(columns.seq, np.int64),
+                np.array(columns.end_seq, np.int64),
+                np.array([len(each) for each in times] or [1] * len(kept), np.int64),
+                np.array(columns.rate_hz, np.float64).view(np.int64),
+                np.array(columns.model_version, np.int64),
+                np.array(columns.tally, np.uint64).view(np.int64),
+                np.array(columns.tally_step, np.int64),
+            ]
+        ),
+        "times_ns": np.concatenate(times).astype(np.int64) if several else np.array(columns.time_ns, np.int64),
+        "values": np.concatenate(columns.values),
     }
+
+
+def _merged(segments: Iterable[Tree]) -> Iterator[Tree]:
+    """Yield neighbours that are small as one: a file with many streams must not have many arrays of each."""
+    last: Tree | None = None
+    for segment in segments:
+        if last is not None and _size(last) + _size(segment) <= MERGED_MESSAGES and _fit(last, segment):
+            last = {
+                "run": last["run"],
+                "messages": np.concatenate([last["messages"], segment["messages"]], axis=1),
+                "times_ns": np.concatenate([last["times_ns"], segment["times_ns"]]),
+                "values": np.concatenate([last["values"], segment["values"]]),
+            }
+            continue
+        if last is not None:
+            yield last
+        last = segment
+    if last is not None:
+        yield last
+
+
+def _size(segment: Tree) -> int:
+    size: int = segment["messages"].shape[1]
+    return size
+
+
+def _fit(one: Tree, other: Tree) -> bool:
+    fits: bool = one["run"] == other["run"] and one["values"].shape[1:] == other["values"].shape[1:]
+    return fits
+
+
+def _end_seq(segment: Tree) -> int:
+    return int(segment["messages"][1, -1])
 
 
 def _unpacked(segment: Tree, stream: str, run: int) -> Iterator[Chunk | Burst]:
     values: FloatArray = array_of(segment, "values", (None, None, None), np.float32)
-    counts = _ints(segment, "counts")
-    names = ("seqs", "ends", "versions", "tallies", "steps")
-    columns = [_ints(segment, name, len(counts)) for name in names]
-    rates = array_of(segment, "rates_hz", (len(counts),), np.float64)
-    times_ns = _ints(segment, "times_ns", int(counts.sum()))
-    lengths = columns[1] - columns[0]
-    fits = len(counts) and (counts > 0).all() and (lengths > 0).all() and not (lengths % counts).any()
-    if not fits or lengths.sum() != len(values) or (columns[0] < 0).any() or (np.diff(columns[1]) < 0).any():
+    messages = array_of(segment, "messages", (7, None), np.int64)
+    seqs, ends, counts, rates, *_ = messages
+    times_ns = array_of(segment, "times_ns", (int(counts.sum()),), np.int64)
+    lengths = ends - seqs
+    fits = counts.size and (counts > 0).all() and (lengths > 0).all() and not (lengths % counts).any()
+    if not fits or lengths.sum() != len(values) or (seqs < 0).any() or (np.diff(ends) < 0).any():
         raise FileError("state: estimates that were kept must be messages in rising order")
+    tallies = np.ascontiguousarray(messages[5]).view(np.uint64).tolist()
+    rates_hz = np.ascontiguousarray(rates).view(np.float64).tolist()
     sample = message = 0
-    rows = zip(counts.tolist(), rates.tolist(), *(column.tolist() for column in columns), strict=True)
-    for count, rate_hz, seq, end, version, tally, step in rows:
+    rows = zip(seqs.tolist(), ends.tolist(), counts.tolist(), messages[4].tolist(), messages[6].tolist(),
+               tallies, rates_hz, strict=True)  # fmt: skip
+    for seq, end, count, version, step, tally, rate_hz in rows:
         times = times_ns[message : message + count]
         own = values[sample : sample + end - seq]
-        chunk = Chunk(
-            Kind.ESTIMATE, stream, run, seq, int(times[0]), rate_hz, own, version, NO_GAP if tally < 0 else tally
-        )
+        chunk = Chunk(Kind.ESTIMATE, stream, run, seq, int(times[0]), rate_hz, own, version, tally)
         yield chunk if count == 1 else Burst(chunk, times, step)
         sample, message = sample + end - seq, message + count
-
-
-def _ints(segment: Tree, name: str, length: int | None = None) -> Ints:
-    return array_of(segment, name, (length,), np.int64)

@@ -285,6 +285,7 @@ class Stream:
         if verdict is not None:
             yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
         self._time.measure(self.counters.samples, now.mono_ns)
+        self._retained.gather()
         yield Send(self.status(now))
 
     def status(self, now: Instant) -> Status:

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -115,8 +115,10 @@ class History:
 
     def kept(self, kind: Kind, stream: str, run: int, seq: int) -> list[Kept]:
         """Return the messages of a run that are kept, from the one on that holds sample `seq` or a later one."""
-        kept = self._tracks[kind, stream, run].kept if (kind, stream, run) in self._tracks else deque()
-        return list(islice(kept, bisect_right(kept, seq, key=_END_SEQ), None))
+        track = self._tracks.get((kind, stream, run))
+        if track is None:
+            return []
+        return list(takewhile(lambda kept: kept.end_seq > seq, reversed(track.kept)))[::-1]
 
     def oldest_seq(self, kind: Kind, stream: str, run: int) -> int | None:
         """Return the first sample of a run that is kept; None if nothing is."""

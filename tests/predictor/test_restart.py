@@ -180,7 +180,7 @@ ACCOUNTED_FOR = {
     "PageHinkley": set(),
     "PrequentialRmse": set(),
     "Readout": {"_keep", "_prior"},
-    "Retained": {"_history", "_next_seqs", "_segments", "_stream"},
+    "Retained": {"_history", "_next_seqs", "_segments", "_stream", "_wanted"},
     "SelfLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
