@@ -162,14 +162,15 @@ def test_errors_of_the_disk_stop_no_estimate_and_are_counted_and_healed(
     log, failures = tmp_path / "strace", 3
     predict = stage.predict(prefix=tracer(stage.folder, log, f"{call}:error={error}:when=4..{3 + failures}"))
     stage.wait_for("failures", 1)
-    failed = stage.checkpoint("failures")
-    stage.wait_for("seq", 4)
+    stage.wait_for("seq", 6)
     stage.ear.wait_for_seq(stage.ear.next_seq + 100)
     happened = log.read_text().count("(INJECTED)")
     assert happened == failures
+    counted = stage.checkpoint("failures")  # fewer where one state meets several: what was buffered is tried again
+    assert 0 < counted <= failures
     kill_traced(predict)
     stage.restart_and_check(predict)
-    injected(f"{error} of {call}", happened, failed_checkpoints=failed)
+    injected(f"{error} of {call}, when a state is kept", happened, failures_counted=counted)
 
 
 def test_a_slow_disk_delays_no_estimate(stage: Stage, injected: Inject, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import plainwire
 import zmq
-from ports import REPLAY_OFFSET
 
 PATIENCE_S = 60.0  # bounds a hang, as in `processes`
 LOOK_EVERY_S = 0.5
@@ -57,7 +56,6 @@ class Ear:
         self.repeated = 0
         self.contradictions: list[tuple[int, int]] = []
         self.out_of_order = 0
-        self.gone: list[tuple[int, int, int]] = []
         self.statuses: Counter[str] = Counter()
         self.bodies: dict[str, dict[str, object]] = {}
         self.next_seqs: dict[str, int] = {}
@@ -67,22 +65,17 @@ class Ear:
         self._changed = threading.Condition()
         self._context = zmq.Context()
         self._sub = self._context.socket(zmq.SUB)
-        self._dealer = self._context.socket(zmq.DEALER)
-        for socket in (self._sub, self._dealer):
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.RCVHWM, 0)
-            socket.setsockopt(zmq.RECONNECT_IVL, 20)
-            if keys is not None:
-                _curve(socket, keys)
+        self._sub.setsockopt(zmq.LINGER, 0)
+        self._sub.setsockopt(zmq.RCVHWM, 0)
+        self._sub.setsockopt(zmq.RECONNECT_IVL, 20)
+        if keys is not None:
+            _curve(self._sub, keys)
         self._sub.setsockopt(zmq.SUBSCRIBE, b"status/")
         self._sub.setsockopt(zmq.SUBSCRIBE, b"status/0")
         self._sub.setsockopt(
             zmq.SUBSCRIBE, b"estimate/"
         )  # of every stream: this is what `predict --wait` waits for
-        host, _, port = address.rpartition(":")
         self._sub.connect(address)
-        self._dealer.connect(f"{host}:{int(port) + REPLAY_OFFSET}")
-        self._asking: list[list[bytes]] = []
         self._provokes = self._provoked = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._hear, daemon=True)
@@ -149,10 +142,6 @@ class Ear:
         self.wait(lambda: self.statuses[stream] >= seen, what, within_s, provoke=True)
         return self.body(stream)
 
-    def ask(self, run: int, seq: int, samples: int) -> None:
-        """Ask for estimates again."""
-        self._asking.append(plainwire.request(plainwire.ESTIMATE, self._stream, run, seq, samples))
-
     def close(self) -> None:
         """Leave nothing behind."""
         self._closing.set()
@@ -164,10 +153,7 @@ class Ear:
     def _hear(self) -> None:
         poller = zmq.Poller()
         poller.register(self._sub, zmq.POLLIN)
-        poller.register(self._dealer, zmq.POLLIN)
         while not self._closing.is_set():
-            while self._asking:
-                self._dealer.send_multipart(self._asking.pop(0))
             if self._provokes > self._provoked:
                 self._sub.setsockopt(zmq.UNSUBSCRIBE, f"status/{self._provoked}".encode())
                 self._provoked = self._provokes
@@ -194,8 +180,6 @@ class Ear:
             self.next_seqs[stream] = what.seq
             self.statuses[stream] += 1
             self.status_ahead_s = (what.time_ns - time.time_ns()) / 1e9
-        elif what.kind == plainwire.GONE:
-            self.gone.append((what.run, what.seq, what.samples))
         elif stream == self._stream:
             self._record(what, payload)
 

@@ -1,5 +1,6 @@
 """The real commands as processes."""
 
+import contextlib
 import os
 import queue
 import re
@@ -35,7 +36,9 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=bool(prefix),  # so that `close` reaches what the prefix runs
         )
+        self._leads = bool(prefix)
         self.log: list[str] = []
         self.may_end = False
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -85,6 +88,9 @@ class Command:
     def close(self) -> None:
         """Leave nothing behind."""
         self.may_end = True
+        if self._leads:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE_S)

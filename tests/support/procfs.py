@@ -8,11 +8,6 @@ def peak_mb(pid: int) -> float:
     return _status_kb(pid, "VmHWM") / 1024
 
 
-def resident_mb(pid: int) -> float:
-    """The memory it holds."""
-    return _status_kb(pid, "VmRSS") / 1024
-
-
 def is_stopped(pid: int) -> bool:
     """Whether a signal has stopped all its threads."""
     return all(_state(task / "stat") == "T" for task in Path(f"/proc/{pid}/task").iterdir())
