@@ -36,6 +36,7 @@ from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
 from trainer.state import Tree, subtree, trees, value_of
 
+INPUT = Kind.INPUT  # to get at a member takes as long as to get at a sample's stream
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
@@ -142,7 +143,7 @@ class Predictor:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
         if len(messages) == 1:
             message = messages[0]
-            if isinstance(message, Chunk) and message.kind is Kind.INPUT:  # the usual case, by the shortest way
+            if isinstance(message, Chunk) and message.kind is INPUT:  # the usual case, by the shortest way
                 stream = self._stream(message.stream)
                 if stream is None:
                     return ()

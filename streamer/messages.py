@@ -32,6 +32,8 @@ class Kind(enum.IntEnum):
     REPLAY = 6
     GONE = 7
 
+    __hash__ = int.__hash__  # Enum's own is a call in Python, and topics and runs are looked up by kind
+
     @property
     def word(self) -> str:
         """The kind as it is spelled in topics and on the command line."""
