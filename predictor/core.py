@@ -252,9 +252,11 @@ class Predictor:
 
     def next_deadline_ns(self) -> int:
         """When a status is due, a look at what is to be kept, or at a stream that misses samples."""
+        due_ns, alarm_ns = self._next_said_ns, self._alarms.next_ns()
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
-        dues = (self._next_said_ns, self._alarms.next_ns(), keep_ns)
-        return min(due for due in dues if due is not None)
+        if alarm_ns is not None and alarm_ns < due_ns:
+            due_ns = alarm_ns
+        return due_ns if keep_ns is None else min(due_ns, keep_ns)
 
     @property
     def _next_said_ns(self) -> int:
