@@ -18,8 +18,8 @@ from predictor.core import Predictor
 from streamer import bursts, wire
 from streamer.clock import SystemClock
 from streamer.effects import Send
+from streamer.frames import drain
 from streamer.messages import Chunk, Kind
-from streamer.sockets import _drain
 
 STAGES = ("receive", "decode", "core: place, step, answer", "encode", "send", "after the answer")
 BARE = "bare echo: recv_multipart, send_multipart"
@@ -41,7 +41,7 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         if pause_s:
             time.sleep(pause_s)
         at = [time.perf_counter()]
-        parts = _drain(inward, at_most=1)
+        parts = drain(inward, at_most=1)
         at.append(time.perf_counter())
         messages = bursts.decode(parts)
         at.append(time.perf_counter())

@@ -59,6 +59,10 @@ class Cell(Protocol):
         """Write the state after so many samples."""
         ...
 
+    def step(self, fused: FloatArray, state: FloatArray, after: FloatArray) -> None:
+        """Step over the first input of a single channel, from `state` [rows, 1] to `after`."""
+        ...
+
 
 class _Cell:
     gate_rows = 1  # rows of the fused product, in units of hidden
@@ -78,6 +82,7 @@ class _Cell:
         self._steps = list(zip(operands[:-1], self._all_hiddens[:-1], self._all_hiddens[1:], strict=True))
         self.top = workspace.operand(self.hiddens_and_one[0])
         self._multiply = workspace.multiply
+        self._before, self._column, self._after = self._all_hiddens[0], operands[0], self._all_hiddens[1]
 
     @staticmethod
     def fuse_head(weights: Weights) -> FloatArray:
@@ -88,6 +93,14 @@ class _Cell:
 
     def save_state(self, samples: int, into: FloatArray) -> None:
         into[...] = self._all_hiddens[samples, :, : into.shape[1]]
+
+    def run(self, fused: FloatArray, samples: int) -> None:
+        raise NotImplementedError
+
+    def step(self, fused: FloatArray, state: FloatArray, after: FloatArray) -> None:
+        self.load_state(state)
+        self.run(fused, 1)
+        self.save_state(1, after)
 
 
 class Rnn(_Cell):
@@ -102,6 +115,12 @@ class Rnn(_Cell):
         for column, _, after in self._steps[:samples]:
             multiply(fused, column, product)
             tanh(gates, after)
+
+    def step(self, fused: FloatArray, state: FloatArray, after: FloatArray) -> None:
+        self._before[...] = state
+        fused.dot(self._column, self._product)
+        np.tanh(self.gates, self._after)
+        after[...] = self._after
 
 
 class Gru(_Cell):

@@ -36,6 +36,7 @@ from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
 from trainer.state import Tree, subtree, trees, value_of
 
+INPUT = Kind.INPUT  # to get at a member takes as long as to get at a sample's stream
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
@@ -142,7 +143,7 @@ class Predictor:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
         if len(messages) == 1:
             message = messages[0]
-            if isinstance(message, Chunk) and message.kind is Kind.INPUT:  # the usual case, by the shortest way
+            if isinstance(message, Chunk) and message.kind is INPUT:  # the usual case, by the shortest way
                 stream = self._stream(message.stream)
                 if stream is None:
                     return ()
@@ -251,9 +252,11 @@ class Predictor:
 
     def next_deadline_ns(self) -> int:
         """When a status is due, a look at what is to be kept, or at a stream that misses samples."""
+        due_ns, alarm_ns = self._next_said_ns, self._alarms.next_ns()
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
-        dues = (self._next_said_ns, self._alarms.next_ns(), keep_ns)
-        return min(due for due in dues if due is not None)
+        if alarm_ns is not None and alarm_ns < due_ns:
+            due_ns = alarm_ns
+        return due_ns if keep_ns is None else min(due_ns, keep_ns)
 
     @property
     def _next_said_ns(self) -> int:

@@ -38,6 +38,9 @@ class Engine:
         self.config = config
         self._tile = gated.TILE if config.cell == GATED else TILE
         self._pipelines: dict[tuple[int, bool], _Pipeline | GatedPipeline] = {}
+        single = None if config.level_rows else self._pipeline(1, apart=True)
+        self._single = single if isinstance(single, _Pipeline) else None
+        self._one_estimate = (1, 1, len(config.fields))
         self.load(weights)
 
     def fork(self) -> Self:
@@ -71,6 +74,10 @@ class Engine:
         estimates : float32 array, shape (samples, channels, fields)
         state : float32 array, shape (rows, channels)
         """
+        if self._single is not None and inputs.size == 1:  # the usual case, by the shortest way
+            after, estimates = np.empty_like(state), np.empty(self._one_estimate, np.float32)
+            self._single.run_single(self._fused, self._head, inputs, state, after, estimates)
+            return estimates, after
         channels = inputs.shape[1]
         if channels > 1 and channels <= FEW_CHANNELS:
             return self.run_apart(inputs, state)
@@ -141,6 +148,11 @@ class _Pipeline:
         ]
         each = config.state_rows_per_layer
         self._rows = [slice(number * each, (number + 1) * each) for number in range(config.layers)]
+        self._top = self._layers[-1].top
+        self._singles = [
+            (layer.step, layer.inputs[0], rows, layer.hiddens[0])
+            for layer, rows in zip(self._layers, self._rows, strict=True)
+        ]
 
     def run(
         self,
@@ -154,12 +166,30 @@ class _Pipeline:
         """Write `estimates` and `after`, both without the level."""
         longest = self._workspace.samples
         if len(inputs) == 1:
-            self._run_one(fused, head, inputs, state, after, estimates)
+            run = self.run_single if self._workspace.width == 1 else self._run_one
+            run(fused, head, inputs, state, after, estimates)
             return
         for first in range(0, len(inputs), longest):
             block = slice(first, first + longest)
             self._run_block(fused, head, inputs[block], state, after, estimates[block])
             state = after
+
+    def run_single(
+        self,
+        fused: list[FloatArray],
+        head: FloatArray,
+        inputs: FloatArray,
+        state: FloatArray,
+        after: FloatArray,
+        estimates: FloatArray,
+    ) -> None:
+        """As `run`, for one sample of one channel."""
+        below = inputs
+        for (step, entry, rows, hidden), matrix in zip(self._singles, fused, strict=True):
+            entry[...] = below
+            step(matrix, state[rows], after[rows])
+            below = hidden
+        head.dot(self._top, estimates[0, 0])
 
     def _run_one(
         self,
@@ -179,12 +209,8 @@ class _Pipeline:
             layer.run(matrix, 1)
             layer.save_state(1, after[rows])
             below = layer.hiddens[0, :, :columns]
-        top = self._layers[-1].top
-        if self._workspace.width == 1:
-            head.dot(top, estimates[0, 0])
-        else:
-            outputs = self._workspace.multiply_all(head, self._layers[-1].hiddens_and_one[:1])
-            estimates[...] = outputs[..., :columns].transpose(0, 2, 1)
+        outputs = self._workspace.multiply_all(head, self._layers[-1].hiddens_and_one[:1])
+        estimates[...] = outputs[..., :columns].transpose(0, 2, 1)
 
     def _run_block(
         self,

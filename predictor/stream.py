@@ -30,6 +30,7 @@ from trainer.model import Model
 from trainer.selflearner import SelfLearner, Trouble
 from trainer.state import Tree, array_of, subtree, value_of
 
+ESTIMATE = Kind.ESTIMATE  # as core's INPUT
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 
 MakeLearner = Callable[[Model], Learner]
@@ -120,8 +121,11 @@ class Stream:
 
     def predict_next(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Estimate the samples of a chunk that continues the stream."""
-        self._sequencer.advance(chunk.end_seq)
-        return self._estimate_chunk(chunk, 0, now)
+        values = chunk.values
+        self._sequencer.advance(chunk.seq + len(values))
+        if self.lessons.learns or values.size > SLICE_VALUES:
+            return self._estimate_chunk(chunk, 0, now)
+        return self._estimate_whole(chunk, now)
 
     def _predict_each(self, burst: Burst, now: Instant) -> Iterator[Effect]:
         for chunk in burst.chunks():
@@ -194,6 +198,17 @@ class Stream:
             yield answer
         finally:  # also where a signal ends the batch
             self.remember(burst, inputs, answer, now)
+
+    def _estimate_whole(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
+        """Answer all samples of a chunk at once, where nothing is to be learnt in between: the usual case."""
+        inputs = self._usable(chunk.values[:, :, 0])
+        estimates, state = self._stepper.run(inputs, self.state)
+        answer = self._advance(chunk, 0, estimates, state)
+        try:
+            yield Send(answer)
+        finally:  # also where a signal ends the batch
+            self._keep(inputs, answer, estimates, now)
+        self._time.answered(chunk, now)
 
     def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant) -> Iterator[Effect]:
         """Answer samples whose turn it is, without the first `skip`."""
@@ -417,7 +432,7 @@ class Stream:
             tally = self._since_gap
             self._since_gap += count
         return Chunk(
-            Kind.ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
+            ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,
             estimates, self.counters.updates, tally,
         )  # fmt: skip
 

@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Final and not frozen: made for every message
 class Instant:
     """One moment on both clocks.
 
@@ -13,8 +13,8 @@ class Instant:
     time stamps that other processes read.
     """
 
-    mono_ns: int
-    wall_ns: int
+    mono_ns: Final[int]
+    wall_ns: Final[int]
 
 
 class Clock(Protocol):

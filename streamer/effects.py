@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from streamer.clock import Instant
 from streamer.messages import Burst, Gone, Incoming, Message, Replay
@@ -13,11 +13,11 @@ WARNING = logging.WARNING
 ERROR = logging.ERROR
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # Final and not frozen, for the same reason as Chunk
 class Send:
     """Publish a message, or each chunk of a burst."""
 
-    message: Message | Burst
+    message: Final[Message | Burst]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,8 @@ def run(
             if not messages:
                 slice_of_work = core.work()
                 if slice_of_work is None:
-                    _wait(core, transport, clock, precise)
+                    if _wait(core, transport, clock, precise):
+                        messages = transport.receive()  # before anything else: somebody waits for the answer
                 elif _perform(slice_of_work, transport, keeper=keeper):
                     break
             now = clock.now()
@@ -137,16 +138,16 @@ def _reload(transport: Transport) -> None:
             log.info("keys reloaded: %s may connect", count)
 
 
-def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> None:
+def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool:
+    """Wait for a deadline or a message; return whether something may have come."""
     deadline_ns = core.next_deadline_ns()
     if deadline_ns is None:
-        transport.wait(None)
-        return
+        return transport.wait(None)
     remaining_ns = max(0, deadline_ns - clock.now().mono_ns)
     if precise and remaining_ns < 1_000_000:
         clock.sleep(remaining_ns / 1e9)
-    else:
-        transport.wait(remaining_ns // 1_000_000 if precise else -(-remaining_ns // 1_000_000))
+        return False
+    return transport.wait(remaining_ns // 1_000_000 if precise else -(-remaining_ns // 1_000_000))
 
 
 def _perform(

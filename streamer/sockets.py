@@ -1,5 +1,6 @@
 """ZeroMQ behind one Transport: messages in and out, never bytes."""
 
+import select
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -8,6 +9,7 @@ import zmq
 
 from streamer import bursts, wire
 from streamer.addresses import replay_address
+from streamer.clock import SystemClock
 from streamer.endpoints import NEVER_FULL, Endpoints, endpoint
 from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
@@ -29,6 +31,7 @@ MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
+MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
 PORT_TRIES = 20  # for two free ports at the right distance
 
 
@@ -95,9 +98,14 @@ class Transport:
         self._subscriptions = Subscriptions()
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
+        self._wakes = select.poll()  # the same, by the file descriptors
         self._ready: dict[object, int] = {}
+        self._came: list[list[bytes]] = []  # what ended a wait
+        self._idle = False  # nothing was ready when it was last looked, and nothing was done since
+        self._clock = SystemClock()
         self._pub: AnySocket | None = None
         self._sub: AnySocket | None = None
+        self._sub_fd = -1
         self._answerer: Answerer | None = None
         self._asker: Asker | None = None
         self.address = bind
@@ -112,6 +120,7 @@ class Transport:
             raise
         for item in watch:
             self._poller.register(item.fileno(), zmq.POLLIN)
+            self._wakes.register(item.fileno(), select.POLLIN)
             self._watched.register(item.fileno(), zmq.POLLIN)
 
     def _bind(self, address: str, answers: bool) -> None:
@@ -120,10 +129,10 @@ class Transport:
             pub, router = self._with_router(pub, address)
             self._endpoints.prove(endpoint(router), zmq.DEALER)
             self._answerer = Answerer(router)
-            self._poller.register(router, zmq.POLLIN)
+            self._heed(router)
         self._pub, self.address = pub, endpoint(pub)
         self._endpoints.prove(self.address, zmq.SUB)
-        self._poller.register(pub, zmq.POLLIN)
+        self._heed(pub)
 
     def _with_router(self, pub: AnySocket, address: str) -> tuple[AnySocket, AnySocket]:
         """Bind the socket for replays too; where any port will do, both anew until two are free."""
@@ -158,19 +167,54 @@ class Transport:
         heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         # In the order given: a source that waits for the last topic has then heard of the others.
         self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
-        self._poller.register(self._sub, zmq.POLLIN)
+        self._heed(self._sub)
+        self._sub_fd = self._sub.FD
         if not self._asks:
             return
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         dealers = [self._endpoints.connected(zmq.DEALER, [replay_address(one)], asked) for one in addresses]
         self._asker = Asker(dealers, together=self._together)
         for dealer in dealers:
-            self._poller.register(dealer, zmq.POLLIN)
+            self._heed(dealer)
+
+    def _heed(self, socket: AnySocket) -> None:
+        self._poller.register(socket, zmq.POLLIN)
+        self._wakes.register(socket.FD, select.POLLIN)
+        self._idle = False
+
+    def _disregard(self, socket: AnySocket) -> None:
+        self._poller.unregister(socket)
+        self._wakes.unregister(socket.FD)
+        self._idle = False
 
     def wait(self, timeout_ms: int | None) -> bool:
         """Wait until something is ready; return whether anything is. None waits without limit."""
+        if self._came:
+            return True
+        if self._idle and timeout_ms != 0:
+            started_ns = self._clock.now().mono_ns
+            if not self._sleep(timeout_ms):
+                return False
+            if self._came:
+                return True
+            if timeout_ms is not None:
+                timeout_ms = max(0, timeout_ms - (self._clock.now().mono_ns - started_ns) // 1_000_000)
         self._ready = dict(self._poller.poll(timeout_ms))
         return bool(self._ready)
+
+    def _sleep(self, timeout_ms: int | None) -> bool:
+        """Sleep until something may be ready, and take a message that came; return whether anything may be.
+
+        ZeroMQ's own poll looks at every socket before and after. Once a socket was found to have nothing, its file
+        descriptor becomes readable when there is something new, which may turn out to be no message.
+        """
+        woken = self._wakes.poll(None if timeout_ms is None else min(timeout_ms, MAX_SLEEP_MS))
+        if not woken:
+            return False
+        self._idle = False
+        if self._sub is not None and woken[0][0] == self._sub_fd:
+            self._came = drain(self._sub, at_most=1)
+        return True
 
     def receive(self) -> list[Incoming]:
         """Return what is waiting, oldest first, up to a bound that keeps the shell responsive.
@@ -178,11 +222,15 @@ class Transport:
         The message that ended a wait comes alone, and at once: to ask for more costs calls of the system when
         there is none, and is not put off for long.
         """
+        if self._came:
+            came, self._came = self._came, []
+            return self._decode(came)
         ready, self._ready = self._ready, {}
         if self._sub in ready and self._sub is not None:
             return self._decode(drain(self._sub, at_most=1))
         # To look which are ready is quicker than to try one that is not.
         ready = ready or dict(self._poller.poll(0))
+        self._idle = not ready
         messages: list[Incoming] = []
         if self._pub in ready:
             messages += self._hear_subscribers()
@@ -216,6 +264,7 @@ class Transport:
         """Publish. A subscriber that has fallen too far behind loses the message."""
         if self._pub is None:
             raise RuntimeError("this transport binds no address")
+        self._idle = False
         if isinstance(message, Burst):
             for parts in bursts.encode(message):
                 self._send(self._pub, *parts)
@@ -237,12 +286,14 @@ class Transport:
         """Ask everybody who is listened to for samples again; `receive` returns what they answer."""
         if self._asker is None:
             raise RuntimeError("this transport asks nobody")
+        self._idle = False
         self._asker.ask(replay)
 
     def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
         """Answer a `Request`. A peer that does not take its answers loses some."""
         if self._answerer is None:
             raise RuntimeError("this transport answers nobody")
+        self._idle = False
         self._answerer.reply(peer, message)
 
     def reload(self) -> int | None:
@@ -266,22 +317,22 @@ class Transport:
         """Close the publishing socket, with all connections to it, and bind it anew."""
         if self._pub is None or self.address is None:
             return
-        self._poller.unregister(self._pub)
+        self._disregard(self._pub)
         self._pub.close()
         self._pub = None
         self._subscriptions = Subscriptions()
         self._pub = self._endpoints.bound_again(zmq.XPUB, self.address, self._pub_options())
-        self._poller.register(self._pub, zmq.POLLIN)
+        self._heed(self._pub)
 
     def _rebuild_answerer(self) -> None:
         if self._answerer is None or self.address is None:
             return
-        self._poller.unregister(self._answerer.socket)
+        self._disregard(self._answerer.socket)
         self._answerer.socket.close(linger=0)
         self._answerer = None
         router = self._endpoints.bound_again(zmq.ROUTER, replay_address(self.address), ROUTER_OPTIONS)
         self._answerer = Answerer(router)
-        self._poller.register(router, zmq.POLLIN)
+        self._heed(router)
 
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.

@@ -17,6 +17,7 @@ MAGIC = b"SNCS"
 VERSION = 2
 # magic, version, kind, fields, samples, channels, run, seq, time_ns, rate_hz, model_version, tally
 HEADER = struct.Struct("<4sBBHIIQQqdQQ")
+_FORM, _PLACE = struct.Struct("<4sBBHII"), struct.Struct("<QQqdQQ")  # the same in two
 
 MAX_PAYLOAD_BYTES = 16 * 2**20  # a second of 40,000 channels at 100 Hz
 MAX_JSON_BYTES = 2**20  # 65,536 channel labels of 13 letters
@@ -34,6 +35,7 @@ STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 _CHUNKS = frozenset({Kind.INPUT, Kind.TARGET, Kind.ESTIMATE})
 _KINDS = {int(kind): kind for kind in PUBLISHED}
+_FLOAT32 = np.dtype("<f4")
 _KIND_AT = slice(5, 6)  # where it stands in a header
 
 
@@ -76,7 +78,7 @@ def _encode_range(wanted: Replay | Gone) -> list[bytes]:
 
 def payload(values: FloatArray) -> bytes:
     """Return the payload of a chunk."""
-    return np.ascontiguousarray(values, dtype="<f4").tobytes()
+    return (values if values.dtype is _FLOAT32 else np.asarray(values, _FLOAT32)).tobytes()
 
 
 def decode(parts: Sequence[bytes]) -> Message:
@@ -90,22 +92,47 @@ def decode(parts: Sequence[bytes]) -> Message:
         If the parts are not a message of this version, naming the field and the rule it breaks.
     """
     name, header, body = _three(parts)
-    (
-        magic, version, kind_byte, fields, samples, channels, run, seq, time_ns, rate_hz, model_version, tally
-    ) = HEADER.unpack(header)  # fmt: skip
+    form = _form(name, header[: _FORM.size], len(body))
+    if form is None:
+        return _decode_other(name, header, body)
+    kind, stream, shape = form
+    run, seq, time_ns, rate_hz, model_version, tally = _PLACE.unpack_from(header, _FORM.size)
+    _check_place(seq, time_ns, rate_hz, shape[0])
+    values: FloatArray = np.ndarray(shape, _FLOAT32, body)  # a third of frombuffer's time
+    return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version, tally)
+
+
+@lru_cache(maxsize=REMEMBERED_TOPICS)
+def _form(name: bytes, start: bytes, payload_bytes: int) -> tuple[Kind, str, tuple[int, int, int]] | None:
+    """Return kind, stream and shape of a chunk; None of what is none, or not a sound one.
+
+    Remembered, since one message of a stream differs from the next one only in what comes after the start of its
+    header: what is wrong is `_decode_other`'s to say.
+    """
+    magic, version, kind_byte, fields, samples, channels = _FORM.unpack(start)
+    kind = _KINDS.get(kind_byte)
+    if magic != MAGIC or version != VERSION or kind is None or kind not in _CHUNKS:
+        return None
+    try:
+        stream = _stream_of(name, kind)
+        _check_shape(kind, samples, channels, fields, payload_bytes)
+    except WireError:
+        return None
+    return kind, stream, (samples, channels, fields)
+
+
+def _decode_other(name: bytes, header: bytes, body: bytes) -> Info | Status:
+    """Return an info or a status; refuse what is neither, nor a sound chunk."""
+    magic, version, kind_byte, fields, samples, channels, run, seq, time_ns, rate_hz, *_ = HEADER.unpack(header)
     if magic != MAGIC or version != VERSION:
         raise _not_ours(magic, version)
     kind = _KINDS.get(kind_byte)
     if kind is None:
         raise WireError(f"kind: must be 1 to {max(_KINDS)}, got {kind_byte}")
     stream = _stream_of(name, kind)
-    if seq + samples > MAX_SEQ:
-        raise WireError(f"seq: must stay below 2^63, got {seq} with {samples} samples")
-    check_times(time_ns, rate_hz, samples)
+    _check_place(seq, time_ns, rate_hz, samples)
     if kind in _CHUNKS:
         _check_shape(kind, samples, channels, fields, len(body))
-        values: FloatArray = np.ndarray((samples, channels, fields), "<f4", body)  # a third of frombuffer's time
-        return Chunk(kind, stream, run, seq, time_ns, rate_hz, values, model_version, tally)
     if samples or channels or fields:
         shape = samples, channels, fields
         raise WireError(f"samples, channels, fields: must be 0 in {kind.word}, got {shape}")
@@ -191,6 +218,12 @@ def _stream_of(name: bytes, kind: Kind) -> str:
     if not STREAM_NAME.fullmatch(stream) and not (kind is Kind.STATUS and stream == ""):
         raise WireError(f"stream: must match {STREAM_NAME.pattern}, got {stream!r}")
     return stream
+
+
+def _check_place(seq: int, time_ns: int, rate_hz: float, samples: int) -> None:
+    if seq + samples > MAX_SEQ:
+        raise WireError(f"seq: must stay below 2^63, got {seq} with {samples} samples")
+    check_times(time_ns, rate_hz, samples)
 
 
 def check_times(time_ns: int, rate_hz: float, samples: int) -> None:

@@ -69,6 +69,34 @@ def test_what_queued_up_comes_together_and_the_message_that_ended_a_wait_alone(a
         assert [(c.seq, c.time_ns, float(c.values[0, 0, 0])) for c in chunks] == [(k, k, k) for k in range(100)]
 
 
+def test_who_found_nothing_sleeps_until_a_message_comes_and_loses_none(address: str) -> None:
+    with (
+        Transport(bind=address, answers=True) as publisher,
+        Transport(connect=[address], topics=[wire.topic(Kind.INPUT)], asks=True) as subscriber,
+    ):
+        heard(publisher, count(1))
+        for first in range(0, 30, 3):
+            assert subscriber.receive() == []
+            for seq in range(first, first + 3):
+                publisher.send(chunk(seq))
+            assert subscriber.wait(BOUND_MS)
+            assert subscriber.wait(BOUND_MS), "what ended the first wait is still there"
+            came = subscriber.receive()
+            assert len(came) == 1
+            came += heard(subscriber, count(2))
+            assert [one.seq for one in came if isinstance(one, Chunk)] == [first, first + 1, first + 2]
+        assert subscriber.receive() == []
+        assert not subscriber.wait(1)
+
+
+def test_a_publisher_that_found_nothing_is_woken_by_a_subscriber(address: str) -> None:
+    with Transport(bind=address, answers=True) as publisher:
+        assert publisher.receive() == []
+        with Transport(connect=[address], topics=[wire.topic(Kind.INPUT)]):
+            assert publisher.wait(BOUND_MS)
+            assert heard(publisher, count(1))[0] == Subscription(wire.topic(Kind.INPUT), active=True)
+
+
 def test_a_publisher_hears_who_subscribes_and_a_subscriber_hears_in_order(address: str) -> None:
     topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT, "demo")]
     with Transport(bind=address) as publisher, Transport(connect=[address], topics=topics) as subscriber:
