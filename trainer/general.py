@@ -2,7 +2,8 @@
 
 The bank of resonators is fixed, so its pictures are plain examples: a batch of signals is heard once, some of its
 samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone: a
-training that goes on from a checkpoint makes the same updates as one that was never interrupted.
+training that goes on from a checkpoint makes the same updates as one that was never interrupted. When the first
+stage is over, its best weights learn on from longer signals, with an optimizer that knows nothing of the first.
 """
 
 import copy
@@ -22,18 +23,16 @@ from trainer.bank import Bank, bank_of
 from trainer.model import ModelConfig, Weights
 from trainer.network import GatedNetwork, multiply
 from trainer.picture import FEATURES, HEARD, Heard
+from trainer.schedule import LEARNING_RATE, UPDATES_A_BATCH, first_stage, learning_rate
 
 CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 64  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
+# In the second stage. Of an average over 20 cycles of 60 samples, a hundredth of its start is left after 5,500.
+SETTLING_CHANNELS, SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES = 128, 8_000, 1_024
 EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change
 EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70
-UPDATES_A_BATCH = 32
-
-LEARNING_RATE = 3e-3
-WARM_UP_UPDATES = 100  # Adam's first steps have the full learning rate whatever the gradient
-LAST_RATE = 0.003  # of the learning rate: what the half cosine ends at
 CLIP_NORM = 1.0
 AVERAGING_UPDATES = 1_000
 
@@ -43,7 +42,6 @@ STEADY_SAMPLES, CHANGING_SAMPLES = 250, 60  # what the reachable error is averag
 RHYTHM_ERROR = 0.35
 AMPLITUDE_SHARE = 0.1  # of the loss: the error of amplitude and phase together, beside that of the phase
 
-VALIDATE_EVERY_BATCHES = 25
 VALIDATION_CHANNELS = 256
 VALIDATION_BATCH = 2**31  # above any training batch, so that no training signal is among the held-out ones
 
@@ -78,13 +76,16 @@ class Examples:
         )
 
 
-def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
-    """Return the examples of a batch of random signals."""
+def draw_examples(seed: int, batch: int, bank: Bank, channels: int, settling: bool = False) -> Examples:
+    """Return the examples of a batch of random signals; `settling`: as in the second stage."""
     generator = np.random.default_rng([seed, batch])
-    samples = int(generator.integers(SHORTEST_SAMPLES, LONGEST_SAMPLES + 1))
+    longest, count = (
+        (SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES) if settling else (LONGEST_SAMPLES, TOLD_SAMPLES)
+    )
+    samples = int(generator.integers(SHORTEST_SAMPLES, longest + 1))
     change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
     signals = examples.draw(generator, samples, channels, change)
-    told = _told_samples(generator, samples, change)
+    told = _told_samples(generator, samples, change, count)
     features = np.empty((len(told), channels, FEATURES), np.float32)
     parts = np.empty((len(told), channels, 2, HEARD), np.float32)
     turns = np.empty((len(told), channels, 2), np.float32)
@@ -99,13 +100,13 @@ def draw_examples(seed: int, batch: int, bank: Bank, channels: int) -> Examples:
     return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))
 
 
-def _told_samples(generator: np.random.Generator, samples: int, change: int) -> NDArray[np.intp]:
-    early, late = round(EARLY_SHARE * TOLD_SAMPLES), round(CHANGE_SHARE * TOLD_SAMPLES)
+def _told_samples(generator: np.random.Generator, samples: int, change: int, count: int) -> NDArray[np.intp]:
+    early, late = round(EARLY_SHARE * count), round(CHANGE_SHARE * count)
     return np.unique(
         np.concatenate(
             [
                 generator.integers(3, EARLY_SAMPLES, early),
-                generator.integers(100, samples, TOLD_SAMPLES - early - late),
+                generator.integers(100, samples, count - early - late),
                 change + generator.integers(0, CHANGE_SAMPLES, late),
             ]
         )
@@ -154,12 +155,6 @@ def loss_of(network: GatedNetwork, batch: Examples) -> Tensor:
     return loss
 
 
-def learning_rate(update: int, updates: int) -> float:
-    """Return the rate of an update: warmed up, then down along a half cosine."""
-    warmth = min(1.0, (update + 1) / WARM_UP_UPDATES)
-    return LEARNING_RATE * warmth * ((1 + math.cos(math.pi * update / updates)) / 2 + LAST_RATE)
-
-
 @dataclass(slots=True, eq=False)
 class TrainingState:
     """All that a training goes on from, as arrays under the weights' names.
@@ -196,7 +191,7 @@ class GeneralPupil:
     """
 
     def __init__(self, config: ModelConfig, seed: int, updates: int) -> None:
-        self._seed, self._updates = seed, updates
+        self._seed, self._updates, self._first = seed, updates, first_stage(updates)
         self._bank = bank_of(config.nominal_samples)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -205,24 +200,39 @@ class GeneralPupil:
         with torch.no_grad():
             self._network.head.weight.mul_(0.3)  # gains near nothing, so that the first losses are small
         self._average = copy.deepcopy(self._network)
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=LEARNING_RATE, foreach=False)
-        self.updates = 0
+        self._optimizer = self._new_optimizer()
+        self.updates, self._settling = 0, False
         self._best, self.best_loss = self._average.weights(), math.inf
         self._held_out: Examples | None = None
 
+    def _new_optimizer(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self._network.parameters(), lr=LEARNING_RATE, foreach=False)
+
     def learn(self, batch: int) -> float | None:
         """Make the updates of a batch, and return its mean loss before them, or None if one is not finite."""
-        heard = draw_examples(self._seed, batch, self._bank, CHANNELS)
+        if self.updates == self._first:
+            self._settle()
+        stage_end = self._updates if self._settling else self._first
+        channels = SETTLING_CHANNELS if self._settling else CHANNELS
+        heard = draw_examples(self._seed, batch, self._bank, channels, self._settling)
         order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(heard)))
         losses = []
         for rows in order.chunk(UPDATES_A_BATCH):
-            if self.updates == self._updates:
+            if self.updates == stage_end:
                 break
             loss = self._update(heard.take(rows))
             if loss is None:
                 return None
             losses.append(loss)
         return float(np.mean(losses))
+
+    def _settle(self) -> None:
+        """Begin the second stage, with what was best in the first as its first best."""
+        self._settling, self._held_out, self.best_loss = True, None, math.inf
+        self._network.load_weights(self._best)
+        self._average.load_weights(self._best)
+        self._optimizer = self._new_optimizer()
+        self.validate()
 
     def _update(self, lot: Examples) -> float | None:
         self._optimizer.param_groups[0]["lr"] = learning_rate(self.updates, self._updates)
@@ -240,9 +250,10 @@ class GeneralPupil:
         return float(loss.detach())
 
     def validate(self) -> float:
-        """Return the averaged weights' loss on held-out signals; keep them if they are the best."""
+        """Return the averaged weights' loss on held-out signals of their stage; keep them if they are the best."""
         if self._held_out is None:
-            self._held_out = draw_examples(0, VALIDATION_BATCH, self._bank, VALIDATION_CHANNELS)
+            channels = SETTLING_CHANNELS if self._settling else VALIDATION_CHANNELS
+            self._held_out = draw_examples(0, VALIDATION_BATCH, self._bank, channels, self._settling)
         with torch.no_grad():
             loss = float(loss_of(self._average, self._held_out))
         if loss < self.best_loss:
@@ -282,22 +293,14 @@ class GeneralPupil:
         self._network.load_weights(state.weights)
         self._average.load_weights(state.averages)
         self.updates, self._best, self.best_loss = state.updates, state.best, state.best_loss
+        self._settling = state.updates > self._first
+        steps = state.updates - self._first * self._settling
         for name, parameter in self._parameters.items():
             self._optimizer.state[parameter] = {
-                "step": torch.tensor(float(state.updates)),
+                "step": torch.tensor(float(steps)),
                 "exp_avg": torch.from_numpy(np.array(state.first_moments[name])),
                 "exp_avg_sq": torch.from_numpy(np.array(state.second_moments[name])),
             }
-
-
-def batches(updates_made: int, updates: int) -> range:
-    """Return the numbers of the batches that are still to be learnt."""
-    return range(math.ceil(updates_made / UPDATES_A_BATCH), math.ceil(updates / UPDATES_A_BATCH))
-
-
-def validation_is_due(batch: int, updates_made: int, updates: int) -> bool:
-    """Return whether to score held-out signals after a batch: after the first, so that there is a best, too."""
-    return batch == 0 or (batch + 1) % VALIDATE_EVERY_BATCHES == 0 or updates_made == updates
 
 
 def held_out_signals(samples: int, channels: int) -> examples.Signals:

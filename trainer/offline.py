@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
-from trainer import examples, general
+from trainer import examples, schedule
 from trainer.general import GeneralPupil, TrainingState
 from trainer.labels import Window
 from trainer.model import GATED, GATES, Model, ModelConfig, Weights
@@ -40,7 +40,7 @@ class Recipe:
 RECIPES = {
     # The lesson the project grew from, to the last digit of its losses.
     "tutorial": Recipe(ModelConfig("rnn", 32, 1, fields=("cos",)), 100, tuple(GATES)),
-    "general": Recipe(ModelConfig(GATED, 96, 2), 40_000, (GATED,)),
+    "general": Recipe(ModelConfig(GATED, 96, 2), 44_000, (GATED,)),
 }
 LESSON_LEARNING_RATE = 0.02  # of Adam
 
@@ -165,12 +165,12 @@ def _train_generally(config: TrainConfig, state: TrainingState | None) -> Iterat
     if state is not None:
         pupil.restore(state)
     best = _model(config, pupil.best, pupil.updates, pupil.best_loss)
-    for batch in general.batches(pupil.updates, config.updates):
+    for batch in schedule.batches(pupil.updates, config.updates):
         loss = pupil.learn(batch)
         if loss is None:
             return
         validation_loss, after = None, None
-        if general.validation_is_due(batch, pupil.updates, config.updates):
+        if schedule.validation_is_due(batch, pupil.updates, config.updates):
             validation_loss, after = pupil.validate(), pupil.state()
             if validation_loss == pupil.best_loss:
                 best = _model(config, pupil.best, pupil.updates, pupil.best_loss)

@@ -21,7 +21,7 @@ from trainer.state import Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
-LEARNING_RATES = {Bptt: 0.01, Mixing: 0.00001}
+LEARNING_RATES = {Bptt: 0.01, Mixing: 0.000002}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OnlineConfig:
     stride_samples : int
         Samples from one update to the next, at most `window_samples`.
     learning_rate : float or None
-        Of Adam; None leaves it to the model: 0.01, or 0.00001 of a gated one, whose estimate has farther to fall.
+        Of Adam; None leaves it to the model: 0.01, or 0.000002 of a gated one, whose estimate has farther to fall.
     clip_norm : float
         Largest norm of the whole gradient; larger ones are scaled down to it.
 

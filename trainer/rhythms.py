@@ -13,7 +13,7 @@ PINK_LEVEL = (0.5, 1.4)  # standard deviation of 1/f^a noise, the rhythm's being
 PINK_EXPONENT = (0.8, 1.2)
 WHITE_LEVEL = (0.05, 0.2)
 PINK_FROM_CYCLES_A_SAMPLE = 1 / 1_500  # 1/f noise has no finite variance down to 0
-PERIOD_SAMPLES = 4_096  # of the random spectra: at most half is used, so that its ends do not meet
+SHORTEST_PERIOD_SAMPLES = 4_096  # of the random spectra: at most half is used, so that its ends do not meet
 
 
 def draw_rhythms(
@@ -25,14 +25,13 @@ def draw_rhythms(
     ----------
     generator : numpy Generator
     samples : int
-        At most half of `PERIOD_SAMPLES`.
     cycle_samples : float64 array, shape (channels,)
         Samples a cycle in the middle of each rhythm's band.
     """
     channels = len(cycle_samples)
     width = _log_uniform(generator, WIDTH, channels)
-    rhythm = _gaussian(generator, _band_gain(1 / cycle_samples, width))
-    frequencies = _frequencies()
+    frequencies = _frequencies(samples)
+    rhythm = _gaussian(generator, _band_gain(frequencies, 1 / cycle_samples, width))
     exponents = generator.uniform(*PINK_EXPONENT, channels)
     pink_gain = np.where(frequencies >= PINK_FROM_CYCLES_A_SAMPLE, frequencies ** (-exponents / 2), 0.0)
     pink = _gaussian(generator, pink_gain).real * _log_uniform(generator, PINK_LEVEL, channels)
@@ -47,23 +46,24 @@ def _log_uniform(generator: np.random.Generator, ends: tuple[float, float], coun
     return np.exp(logarithms)
 
 
-def _frequencies() -> Float64Array:
-    """Return the positive frequencies [frequencies, 1] of a spectrum, in cycles a sample."""
-    return (np.arange(1, PERIOD_SAMPLES // 2) / PERIOD_SAMPLES)[:, None]
+def _frequencies(samples: int) -> Float64Array:
+    """Return the positive frequencies [frequencies, 1] of a spectrum for so many samples, in cycles a sample."""
+    period = max(SHORTEST_PERIOD_SAMPLES, 1 << (2 * samples - 1).bit_length())
+    return (np.arange(1, period // 2) / period)[:, None]
 
 
-def _band_gain(middle: Float64Array, width: Float64Array) -> Float64Array:
+def _band_gain(frequencies: Float64Array, middle: Float64Array, width: Float64Array) -> Float64Array:
     """Return the gain of a Butterworth band-pass of order 2 applied there and back."""
-    frequencies = _frequencies()
     low, high = middle * (1 - width / 2), middle * (1 + width / 2)
     gain: Float64Array = 1 / (1 + ((frequencies**2 - low * high) / (frequencies * (high - low))) ** 4)
     return gain
 
 
 def _gaussian(generator: np.random.Generator, gain: Float64Array) -> Complex128Array:
-    """Return analytic Gaussian signals [PERIOD_SAMPLES, channels] whose real parts have variance 1."""
+    """Return a period [samples, channels] of analytic Gaussian signals whose real parts have variance 1."""
+    period = 2 * (len(gain) + 1)
     parts = generator.standard_normal((2, *gain.shape))
-    spectrum = np.zeros((PERIOD_SAMPLES, gain.shape[1]), complex)
+    spectrum = np.zeros((period, gain.shape[1]), complex)
     spectrum[1 : len(gain) + 1] = gain * (parts[0] + 1j * parts[1])
-    signals: Complex128Array = np.fft.ifft(spectrum, axis=0) * (PERIOD_SAMPLES / np.sqrt((gain**2).sum(axis=0)))
+    signals: Complex128Array = np.fft.ifft(spectrum, axis=0) * (period / np.sqrt((gain**2).sum(axis=0)))
     return signals

@@ -67,7 +67,7 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SAMPLES",
             help="Samples from one update to the next.  [default: the window]",
         ),
-        click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01; of a gated model 0.00001]"),
+        click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01; of a gated model 0.000002]"),
     )
     for option in reversed(options):
         command = option(command)

@@ -39,7 +39,7 @@ EXCERPT = slice(400, 600)  # samples
 @click.option("--hidden", type=int, metavar="UNITS",
               help="Units a layer.  [default: 32 for tutorial, 96 for general]")
 @click.option("--layers", type=int, help="[default: 1 for tutorial, 2 for general]")
-@click.option("--updates", type=int, help="[default: 100 for tutorial, 40000 for general]")
+@click.option("--updates", type=int, help="[default: 100 for tutorial, 44000 for general]")
 @click.option("--seed", default=1, show_default=True, help="Of the first weights and of the random signals.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Save the best model (safetensors).")

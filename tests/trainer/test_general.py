@@ -14,15 +14,16 @@ from click.testing import CliRunner, Result
 
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
-from trainer import examples, general, offline
+from trainer import examples, general, offline, schedule
 from trainer.bank import bank_of
 from trainer.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
-from trainer.general import GeneralPupil, TrainingState, draw_examples, learning_rate, loss_of
+from trainer.general import GeneralPupil, TrainingState, draw_examples, loss_of
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model
 from trainer.network import GatedNetwork, predict
 from trainer.offline import Progress, TrainConfig, configure, train
 from trainer.picture import FEATURES, HEARD
+from trainer.schedule import first_stage, learning_rate
 
 BANK = bank_of(25.0)
 UPDATES_A_BATCH = 4
@@ -37,12 +38,17 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         "SHORTEST_SAMPLES": 330,
         "LONGEST_SAMPLES": 340,
         "TOLD_SAMPLES": 24,
+        "SETTLING_CHANNELS": 6,
+        "SETTLING_LONGEST_SAMPLES": 700,
+        "SETTLING_TOLD_SAMPLES": 48,
         "UPDATES_A_BATCH": UPDATES_A_BATCH,
         "VALIDATION_CHANNELS": 12,
         "VALIDATE_EVERY_BATCHES": 2,
         "WARM_UP_UPDATES": 4,
     }.items():
-        monkeypatch.setattr(general, name, value)
+        for module in (general, schedule):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
 
 
 def small(updates: int = 22, seed: int = 1) -> TrainConfig:
@@ -63,10 +69,13 @@ def last_state(run: Iterator[Progress]) -> TrainingState:
 
 
 class TestExamples:
-    def test_examples_are_what_the_bank_tells_of_some_samples(self) -> None:
-        batch = draw_examples(3, 5, BANK, channels=12)
+    @pytest.mark.parametrize(("settling", "longest", "most"), [(False, 340, 24), (True, 700, 48)])
+    def test_examples_are_what_the_bank_tells_of_some_samples(
+        self, settling: bool, longest: int, most: int
+    ) -> None:
+        batch = draw_examples(3, 5, BANK, 12, settling)
         generator = np.random.default_rng([3, 5])
-        samples = int(generator.integers(330, 341))
+        samples = int(generator.integers(330, longest + 1))
         change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
         signals = examples.draw(generator, samples, 12, change)
         heard, _ = BANK.listen(signals.inputs, np.zeros((BANK.state_rows, 12), np.float32))
@@ -75,6 +84,8 @@ class TestExamples:
             for target in batch.targets[::12]
         ]
         assert told == sorted(set(told))
+        assert 0.8 * most < len(told) <= most
+        assert 0.8 * samples < told[-1] < samples
         assert len(batch) == 12 * len(told)
         shape = (len(told), 12)
         assert np.array_equal(batch.features.reshape(*shape, FEATURES), np.moveaxis(heard.features[told], -1, 1))
@@ -139,13 +150,24 @@ class TestLoss:
             assert self.loss((1.2 + 0.3j) * factor, factor) == pytest.approx(expected, rel=0.1)
 
 
-def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
-    rates = [learning_rate(update, 1_000) for update in range(1_000)]
-    full = general.LEARNING_RATE
-    assert rates[0] == pytest.approx(full / 4, rel=0.01)
-    assert 0.95 * full < max(rates) < 1.01 * full
-    assert rates[500] == pytest.approx(full / 2, rel=0.01)
-    assert rates[-1] < 0.01 * full
+def test_in_each_stage_the_rate_warms_up_and_falls_along_a_cosine() -> None:
+    rates = [learning_rate(update, 1_100) for update in range(1_100)]
+    for full, stage in ((schedule.LEARNING_RATE, rates[:1_000]), (schedule.SETTLING_RATE, rates[1_000:])):
+        assert stage[0] == pytest.approx(full / 4, rel=0.01)
+        assert 0.95 * full < max(stage) < 1.01 * full
+        assert stage[len(stage) // 2] == pytest.approx(full / 2, rel=0.01)
+        assert stage[-1] < 0.01 * full
+
+
+@pytest.mark.parametrize("updates", [1, 4, 10, 11, 22, 44, 47, 1_000])
+def test_batches_that_are_left_make_the_updates_that_are_left(updates: int) -> None:
+    first = first_stage(updates)
+    stages = [min(4, first - at) for at in range(0, first, 4)]
+    stages += [min(4, updates - at) for at in range(first, updates, 4)]
+    assert schedule.batches(0, updates) == range(len(stages))
+    for batch, made in enumerate(np.cumsum(stages).tolist(), 1):
+        assert schedule.batches(made, updates) == range(batch, len(stages))
+    assert schedule.validation_is_due(1_000, first, updates)
 
 
 class TestTraining:
@@ -171,23 +193,44 @@ class TestTraining:
     def test_exactly_so_many_updates_are_made_and_told(self) -> None:
         run = list(train(small(updates=22)))
         assert [progress.update for progress in run] == [3, 7, 11, 15, 19, 21]
-        assert [progress.validation_loss is not None for progress in run] == [True, True, False, True, False, True]
-        assert [progress.state is not None for progress in run] == [True, True, False, True, False, True]
+        assert [progress.validation_loss is not None for progress in run] == [True, True, False, True, True, True]
+        assert [progress.state is not None for progress in run] == [True, True, False, True, True, True]
         assert run[-1].best.provenance["updates"].endswith(" of 22")
 
     def test_the_best_is_what_its_loss_says(self) -> None:
-        last = list(train(small()))[-1]
-        batch = draw_examples(0, general.VALIDATION_BATCH, BANK, 12)
-        network = GatedNetwork(last.best.config)
-        network.load_weights(last.best.weights)
-        assert float(loss_of(network, batch).detach()) == pytest.approx(last.best_loss, rel=1e-5)
+        *_, first, last = train(small())
+        for progress, held_out in ((first, (12,)), (last, (6, True))):
+            batch = draw_examples(0, general.VALIDATION_BATCH, BANK, *held_out)
+            network = GatedNetwork(progress.best.config)
+            network.load_weights(progress.best.weights)
+            assert float(loss_of(network, batch).detach()) == pytest.approx(progress.best_loss, rel=1e-5)
 
     def test_worse_weights_do_not_replace_better_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
         scores = iter([0.5, 0.3, 0.4, 0.2, 0.6])
+        monkeypatch.setattr(schedule, "SETTLING_SHARE", 99)
         monkeypatch.setattr(general, "loss_of", _scores(scores))
         run = list(train(small(updates=32)))
         assert [progress.best_loss for progress in run] == [0.5, 0.3, 0.3, 0.3, 0.3, 0.2, 0.2, 0.2]
         assert run[-1].best.provenance["updates"] == "24 of 32"
+
+    def test_the_second_stage_goes_on_from_the_best_of_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # The first stage is best after 4 updates; the second scores that anew, and comes to worse.
+        monkeypatch.setattr(general, "loss_of", _scores(iter([0.1, 0.3, 0.3, 0.3, 0.7, 0.8])))
+        pupil = GeneralPupil(small().model, 1, 22)
+        for batch in range(5):
+            pupil.learn(batch)
+            if schedule.validation_is_due(batch, pupil.updates, 22):
+                pupil.validate()
+        best = pupil.best
+        monkeypatch.setattr(schedule, "SETTLING_RATE", 0.0)
+        pupil.learn(5)
+        assert pupil.best_loss == 0.7
+        state = pupil.state()
+        for name, weights in best.items():
+            assert np.array_equal(state.weights[name], weights)
+            assert np.array_equal(state.averages[name], weights)
+        pupil.validate()
+        assert pupil.best_loss == 0.7
 
     def test_a_gradient_that_is_not_finite_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         draw = general.draw_examples
@@ -216,15 +259,19 @@ def _scores(scores: Iterator[float]) -> object:
 
 
 class TestResuming:
-    def test_a_resumed_training_equals_the_uninterrupted_one(self, tmp_path: Path) -> None:
-        config, path = small(), tmp_path / "checkpoint"
+    @pytest.mark.parametrize(("batches", "goes_on_with"), [(4, 19), (15, 63), (16, 65)])
+    def test_a_resumed_training_equals_the_uninterrupted_one(
+        self, batches: int, goes_on_with: int, tmp_path: Path
+    ) -> None:
+        """From within the first stage, from its end, and from within the second."""
+        config, path = small(updates=66), tmp_path / "checkpoint"
         whole = list(train(config))
-        for progress in islice(train(config), 4):
+        for progress in islice(train(config), batches):
             if progress.state is not None:
                 save_checkpoint(config, progress.state, path)
         rest = list(train(config, load_checkpoint(config, path)))
         assert [progress.loss for progress in rest] == [progress.loss for progress in whole[-len(rest) :]]
-        assert rest[0].update == 19
+        assert rest[0].update == goes_on_with
         assert same(last_state(iter(rest)), last_state(iter(whole)))
         for name, weight in whole[-1].best.weights.items():
             assert np.array_equal(rest[-1].best.weights[name], weight)
@@ -274,9 +321,9 @@ def alike(one: Path, other: Path) -> bool:
 
 class TestCommand:
     def test_json_says_when_it_validated(self) -> None:
-        result = invoke("--updates", 12, "--json", "-q")
+        result = invoke("--updates", 10, "--json", "-q")
         lines = [json.loads(line) for line in result.stdout.splitlines()]
-        assert [line["update"] for line in lines] == [3, 7, 11]
+        assert [line["update"] for line in lines] == [3, 7, 9]
         assert ["validation_loss" in line for line in lines] == [True, True, True]
 
     def test_an_interrupted_training_is_resumed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
