@@ -29,7 +29,7 @@ CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 64  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
-# In every other batch of the second stage. Of an average over 20 cycles of 60 samples, a hundredth of its start is left after 5,500.
+# In every other batch of the second stage; after 5,500 samples 1 % of the start is left of any average.
 SETTLING_CHANNELS, SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES = 128, 8_000, 1_024
 EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change
 EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70

@@ -1,7 +1,7 @@
 """The general recipe's two stages: which updates belong to which, at which rate, and when to look.
 
 In the first stage signals are short, so that there are many. The bank's slowest averages then never get over their
-start; in streams that run on they do, so the last eleventh of all updates learns from long and short ones by turns.
+start; in streams that run on they do, so the last eleventh of updates learns from long and short ones by turns.
 """
 
 import math
