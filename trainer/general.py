@@ -3,7 +3,7 @@
 The bank of resonators is fixed, so its pictures are plain examples: a batch of signals is heard once, some of its
 samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone: a
 training that goes on from a checkpoint makes the same updates as one that was never interrupted. When the first
-stage is over, its best weights learn on from longer signals, with an optimizer that knows nothing of the first.
+stage is over, its best weights learn on from longer ones, too, with an optimizer that knows nothing of the first.
 """
 
 import copy
@@ -29,7 +29,7 @@ CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 64  # heard together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
-# In the second stage. Of an average over 20 cycles of 60 samples, a hundredth of its start is left after 5,500.
+# In every other batch of the second stage; after 5,500 samples 1 % of the start is left of any average.
 SETTLING_CHANNELS, SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES = 128, 8_000, 1_024
 EARLY_SHARE, CHANGE_SHARE = 1 / 8, 1 / 6  # of those: while the bank fills, and soon after the batch's change
 EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70
@@ -76,12 +76,10 @@ class Examples:
         )
 
 
-def draw_examples(seed: int, batch: int, bank: Bank, channels: int, settling: bool = False) -> Examples:
-    """Return the examples of a batch of random signals; `settling`: as in the second stage."""
+def draw_examples(seed: int, batch: int, bank: Bank, channels: int, long: bool = False) -> Examples:
+    """Return the examples of a batch of random signals; `long`: such as only the second stage has."""
     generator = np.random.default_rng([seed, batch])
-    longest, count = (
-        (SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES) if settling else (LONGEST_SAMPLES, TOLD_SAMPLES)
-    )
+    longest, count = (SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES) if long else (LONGEST_SAMPLES, TOLD_SAMPLES)
     samples = int(generator.integers(SHORTEST_SAMPLES, longest + 1))
     change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
     signals = examples.draw(generator, samples, channels, change)
@@ -213,8 +211,8 @@ class GeneralPupil:
         if self.updates == self._first:
             self._settle()
         stage_end = self._updates if self._settling else self._first
-        channels = SETTLING_CHANNELS if self._settling else CHANNELS
-        heard = draw_examples(self._seed, batch, self._bank, channels, self._settling)
+        long = self._settling and batch % 2 == 1  # by turns: long signals alone would unlearn what changes quickly
+        heard = draw_examples(self._seed, batch, self._bank, SETTLING_CHANNELS if long else CHANNELS, long)
         order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(heard)))
         losses = []
         for rows in order.chunk(UPDATES_A_BATCH):

@@ -1,14 +1,14 @@
 """The general recipe's two stages: which updates belong to which, at which rate, and when to look.
 
 In the first stage signals are short, so that there are many. The bank's slowest averages then never get over their
-start; in streams that run on they do, so the last eleventh of all updates learns from long signals, too.
+start; in streams that run on they do, so the last eleventh of updates learns from long and short ones by turns.
 """
 
 import math
 
 UPDATES_A_BATCH = 32
 SETTLING_SHARE = 11  # one in so many updates is of the second stage
-LEARNING_RATE, SETTLING_RATE = 3e-3, 5e-4
+LEARNING_RATE, SETTLING_RATE = 3e-3, 1e-3
 WARM_UP_UPDATES = 100  # Adam's first steps have the full learning rate whatever the gradient
 LAST_RATE = 0.003  # of the learning rate: what the half cosine ends at
 VALIDATE_EVERY_BATCHES = 25

@@ -69,11 +69,9 @@ def last_state(run: Iterator[Progress]) -> TrainingState:
 
 
 class TestExamples:
-    @pytest.mark.parametrize(("settling", "longest", "most"), [(False, 340, 24), (True, 700, 48)])
-    def test_examples_are_what_the_bank_tells_of_some_samples(
-        self, settling: bool, longest: int, most: int
-    ) -> None:
-        batch = draw_examples(3, 5, BANK, 12, settling)
+    @pytest.mark.parametrize(("long", "longest", "most"), [(False, 340, 24), (True, 700, 48)])
+    def test_examples_are_what_the_bank_tells_of_some_samples(self, long: bool, longest: int, most: int) -> None:
+        batch = draw_examples(3, 5, BANK, 12, long)
         generator = np.random.default_rng([3, 5])
         samples = int(generator.integers(330, longest + 1))
         change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
@@ -231,6 +229,22 @@ class TestTraining:
             assert np.array_equal(state.averages[name], weights)
         pupil.validate()
         assert pupil.best_loss == 0.7
+
+    def test_in_the_second_stage_long_signals_and_short_ones_come_by_turns(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        draw, drawn = general.draw_examples, []
+
+        def noted(*arguments: int) -> general.Examples:
+            drawn.append((arguments[0], arguments[1], arguments[3:]))
+            return draw(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(general, "draw_examples", noted)
+        assert list(train(small(updates=77)))[-1].update == 76
+        learnt = [(batch, rest) for seed, batch, rest in drawn if seed]
+        assert [batch for batch, _ in learnt] == list(range(20))
+        assert [batch for batch, rest in learnt if rest == (6, True)] == [19]
+        assert all(rest == (12, False) for batch, rest in learnt if batch < 19)
 
     def test_a_gradient_that_is_not_finite_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         draw = general.draw_examples
