@@ -177,7 +177,7 @@ def test_the_share_of_familiar_looks_is_said(tmp_path: Path) -> None:
     assert summary["familiar_share"] == pytest.approx(
         2 / 3
     )  # of the looks, one a block of 8192 and one at the end
-    assert summary["cycle_samples"] == pytest.approx(300, rel=0.1)
+    assert summary["cycle_samples"] == pytest.approx(300, rel=0.15)  # six times what the model knows
     assert "outside what the model knows in 33 % of the looks" in said.stderr
 
 
