@@ -31,10 +31,14 @@ class WaitForListeners:
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:  # noqa: ARG002
         """Count who comes and goes."""
         for message in messages:
-            if isinstance(message, Subscription) and self._topic.startswith(message.prefix):
+            if isinstance(message, Subscription) and self._hears(message.prefix):
                 self._here = max(0, self._here + (1 if message.active else -1))
         if self.satisfied:
             yield Finish()
+
+    def _hears(self, prefix: bytes) -> bool:
+        """Whether who asks for `prefix` hears some of the topic: all of it, or one of its streams."""
+        return self._topic.startswith(prefix) or prefix.startswith(self._topic)
 
     def tick(self, now: Instant) -> Iterator[Effect]:  # noqa: ARG002
         """Finish at once if nobody need be waited for."""

@@ -144,7 +144,7 @@ def test_a_signal_ends_each_command_at_once_with_everything_said(
         (("predict", "--model", "new", "--bind", "nonsense"), 4, "nonsense"),
         (("predict", "--model", "new", "--bind", "IN_USE"), 4, "in use"),
         (("source", "--bind", "IN_USE"), 4, "in use"),
-        (("console", "--once", "--timeout", "0.2", "--source", "IN_USE"), 5, ""),
+        (("console", "--once", "--timeout", "0.2", "--source", "IN_USE", "--predictor", "IN_USE"), 5, ""),
     ],
 )
 def test_what_cannot_be_used_gets_one_line_and_its_exit_code(

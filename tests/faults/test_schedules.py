@@ -10,7 +10,7 @@ import numpy as np
 from fixtures import Dose, Inject
 from world import Plan, judged, played
 
-QUICK, RELEASE = 400, 1_000_000
+QUICK, RELEASE = 200, 1_000_000
 
 
 def test_whatever_the_schedule_each_sample_has_its_estimate_or_its_gap(
