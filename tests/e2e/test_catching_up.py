@@ -2,11 +2,11 @@
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from ports import Ports
 from processes import Starter, commands
 from simulation import answer, joined, published
 
@@ -23,22 +23,10 @@ def start() -> Iterator[Starter]:
         yield starter
 
 
-def free_port() -> int:
-    """A port that is free, and so is the one for replays beside it."""
-    while True:
-        with socket.socket() as probe, socket.socket() as beside:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            try:
-                beside.bind(("127.0.0.1", port + 1000))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 @pytest.fixture
 def addresses() -> tuple[str, str]:
-    return f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
+    ports = Ports()
+    return ports.address(), ports.address()
 
 
 def lines(text: str) -> list[dict[str, object]]:

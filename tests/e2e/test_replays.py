@@ -1,12 +1,12 @@
 """A real source, asked for what was missed: while it runs, after its last sample, and after it was killed."""
 
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import Ports
 from processes import Starter, commands
 
 from streamer import wire
@@ -25,16 +25,7 @@ def start() -> Iterator[Starter]:
 
 @pytest.fixture
 def address() -> str:
-    """A free port whose neighbour for replays is free as well."""
-    while True:
-        with socket.socket() as one, socket.socket() as beside:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                beside.bind(("127.0.0.1", port + 1000))
-            except (OSError, OverflowError):
-                continue
-            return f"tcp://127.0.0.1:{port}"
+    return Ports().address()
 
 
 class Reader:

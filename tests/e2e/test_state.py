@@ -2,13 +2,13 @@
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import Ports
 from processes import Command, Starter, commands
 from simulation import answer, joined, published
 
@@ -29,22 +29,10 @@ def start() -> Iterator[Starter]:
         yield starter
 
 
-def free_port() -> int:
-    """A port that is free, and so is the one for replays beside it."""
-    while True:
-        with socket.socket() as probe, socket.socket() as beside:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            try:
-                beside.bind(("127.0.0.1", port + 1000))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 @pytest.fixture
 def addresses() -> tuple[str, str]:
-    return f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
+    ports = Ports()
+    return ports.address(), ports.address()
 
 
 def heard(listen: Command, count: int) -> list[dict[str, object]]:
@@ -111,7 +99,7 @@ def test_a_state_in_use_or_of_another_model_is_refused_in_one_line(
     predict = start("predict", *keeping, "--bind", predict_at, "--model", "new")
     start("source", "--bind", source_at, "--rate", 500, "--wait")
     predict.says(r"run [0-9a-f]{16}")
-    second = start("predict", *keeping, "--model", "new", "--bind", f"tcp://127.0.0.1:{free_port()}")
+    second = start("predict", *keeping, "--model", "new", "--bind", Ports().address())
     second.ends()
     assert (second.process.returncode, len(second.log)) == (6, 1)
     assert f"process {predict.process.pid}" in second.log[0]
