@@ -41,9 +41,8 @@ STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
-LOOKS_AT_ONCE = (
-    16  # at streams that miss samples: a socket takes so many requests before they must be on their way
-)
+# At streams that miss samples: a socket takes so many requests before they must be on their way.
+LOOKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)

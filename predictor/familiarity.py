@@ -117,10 +117,6 @@ class Familiarity(Kept):
         return f"a signal outside what the model knows, {known}: {cycle}; --nominal-hz may help"
 
 
-def _median(values: NDArray[np.float64]) -> float:
-    return float(np.sort(values)[len(values) // 2])  # a fraction of what NumPy's own costs on few values
-
-
 def _measure(entries: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return, of each channel, the turn from entry to entry in radians, the input's regression, and its error."""
     heard, cos, sin = np.moveaxis(entries, 2, 0)

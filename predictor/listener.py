@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from predictor.inorder import InOrder
+from predictor.inorder import MAX_STREAMS, InOrder
 from predictor.joining import PARTS, Joiner
 from predictor.lines import gap_line, report_line, sample_lines
 from streamer import wire
@@ -158,6 +158,8 @@ class Listener:
             yield Say(f"{self._late} parts came twice or after their line had gone out", WARNING)
         if self._rejected:
             yield Say(f"{self._rejected} messages were not understood", WARNING)
+        if self._in_order is not None and self._in_order.ignored:
+            yield Say(f"{self._in_order.ignored} messages of streams beyond {MAX_STREAMS} were left out", WARNING)
 
     def _hear(self, message: Message | Gone, now: Instant) -> Iterator[Effect]:
         """Print a message in its turn."""

@@ -29,19 +29,19 @@ class Retained:
         self._stream = stream
         self._segments: deque[Tree] = deque()
         self._next_seqs: dict[int, int] = {}  # run -> what no segment has yet
-        self._wanted = False
 
     def state(self) -> Tree:
         """Return all that is kept; what was returned before is not copied again."""
-        self._wanted = True
-        self.gather(least=1)
+        self._gather(least=1)
         self._segments = deque(_merged(self._segments))
         return {"segments": list(self._segments)}
 
-    def gather(self, least: int = GATHERED_MESSAGES) -> None:
+    def gather(self) -> None:
         """Make a segment of what is new if that is enough, so that the next state takes less time."""
-        if not self._wanted:
-            return
+        if self._segments:  # or nobody asks for states
+            self._gather(GATHERED_MESSAGES)
+
+    def _gather(self, least: int) -> None:
         runs = self._history.runs(Kind.ESTIMATE, self._stream)
         self._next_seqs = {run: seq for run, seq in self._next_seqs.items() if run in runs}
         for run in runs:

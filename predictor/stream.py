@@ -324,6 +324,7 @@ class Stream:
             "target_gap_samples": counters.target_gap_samples,
             "asked": counters.asked,
             "recovered_samples": counters.recovered_samples,
+            "overflowed": counters.overflowed,
             "replays": self._history.keeps,
             "duplicates": counters.duplicates,
             "unusable": counters.unusable,
@@ -516,9 +517,9 @@ class Stream:
         if self.lessons.next_seq != self._sequencer.next_seq:
             raise FileError("state: what waits for targets must end where the stream is")
         self._report.caught_up()
-        if self._history.keeps:
-            self._retained.restore(subtree(tree, "retained"), now)
+        self._time = Timekeeping(now.mono_ns)
         if self._history.keeps and self._sequencer.run is not None:
+            self._retained.restore(subtree(tree, "retained"), now)
             self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)
 
 

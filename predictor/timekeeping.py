@@ -11,13 +11,19 @@ RATE_OVER_NS = 500_000_000  # a rate is measured over no less
 
 
 class Timekeeping:
-    """Measures one stream on the clock; no estimate depends on it."""
+    """Measures one stream on the clock; no estimate depends on it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    now_ns : int
+        When the stream counts as heard: a stream gone on with after a restart is not lost yet.
+    """
+
+    def __init__(self, now_ns: int = 0) -> None:
         self.health = Health.LIVE
         self.rate_hz: float | None = None
         self.lag_s = RecentQuantiles()
-        self._pulse = Pulse(0)
+        self._pulse = Pulse(now_ns)
         self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
 
     def answered(self, chunk: Chunk, now: Instant) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
-from simulation import at, chunk, sent
+from simulation import at, chunk, said, sent
 
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
@@ -194,3 +194,11 @@ def test_those_who_ask_are_answered_however_much_comes_in() -> None:
     assert [type(effect) for effect in effects] == [Send, Send]  # it was answered with the request
     list(core.receive([Request(b"you", Replay(Kind.ESTIMATE, "demo", 1, 0, 50)), chunk(52, [0.1])], at(0)))
     assert core.work() is None
+
+
+def test_streams_beyond_those_followed_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("predictor.inorder.MAX_STREAMS", 1)
+    ear = Ear(kinds=(Kind.INPUT,))
+    ear.receive([chunk(0, [0.5]), chunk(0, [0.5], stream="other"), chunk(1, [0.5], stream="other")], 0)
+    assert [line["stream"] for line in ear.lines] == ["demo"]
+    assert [text for text in said(ear.core.stop(at(0))) if "2 messages of streams beyond" in text]

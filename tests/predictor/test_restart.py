@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sameness import attributes, differences, parts
-from simulation import at, chunk, sent
+from simulation import at, chunk, said, sent
 
 from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
@@ -180,7 +180,7 @@ ACCOUNTED_FOR = {
     "PageHinkley": set(),
     "PrequentialRmse": set(),
     "Readout": {"_keep", "_prior"},
-    "Retained": {"_history", "_next_seqs", "_segments", "_stream", "_wanted"},
+    "Retained": {"_history", "_next_seqs", "_segments", "_stream"},
     "SelfLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
@@ -241,3 +241,13 @@ def test_a_restart_changes_no_bit(case: Case) -> None:
         assert counted(second) == counters
 
     stopped()
+
+
+def test_a_stream_that_is_gone_on_with_is_not_called_lost_at_once() -> None:
+    first = core_of("rnn", "none", None)
+    said_of(first, messages_of(SAMPLES)[:50])
+    later = at(3600)
+    second = core_of("rnn", "none", None)
+    second.restore(checkpoint.decode(kept(first)), later)
+    assert [text for text in said(second.tick(later)) if "LOST" in text] == []
+    assert [text for text in said(second.tick(at(3610))) if "LOST" in text] != []
