@@ -7,6 +7,7 @@ from itertools import islice
 from predictor.batch import Batch
 from predictor.engine import Engine
 from predictor.identity import check_identity, identity, model_hash
+from predictor.reflex import Reflexes
 from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
 from streamer import wire
@@ -17,6 +18,7 @@ from streamer.errors import FileError, UsageError
 from streamer.history import History
 from streamer.holding import Budget
 from streamer.messages import (
+    ANSWERED,
     Burst,
     Chunk,
     Gone,
@@ -43,6 +45,7 @@ TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 # At streams that miss samples: a socket takes so many requests before they must be on their way.
 LOOKS_AT_ONCE = 16
+PREPARED_AT_ONCE = 32  # reflexes: half a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Predictor:
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
         self._batch = None if self._learns else Batch(self._engine, self._wake)
+        self.reflexes = Reflexes(self._shared_engine())
         self._budget = Budget(self._config.patience.hold_bytes)
         self._history = History(self._config.retain_s, self._config.retain_bytes)
         self._replays = ReplayServer(self._history)
@@ -135,11 +139,16 @@ class Predictor:
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
         every_s = self._config.checkpoint_every_s
-        self._snapshots = Snapshots(every_s) if every_s is not None else None
+        self._snapshots = Snapshots(every_s, self._settle) if every_s is not None else None
         self._identity = self._own_identity() if self._snapshots is not None else {}
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
+        if messages and messages[0] is ANSWERED:
+            self._heed(self.reflexes.note(now))
+            messages = messages[1:]
+            if not messages:
+                return self._replays.work() or ()
         if len(messages) == 1:
             message = messages[0]
             if isinstance(message, Chunk) and message.kind is INPUT:  # the usual case, by the shortest way
@@ -162,7 +171,8 @@ class Predictor:
                         yield from self._hear(target, now)
                 case Chunk(kind=Kind.TARGET) | Info() | Gone():
                     yield from self._hear(message, now)
-                case Request():
+                case Request(_, replay):
+                    self._settle(replay.stream)
                     self._replays.take(message)
                 case Written() if self._snapshots is not None:
                     yield from self._snapshots.heed(message, now)
@@ -172,12 +182,24 @@ class Predictor:
                     self._next_status_ns = now.mono_ns
         if self._batch is not None:
             yield from self._batch.run(now)
+            self.reflexes.prepare(PREPARED_AT_ONCE)  # who is never idle must not stay without
         yield from self._look(now)
         yield from self._replays.work() or ()  # however much comes in, those who ask are answered
+
+    def _settle(self, name: str) -> None:
+        """Do what remains to be done for a stream's samples that were answered at once."""
+        self._heed(self.reflexes.settle(name))
+
+    def _heed(self, settled: Iterable[Stream]) -> None:
+        """Take note of streams of which more is known now."""
+        for stream in settled:
+            if self._learns:
+                self._learning[stream.name] = stream
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask for what streams miss, or give it up, where that is due."""
         for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
+            self._settle(name)
             stream = self.streams[name]
             yield from stream.look(now)
             self._wake(stream)
@@ -206,6 +228,7 @@ class Predictor:
 
     def _hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
         """Give a target, or what the source says, to its stream, after the inputs that came before it."""
+        self._settle(message.stream)
         stream = self.streams.get(message.stream)
         if stream is None and isinstance(message, Info) and self._can_catch_up(message):
             stream = self._stream(message.stream)
@@ -239,7 +262,9 @@ class Predictor:
             yield from self._say_status(now)
             self._turn = self._turn or list(reversed(self.streams.values()))
         for _ in range(min(STATUSES_PER_TICK, len(self._turn))):
-            yield from self._turn.pop().tick(now)
+            stream = self._turn.pop()
+            self._settle(stream.name)
+            yield from stream.tick(now)
         self._next_turn_ns = now.mono_ns + TURN_EVERY_NS
 
     def _say_status(self, now: Instant) -> Iterator[Effect]:
@@ -272,10 +297,12 @@ class Predictor:
             if stream.lessons.learn():
                 self._learning[name] = stream
                 return ()
-        return None
+            self.reflexes.wake(stream)
+        return () if self.reflexes.prepare() else None
 
     def stop(self, now: Instant) -> Iterator[Effect]:
         """Publish the last status of everything and sum up."""
+        self._heed(self.reflexes.settle_all())
         yield from self._say_status(now)
         for stream in self.streams.values():
             yield from stream.tick(now)
@@ -297,6 +324,7 @@ class Predictor:
         if model_hash(model) == model_hash(self._model):
             yield Say(f"model {model.name}: nothing new in it")
             return
+        self._heed(self.reflexes.settle_all())
         same_shape = model.config == self._model.config
         self._model = model
         if same_shape:
@@ -304,6 +332,7 @@ class Predictor:
         else:
             self._engine = Engine(model.config, model.weights)
             self._batch = None if self._learns else Batch(self._engine, self._wake)
+        self.reflexes.forget(self._shared_engine())
         for stream in self.streams.values():
             engine = self._engine.fork() if self._make_learner else self._engine
             stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
@@ -348,11 +377,16 @@ class Predictor:
         }
         return Status("", 0, 0, now.wall_ns, body)
 
+    def _shared_engine(self) -> Engine | None:
+        """Return what steps all streams, if they have no time scales or weights of their own."""
+        return None if self._learns or self._config.nominal_hz is not None else self._engine
+
     def _own_identity(self) -> Tree:
         return identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
 
     def _stream(self, name: str) -> Stream | None:
         """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
+        self._settle(name)
         stream = self.streams.get(name)
         if stream is not None:
             if self._batch is None:
@@ -367,7 +401,7 @@ class Predictor:
     def _new_stream(self, name: str) -> Stream:
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
         engine = self._engine.fork() if self._make_learner else self._engine
-        return Stream(
+        stream = Stream(
             name,
             self._model,
             engine,
@@ -379,6 +413,9 @@ class Predictor:
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )
+        if self._self_config is None:
+            self.reflexes.add(stream)
+        return stream
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1

@@ -14,6 +14,7 @@ from predictor import gated
 from predictor.cells import CELLS
 from predictor.gated import GatedPipeline
 from predictor.products import Workspace
+from predictor.resident import Resident, ResidentRnn, ResidentState
 from streamer.messages import FloatArray
 from trainer.level import divide_out
 from trainer.model import GATED, ModelConfig, Weights, new_model
@@ -58,6 +59,13 @@ class Engine:
     def initial_state(self, channels: int) -> FloatArray:
         """Return the state [rows, channels] before the first sample."""
         return self.config.initial_state(channels)
+
+    def resident(self, state: FloatArray) -> Resident:
+        """Return what steps one channel on from `state` [rows, 1], with the present weights."""
+        config = self.config
+        if config.cell == "rnn" and config.layers == 1 and not config.level_rows and ResidentRnn.possible():
+            return ResidentRnn(self._fused[0], self._head, state)
+        return ResidentState(self, state)
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.

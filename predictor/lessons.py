@@ -44,6 +44,8 @@ class Lessons:
         self.learner = learner
         self.self_learner = self_learner
         self.learns = learner is not None or self_learner is not None
+        self.taught = 0
+        """Targets heard."""
         self.rmse = PrequentialRmse()
         self._engine = engine
         self._fields = fields
@@ -131,6 +133,7 @@ class Lessons:
 
     def teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Join a target chunk, without the first `skip`, to its samples, and score the estimates made for them."""
+        self.taught += 1
         estimates, targets = self._labels.label(chunk.seq + skip, chunk.values[skip:])
         self.rmse.add(estimates[..., 0], targets[..., 0])
         if self.learner is None:

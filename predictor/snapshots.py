@@ -4,7 +4,7 @@ Streams do not depend on each other, so a state may hold each at a moment of its
 time, and answers wait for no more than these.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from predictor.checkpoint import Packed, pack
@@ -35,9 +35,12 @@ class Snapshots:
     ----------
     every_s : float
         From one round to the next.
+    settle : callable
+        Told of a stream by name before its state is taken, in case something is still to be done for it.
     """
 
-    def __init__(self, every_s: float) -> None:
+    def __init__(self, every_s: float, settle: Callable[[str], None]) -> None:
+        self._settle = settle
         self._every_ns = round(every_s * 1e9)
         self._taken: dict[str, tuple[tuple[object, ...], Packed]] = {}  # stream -> where it stood, and its state
         self._round: list[Keepable] | None = None  # those still to be taken, the next one last
@@ -85,6 +88,7 @@ class Snapshots:
 
     def _take(self, streams: Iterable[Keepable]) -> None:
         for stream in streams:
+            self._settle(stream.name)
             stand = stream.stand
             before = self._taken.get(stream.name)
             if before is not None and before[0] == stand:

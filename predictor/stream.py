@@ -10,6 +10,7 @@ from predictor.engine import Engine
 from predictor.familiarity import Familiarity
 from predictor.health import Health
 from predictor.lessons import Lessons
+from predictor.resident import Resident, ResidentState
 from predictor.retained import Retained
 from predictor.streamreport import StreamReport
 from predictor.timekeeping import Timekeeping
@@ -21,7 +22,7 @@ from streamer.errors import FileError, UsageError
 from streamer.events import Event, Gap, NewRun, Part, Word
 from streamer.history import History
 from streamer.holding import Budget
-from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status
+from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
 from streamer.patience import Patience
 from streamer.sequencer import AMISS, Sequencer
 from trainer.learner import Learner
@@ -228,6 +229,34 @@ class Stream:
             first = end
         self._time.answered(chunk, now)
 
+    # For who answers before the stream hears of anything
+
+    @property
+    def order(self) -> Sequencer:
+        """Where the stream is."""
+        return self._sequencer
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of an estimate."""
+        return self._model.config.fields
+
+    @property
+    def rate_hz(self) -> float:
+        """Of the run, as its first chunk said."""
+        return self._rate_hz
+
+    @property
+    def tally(self) -> int:
+        """Of the next estimate."""
+        return NO_GAP if self._since_gap is None else self._since_gap
+
+    def resident(self) -> Resident:
+        """Return what steps on from the present state, sample by sample."""
+        if isinstance(self._stepper, Engine):
+            return self._stepper.resident(self.state)
+        return ResidentState(self._stepper, self.state)
+
     # For who steps several streams at once
 
     @property
@@ -256,8 +285,11 @@ class Stream:
             return Send(self._advance(message, 0, estimates, state))
         return Send(Burst(self._advance(message.chunk, 0, estimates, state), message.times_ns))
 
-    def remember(self, message: Chunk | Burst, inputs: FloatArray, answer: Send, now: Instant) -> None:
-        """Keep what has been answered, and note how late it came."""
+    def remember(
+        self, message: Chunk | Burst, inputs: FloatArray, answer: Send, now: Instant,
+        out_ns: TimeArray | None = None,
+    ) -> None:  # fmt: skip
+        """Keep what has been answered, and note how late: now, or each chunk of a burst at its own time."""
         said = answer.message
         assert isinstance(said, Chunk | Burst)
         values = said.values if isinstance(said, Chunk) else said.chunk.values
@@ -265,7 +297,7 @@ class Stream:
         if isinstance(message, Chunk):
             self._time.answered(message, now)
         else:
-            self._time.answered_burst(message.chunk, message.times_ns, now)
+            self._time.answered_burst(message.chunk, message.times_ns, now, out_ns)
 
     # What is missing
 
@@ -428,9 +460,8 @@ class Stream:
         self.state = state
         self.counters.samples += count
         self._since_reset += count
-        tally = NO_GAP
+        tally = self.tally
         if self._since_gap is not None:
-            tally = self._since_gap
             self._since_gap += count
         return Chunk(
             ESTIMATE, self.name, chunk.run, chunk.seq + first, chunk.sample_time_ns(first), chunk.rate_hz,

@@ -32,13 +32,18 @@ class Timekeeping:
         self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
         self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
-    def answered_burst(self, chunk: Chunk, times_ns: TimeArray, now: Instant) -> None:
-        """Note a burst, all its samples as one chunk and the source times of its chunks."""
+    def answered_burst(
+        self, chunk: Chunk, times_ns: TimeArray, now: Instant, out_ns: TimeArray | None = None
+    ) -> None:
+        """Note a burst, all its samples as one chunk and the source times of its chunks.
+
+        All were answered now, or each at its own time `out_ns` on the wall clock and the last one now.
+        """
         rate_hz = chunk.rate_hz
         each_samples = len(chunk.values) // len(times_ns)
         self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
         last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
-        self.lag_s.extend(np.asarray((now.wall_ns - times_ns) / 1e9 - last_s))
+        self.lag_s.extend(np.asarray(((now.wall_ns if out_ns is None else out_ns) - times_ns) / 1e9 - last_s))
 
     def spoken(self, now: Instant, *, ended: bool) -> None:
         """Note that the source spoke of the stream."""

@@ -230,5 +230,13 @@ class Subscription:
     active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An input has been answered at once, without the core."""
+
+
+ANSWERED = Answered()
+"""The one there is."""
+
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written
+Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written | Answered

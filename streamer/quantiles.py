@@ -24,7 +24,7 @@ class RecentQuantiles:
     def add(self, value: float) -> None:
         """Take one value."""
         if self.count == len(self._ring) < self._capacity:
-            self._ring = np.concatenate([self._ring, np.zeros(self._capacity - self.count)])
+            self._grow(self.count + 1)
         self._ring[self.count % len(self._ring)] = value
         self.count += 1
         if self.largest is None or value > self.largest:
@@ -33,14 +33,19 @@ class RecentQuantiles:
     def extend(self, values: NDArray[np.float64]) -> None:
         """Take values [n], n above 0, oldest first."""
         latest = values[-self._capacity :]
-        if len(self._ring) < self._capacity:
-            self._ring = np.concatenate([self._ring[: self.count], np.zeros(self._capacity - self.count)])
+        if self.count + len(values) > len(self._ring) and len(self._ring) < self._capacity:
+            self._grow(self.count + len(values))
         places = np.arange(self.count + len(values) - len(latest), self.count + len(values))
-        self._ring[places % self._capacity] = latest
+        self._ring[places % len(self._ring)] = latest
         self.count += len(values)
         largest = float(values.max())
         if self.largest is None or largest > self.largest:
             self.largest = largest
+
+    def _grow(self, least: int) -> None:
+        """Make room for so many values, or all that count. None has been overwritten so far."""
+        fresh = min(self._capacity, 2 * least) - self.count
+        self._ring = np.concatenate([self._ring[: self.count], np.zeros(fresh)])
 
     def quantile(self, q: float) -> float | None:
         """Return the `q`-quantile, 0 to 1, of the values kept; None before the first."""

@@ -1,7 +1,8 @@
 """ZeroMQ behind one Transport: messages in and out, never bytes."""
 
+import os
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,8 +15,9 @@ from streamer.endpoints import NEVER_FULL, Endpoints, endpoint
 from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
-from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay
+from streamer.messages import ANSWERED, Burst, Gone, Incoming, Message, Rejected, Replay
 from streamer.replaysockets import DEALER_OPTIONS, ROUTER_OPTIONS, Answerer, Asker
+from streamer.singles import Parts
 from streamer.subscriptions import MAX_SUBSCRIBED_BYTES, MAX_SUBSCRIPTION_BYTES, Subscriptions
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
@@ -35,11 +37,30 @@ MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
 PORT_TRIES = 20  # for two free ports at the right distance
 
 
+give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
+
+
 class HasFileno(Protocol):
     """Anything a poller can watch."""
 
     def fileno(self) -> int:
         """Return the file descriptor."""
+        ...
+
+
+class Reflex(Protocol):
+    """Who answers messages by their bytes."""
+
+    def answer(self, parts: Parts) -> Parts | None:
+        """Return the parts of the answer to a message that came alone; None to have it decoded."""
+        ...
+
+    def take(self, said: Sequence[Parts]) -> list[Parts]:
+        """Take the messages that can be answered; return the others, to be decoded."""
+        ...
+
+    def answers(self) -> Iterator[Parts]:
+        """Return the answers to those taken."""
         ...
 
 
@@ -64,6 +85,9 @@ class Transport:
         Where it binds, be asked for samples again, at `replay_address`.
     asks : bool
         Where it connects, be able to ask for them.
+    reflex : Reflex or None
+        Offered every message that comes in where this listens; its answers are published before anything else is
+        done, and `receive` says `ANSWERED` first if there were any.
     keys : Keys or None
         Encrypt, prove who this is, and let in only who is authorised.
     insecure : bool
@@ -88,6 +112,7 @@ class Transport:
         together: bool = False,
         answers: bool = False,
         asks: bool = False,
+        reflex: Reflex | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
     ) -> None:
@@ -95,13 +120,17 @@ class Transport:
         self._decode = bursts.decode if together else bursts.decode_each
         self._back_pressure = back_pressure
         self._asks = asks
+        self._reflex = reflex
         self._subscriptions = Subscriptions()
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._wakes = select.poll()  # the same, by the file descriptors
+        self._way = zmq.Poller()  # of a message that comes alone, and of its answer
         self._ready: dict[object, int] = {}
         self._came: list[list[bytes]] = []  # what ended a wait
         self._idle = False  # nothing was ready when it was last looked, and nothing was done since
+        self._passed = False  # but for one message and its answer
+        self._lone = False  # a message that came alone is being answered
         self._clock = SystemClock()
         self._pub: AnySocket | None = None
         self._sub: AnySocket | None = None
@@ -131,6 +160,7 @@ class Transport:
             self._answerer = Answerer(router)
             self._heed(router)
         self._pub, self.address = pub, endpoint(pub)
+        self._way.register(pub, zmq.POLLIN)
         self._endpoints.prove(self.address, zmq.SUB)
         self._heed(pub)
 
@@ -169,6 +199,7 @@ class Transport:
         self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
         self._heed(self._sub)
         self._sub_fd = self._sub.FD
+        self._way.register(self._sub, zmq.POLLIN)
         if not self._asks:
             return
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
@@ -180,12 +211,12 @@ class Transport:
     def _heed(self, socket: AnySocket) -> None:
         self._poller.register(socket, zmq.POLLIN)
         self._wakes.register(socket.FD, select.POLLIN)
-        self._idle = False
+        self._idle = self._passed = False
 
     def _disregard(self, socket: AnySocket) -> None:
         self._poller.unregister(socket)
         self._wakes.unregister(socket.FD)
-        self._idle = False
+        self._idle = self._passed = False
 
     def wait(self, timeout_ms: int | None) -> bool:
         """Wait until something is ready; return whether anything is. None waits without limit."""
@@ -214,6 +245,7 @@ class Transport:
         self._idle = False
         if self._sub is not None and woken[0][0] == self._sub_fd:
             self._came = drain(self._sub, at_most=1)
+            self._passed = len(woken) == 1 and bool(self._came)
         return True
 
     def receive(self) -> list[Incoming]:
@@ -224,10 +256,15 @@ class Transport:
         """
         if self._came:
             came, self._came = self._came, []
-            return self._decode(came)
+            return self._take(came)
+        if self._passed:
+            self._passed = False
+            self._idle = not self._way.poll(0)
+            if self._idle:
+                return []
         ready, self._ready = self._ready, {}
         if self._sub in ready and self._sub is not None:
-            return self._decode(drain(self._sub, at_most=1))
+            return self._take(drain(self._sub, at_most=1))
         # To look which are ready is quicker than to try one that is not.
         ready = ready or dict(self._poller.poll(0))
         self._idle = not ready
@@ -235,7 +272,8 @@ class Transport:
         if self._pub in ready:
             messages += self._hear_subscribers()
         if self._sub in ready and self._sub is not None:
-            messages += self._decode(drain(self._sub))
+            said = drain(self._sub)
+            messages += self._decode(said) if messages else self._take(said)
         if self._answerer is not None and self._answerer.socket in ready:
             messages += self._hear_askers(self._answerer)
         if self._asker is not None:
@@ -243,6 +281,23 @@ class Transport:
                 if socket in ready:
                     messages += self._asker.receive(socket)
         return messages
+
+    def _take(self, said: list[list[bytes]]) -> list[Incoming]:
+        """Answer what the reflex can answer, and publish that at once; decode the rest."""
+        if self._reflex is None or self._pub is None:
+            return self._decode(said)
+        self._lone = len(said) == 1
+        if self._lone:
+            answer = self._reflex.answer(said[0])
+            if answer is None:
+                return self._decode(said)
+            self._publish(self._pub, *answer)
+            return [ANSWERED]
+        left = self._reflex.take(said)
+        for answer in self._reflex.answers():
+            self._send(self._pub, *answer)
+        messages = self._decode(left)
+        return [ANSWERED, *messages] if len(left) < len(said) else messages
 
     def _hear_subscribers(self) -> list[Incoming]:
         assert self._pub is not None
@@ -269,7 +324,14 @@ class Transport:
             for parts in bursts.encode(message):
                 self._send(self._pub, *parts)
         else:
-            self._send(self._pub, *wire.encode(message))
+            self._publish(self._pub, *wire.encode(message))
+
+    def _publish(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
+        self._send(pub, topic, header, payload)
+        if self._lone:
+            # ZeroMQ's thread was woken on this processor, and would wait for what we still do about the message.
+            self._lone = False
+            give_way()
 
     def _send(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
         # send and not send_multipart, which looks at every part first: a third of the time.
@@ -286,14 +348,14 @@ class Transport:
         """Ask everybody who is listened to for samples again; `receive` returns what they answer."""
         if self._asker is None:
             raise RuntimeError("this transport asks nobody")
-        self._idle = False
+        self._idle = self._passed = False
         self._asker.ask(replay)
 
     def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
         """Answer a `Request`. A peer that does not take its answers loses some."""
         if self._answerer is None:
             raise RuntimeError("this transport answers nobody")
-        self._idle = False
+        self._idle = self._passed = False
         self._answerer.reply(peer, message)
 
     def reload(self) -> int | None:
@@ -318,10 +380,12 @@ class Transport:
         if self._pub is None or self.address is None:
             return
         self._disregard(self._pub)
+        self._way.unregister(self._pub)
         self._pub.close()
         self._pub = None
         self._subscriptions = Subscriptions()
         self._pub = self._endpoints.bound_again(zmq.XPUB, self.address, self._pub_options())
+        self._way.register(self._pub, zmq.POLLIN)
         self._heed(self._pub)
 
     def _rebuild_answerer(self) -> None:

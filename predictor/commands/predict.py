@@ -120,7 +120,9 @@ def command(
     with (
         keeping(core, state_folder) as keeper,
         StopSignal(reloads=security["keys"] is not None or reload is not None) as stop,
-        Transport(bind=bind, watch=[stop], together=True, answers=True, asks=True, **security) as transport,
+        Transport(
+            bind=bind, watch=[stop], together=True, answers=True, asks=True, reflex=core.reflexes, **security
+        ) as transport,
     ):
         log.info(
             "model %s (%s, %d units), %s; listening to %s, publishing on %s", model.name, model.config.cell,

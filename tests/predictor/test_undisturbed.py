@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from atonce import received
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
@@ -35,7 +36,7 @@ class Daemon:
 
     def receive(self, messages: Sequence[Incoming], now_ns: int) -> Iterable[Replay]:
         now = Instant(now_ns, WALL_NS + now_ns)
-        wishes = list(self._perform(self.core.receive(messages, now))) if messages else []
+        wishes = list(self._perform(received(self.core, messages, now))) if messages else []
         if now_ns >= self.core.next_deadline_ns():
             wishes += self._perform(self.core.tick(now))
         while self.core.work() is not None:

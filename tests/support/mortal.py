@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from atonce import received
 from lossy import WALL_NS
 
 from predictor import checkpoint
@@ -49,7 +50,7 @@ class Mortal:
             self._number += 1
             messages = [*messages, Written(self._number)]
         now = Instant(now_ns, WALL_NS + now_ns)
-        wishes = list(self._perform(self.core.receive(messages, now), now_ns)) if messages else []
+        wishes = list(self._perform(received(self.core, messages, now), now_ns)) if messages else []
         if now_ns >= self.core.next_deadline_ns():
             wishes += self._perform(self.core.tick(now), now_ns)
         self.core.work()

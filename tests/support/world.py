@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
 
+from atonce import received
 from lossy import MS, SECOND, WALL_NS, Faults
 
 from predictor.checkpoint import decode, encode
@@ -182,7 +183,10 @@ class World:
     def _hand(self, actor: str, messages: Sequence[Incoming]) -> None:
         core = self.cores[actor]
         if core is not None:
-            self._perform(actor, core.receive(messages, self._instant))
+            if isinstance(core, Predictor):
+                self._perform(actor, received(core, messages, self._instant))
+            else:
+                self._perform(actor, core.receive(messages, self._instant))
 
     def _carry(self, actor: str, message: Incoming) -> None:
         """Bring a message to somebody: never, once, twice, at once or late."""

@@ -1,0 +1,100 @@
+"""Messages of one sample of one channel, recognised and answered by their bytes.
+
+After a pause a process runs out of cold caches, and what it does before an answer is out counts several times. So
+what a stream's next message must be, and how its answer begins, is worked out before it comes.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from streamer import wire
+from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Kind, TimeArray
+
+Parts = Sequence[bytes]
+
+# Of a header: what stands before seq; the rate; and what comes last in an answer's.
+_FORM_AND_RUN, _RATE, _ENDING = struct.Struct("<4sBBHIIQ"), struct.Struct("<d"), struct.Struct("<QQ")
+_RATE_AT = 40
+_TIME_AND_RATE, _TALLY = slice(32, 48), slice(56, 64)
+_TIME_ENDS_AT, _TIME_ENDS_BELOW = 39, 0x40  # before 2116: sound, however long a sample lasts
+_HEADER_BYTES, _VALUE_BYTES = wire.HEADER.size, 4
+
+
+class Succession:
+    """Knows the input that comes next in a stream, and how its answer begins.
+
+    Parameters
+    ----------
+    stream : str
+    run, seq : int
+        Of the next sample; seq below `wire.MAX_SEQ`.
+    rate_hz : float
+        Sound.
+    most_tally : int
+        That an input may have.
+    fields, model_version : int
+        Of the estimates.
+    tally : int
+        Of the next estimate.
+    """
+
+    __slots__ = (
+        "_answer_ending", "_answer_form", "_answer_start", "_form", "_most_tally", "_rate", "_start", "_tally",
+        "_topic", "_version", "seq",
+    )  # fmt: skip
+
+    def __init__(
+        self, stream: str, run: int, seq: int, rate_hz: float, most_tally: int, fields: int, model_version: int,
+        tally: int,
+    ) -> None:  # fmt: skip
+        self._form = _FORM_AND_RUN.pack(wire.MAGIC, wire.VERSION, Kind.INPUT, 1, 1, 1, run)
+        self._rate = _RATE.pack(rate_hz)
+        self._most_tally = most_tally
+        self._topic = wire.topic(Kind.ESTIMATE, stream)
+        self._answer_form = _FORM_AND_RUN.pack(wire.MAGIC, wire.VERSION, Kind.ESTIMATE, fields, 1, 1, run)
+        self._version = model_version
+        self._expect(seq, tally)
+
+    def _expect(self, seq: int, tally: int) -> None:
+        seq_bytes = seq.to_bytes(8, "little")
+        self.seq, self._tally = seq, tally
+        self._start, self._answer_start = self._form + seq_bytes, self._answer_form + seq_bytes
+        self._answer_ending = _ENDING.pack(self._version, tally)
+
+    def advance(self) -> bool:
+        """Go on to the next sample; return whether there can be one."""
+        self._expect(self.seq + 1, self._tally if self._tally == NO_GAP else self._tally + 1)
+        return self.seq < wire.MAX_SEQ
+
+    def expects(self, parts: Parts) -> bool:
+        """Whether a message with the stream's topic, in three parts, is the one that comes next, and sound.
+
+        Any other needs a closer look.
+        """
+        _, header, payload = parts
+        return (
+            header.startswith(self._start)
+            and header.startswith(self._rate, _RATE_AT)
+            and len(header) == _HEADER_BYTES
+            and len(payload) == _VALUE_BYTES
+            and header[_TIME_ENDS_AT] < _TIME_ENDS_BELOW
+            and int.from_bytes(header[_TALLY], "little") <= self._most_tally
+        )
+
+    def answer(self, header: bytes, said: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return the answer to the message that comes next, given its header and the payload of its estimate."""
+        return self._topic, self._answer_start + header[_TIME_AND_RATE] + self._answer_ending, said
+
+
+def decode(said: Sequence[Parts]) -> Chunk | Burst:
+    """Return messages that were expected one after another as one; their tallies are the first one's."""
+    first = wire.decode(said[0])
+    assert isinstance(first, Chunk)
+    if len(said) == 1:
+        return first
+    times_ns: TimeArray = np.frombuffer(b"".join([header[32:40] for _, header, _ in said]), "<i8")
+    values: FloatArray = np.frombuffer(b"".join([payload for _, _, payload in said]), "<f4").reshape(-1, 1, 1)
+    return Burst(replace(first, values=values), times_ns)

@@ -1,0 +1,64 @@
+"""A hidden state that stays where it is stepped: to the bit what the engine makes of the same samples."""
+
+import numpy as np
+import pytest
+
+from predictor.engine import Engine
+from predictor.resident import ResidentRnn
+from trainer.model import ModelConfig, new_model
+
+CONFIGS = {
+    "rnn": ModelConfig("rnn", 32),
+    "rnn 7": ModelConfig("rnn", 7),
+    "rnn with a level": ModelConfig("rnn", 16, level_samples=20.0),
+    "two layers": ModelConfig("rnn", 16, layers=2),
+    "gru": ModelConfig("gru", 16),
+    "lstm": ModelConfig("lstm", 16),
+    "gated": ModelConfig("gated", 6),
+}
+
+
+def engine(name: str) -> Engine:
+    model = new_model(CONFIGS[name], seed=3)
+    return Engine(model.config, model.weights)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_steps_to_the_bits_of_the_engine_from_any_sample_on(name: str) -> None:
+    ours = engine(name)
+    inputs = np.sin(np.arange(400, dtype=np.float32))[:, None]
+    estimates, last = ours.run(inputs, ours.initial_state(1))
+    _, state = ours.run(inputs[:150], ours.initial_state(1))
+    before = state.copy()
+    resident = ours.resident(state)
+    told = [resident.step(sample.tobytes()) for sample in inputs[150:]]
+    assert b"".join(told) == estimates[150:].tobytes()
+    assert resident.state().tobytes() == last.tobytes()
+    assert resident.state().shape == last.shape
+    assert state.tobytes() == before.tobytes()
+
+
+def test_the_tanh_rnn_has_a_way_of_its_own() -> None:
+    ours = engine("rnn")
+    assert isinstance(ours.resident(ours.initial_state(1)), ResidentRnn)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_goes_on_from_a_state_that_it_is_given(name: str) -> None:
+    ours = engine(name)
+    inputs = np.sin(np.arange(50, dtype=np.float32))[:, None]
+    _, state = ours.run(inputs, ours.initial_state(1))
+    resident = ours.resident(ours.initial_state(1))
+    resident.load(state)
+    payload = np.float32(0.5).tobytes()
+    assert resident.step(payload) == ours.run(np.full((1, 1), 0.5, np.float32), state)[0].tobytes()
+
+
+def test_a_state_that_was_handed_out_stays_as_it_is() -> None:
+    ours = engine("rnn")
+    resident = ours.resident(ours.initial_state(1))
+    resident.step(np.float32(0.5).tobytes())
+    state = resident.state()
+    before = state.tobytes()
+    resident.step(np.float32(0.7).tobytes())
+    assert state.tobytes() == before

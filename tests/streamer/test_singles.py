@@ -1,0 +1,111 @@
+"""An input is recognised by its bytes where the decoder would find the next one, and answered as encoded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer import wire
+from streamer.errors import WireError
+from streamer.messages import NO_GAP, Chunk, Kind
+from streamer.singles import Succession, decode
+
+RUN, SEQ, RATE_HZ, MOST_TALLY = 2**63 + 5, 2**40 + 7, 100.0, 12
+ESTIMATE = np.array([[[0.25, -3.0]]], np.float32)
+
+
+def succession(seq: int = SEQ, tally: int = 3) -> Succession:
+    return Succession("demo", RUN, seq, RATE_HZ, MOST_TALLY, 2, 9, tally)
+
+
+def next_input(**other: object) -> Chunk:
+    values = np.full((1, 1, 1), 0.5, np.float32)
+    return replace(Chunk(Kind.INPUT, "demo", RUN, SEQ, 10**18, RATE_HZ, values, 4, MOST_TALLY), **other)
+
+
+def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
+    parts = wire.encode(next_input())
+    assert succession().expects(parts)
+    said = Chunk(Kind.ESTIMATE, "demo", RUN, SEQ, 10**18, RATE_HZ, ESTIMATE, 9, 3)
+    assert list(succession().answer(parts[1], ESTIMATE.tobytes())) == wire.encode(said)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"run": RUN - 1},
+        {"seq": SEQ + 1},
+        {"seq": SEQ - 1},
+        {"rate_hz": 50.0},
+        {"tally": MOST_TALLY + 1},
+        {"kind": Kind.TARGET},
+        {"kind": Kind.ESTIMATE},
+        {"time_ns": 2**62},
+        {"values": np.zeros((2, 1, 1), np.float32)},
+        {"values": np.zeros((1, 2, 1), np.float32)},
+    ],
+)
+def test_any_other_message_needs_a_closer_look(other: dict[str, object]) -> None:
+    assert not succession().expects(wire.encode(next_input(**other)))
+
+
+@pytest.mark.parametrize(("tally", "then"), [(3, 4), (0, 1), (NO_GAP, NO_GAP)])
+def test_it_goes_on_from_sample_to_sample(tally: int, then: int) -> None:
+    going = succession(tally=tally)
+    assert going.advance()
+    assert not going.expects(wire.encode(next_input()))
+    parts = wire.encode(next_input(seq=SEQ + 1))
+    assert going.expects(parts)
+    said = wire.decode(going.answer(parts[1], ESTIMATE.tobytes()))
+    assert isinstance(said, Chunk)
+    assert (said.seq, said.tally) == (SEQ + 1, then)
+
+
+def test_it_ends_with_the_last_number_a_sample_can_have() -> None:
+    last = succession(seq=wire.MAX_SEQ - 1)
+    assert last.expects(wire.encode(next_input(seq=wire.MAX_SEQ - 1)))
+    assert not last.advance()
+
+
+@given(st.data())
+def test_whatever_is_changed_it_answers_nothing_that_is_not_sound_and_next(data: st.DataObject) -> None:
+    parts = [bytearray(part) for part in wire.encode(next_input())]
+    for _ in range(data.draw(st.integers(1, 3))):
+        part = parts[data.draw(st.integers(1, 2))]
+        place = data.draw(st.integers(0, len(part)))
+        match data.draw(st.sampled_from(["flip", "cut", "grow"])):
+            case "flip" if place < len(part):
+                part[place] ^= 1 << data.draw(st.integers(0, 7))
+            case "cut":
+                del part[place:]
+            case "grow":
+                part += bytes(place)
+    said = [bytes(part) for part in parts]
+    expected = succession().expects(said)
+    try:
+        chunk = wire.decode(said)
+    except WireError:
+        assert not expected
+        return
+    assert isinstance(chunk, Chunk)
+    fits = (
+        (chunk.kind, chunk.run, chunk.seq, chunk.rate_hz, chunk.values.shape)
+        == (Kind.INPUT, RUN, SEQ, RATE_HZ, (1, 1, 1))
+        and chunk.tally <= MOST_TALLY
+        and chunk.time_ns < 2**62
+    )  # fmt: skip
+    assert expected == fits
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_messages_that_were_expected_are_decoded_as_one(count: int) -> None:
+    inputs = [
+        next_input(seq=SEQ + k, time_ns=10**18 + k * k, values=np.full((1, 1, 1), k, np.float32))
+        for k in range(count)
+    ]
+    told = decode([wire.encode(one) for one in inputs])
+    singles = [told] if isinstance(told, Chunk) else list(told.chunks())
+    assert isinstance(told, Chunk) == (count == 1)
+    assert [wire.encode(one) for one in singles] == [wire.encode(one) for one in inputs]

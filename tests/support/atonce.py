@@ -1,0 +1,40 @@
+"""What a transport does with messages that come in: those are answered at once that can be."""
+
+from collections.abc import Iterator, Sequence
+
+from predictor.core import Predictor
+from streamer import bursts, wire
+from streamer.clock import Instant
+from streamer.effects import Effect, Send
+from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info
+from streamer.singles import Parts
+
+
+def parts_of(messages: Sequence[Incoming]) -> list[Parts] | None:
+    """The bytes of what sources publish; None if there is anything else."""
+    said: list[Parts] = []
+    for message in messages:
+        match message:
+            case Chunk() | Info():
+                said.append(wire.encode(message))
+            case Burst():
+                said += bursts.encode(message)
+            case _:
+                return None
+    return said
+
+
+def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
+    """Have `core` hear messages, by way of its reflexes where all were published by sources."""
+    said = parts_of(messages)
+    if said is None:
+        yield from core.receive(messages, now)
+        return
+    if len(said) == 1:
+        answer = core.reflexes.answer(said[0])
+        answers, left = ([answer], []) if answer is not None else ([], said)
+    else:
+        left = core.reflexes.take(said)
+        answers = list(core.reflexes.answers())
+    yield from [Send(wire.decode(answer)) for answer in answers]
+    yield from core.receive([ANSWERED] * bool(answers) + bursts.decode(left), now)
