@@ -15,13 +15,12 @@ from speed import tanh_rnn
 
 from predictor.bench.feed import wave
 from predictor.core import Predictor
-from streamer import bursts, wire
+from streamer import wire
 from streamer.clock import SystemClock
-from streamer.effects import Send
 from streamer.frames import drain
-from streamer.messages import Chunk, Kind
+from streamer.messages import ANSWERED, Chunk, Kind
 
-STAGES = ("receive", "decode", "core: place, step, answer", "encode", "send", "after the answer")
+STAGES = ("receive", "recognise, step, answer", "send", "after the answer")
 BARE = "bare echo: recv_multipart, send_multipart"
 PAUSE_S = 1e-3
 
@@ -41,20 +40,21 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         if pause_s:
             time.sleep(pause_s)
         at = [time.perf_counter()]
-        parts = drain(inward, at_most=1)
+        parts = drain(inward, at_most=1)[0]
         at.append(time.perf_counter())
-        messages = bursts.decode(parts)
+        answer = core.reflexes.answer(parts)
         at.append(time.perf_counter())
-        effects = iter(core.receive(messages, clock.now()))
-        effect = next(effect for effect in effects if isinstance(effect, Send))
-        at.append(time.perf_counter())
-        topic, header, payload = wire.encode(effect.message)  # type: ignore[arg-type]
-        at.append(time.perf_counter())
+        if answer is None:  # the first one
+            list(core.receive([wire.decode(parts)], clock.now()))
+            core.work()
+            continue
+        topic, header, payload = answer
         outward.send(topic, zmq.SNDMORE)
         outward.send(header, zmq.SNDMORE)
         outward.send(payload)
         at.append(time.perf_counter())
-        list(effects)
+        core.receive([ANSWERED], clock.now())
+        core.work()
         at.append(time.perf_counter())
         exit_.recv_multipart()
         entry.send_multipart(said)

@@ -187,8 +187,8 @@ class Predictor:
         yield from self._replays.work() or ()  # however much comes in, those who ask are answered
 
     def _settle(self, name: str) -> None:
-        """Do what remains to be done for a stream's samples that were answered at once."""
-        self._heed(self.reflexes.settle(name))
+        """Do what remains to be done for a stream's samples that were answered at once, before it is touched."""
+        self._heed(self.reflexes.close(name))
 
     def _heed(self, settled: Iterable[Stream]) -> None:
         """Take note of streams of which more is known now."""
@@ -297,12 +297,11 @@ class Predictor:
             if stream.lessons.learn():
                 self._learning[name] = stream
                 return ()
-            self.reflexes.wake(stream)
         return () if self.reflexes.prepare() else None
 
     def stop(self, now: Instant) -> Iterator[Effect]:
         """Publish the last status of everything and sum up."""
-        self._heed(self.reflexes.settle_all())
+        self._heed(self.reflexes.close_all())
         yield from self._say_status(now)
         for stream in self.streams.values():
             yield from stream.tick(now)
@@ -324,7 +323,7 @@ class Predictor:
         if model_hash(model) == model_hash(self._model):
             yield Say(f"model {model.name}: nothing new in it")
             return
-        self._heed(self.reflexes.settle_all())
+        self._heed(self.reflexes.close_all())
         same_shape = model.config == self._model.config
         self._model = model
         if same_shape:

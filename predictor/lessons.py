@@ -44,8 +44,6 @@ class Lessons:
         self.learner = learner
         self.self_learner = self_learner
         self.learns = learner is not None or self_learner is not None
-        self.taught = 0
-        """Targets heard."""
         self.rmse = PrequentialRmse()
         self._engine = engine
         self._fields = fields
@@ -121,6 +119,11 @@ class Lessons:
         """Samples that can be answered before something is to be learnt from them."""
         return self.self_learner.room if self.self_learner is not None else LARGE
 
+    @property
+    def slack(self) -> int:
+        """Samples without targets that can be answered before something is to be learnt from them."""
+        return LARGE if self.learner is None else self._labels.slack
+
     def serve(self, inputs: FloatArray, modelled: FloatArray) -> FloatArray:
         """Return what is published for inputs [samples, channels], given the model's estimates."""
         return self.self_learner.answer(inputs, modelled) if self.self_learner else modelled
@@ -133,7 +136,6 @@ class Lessons:
 
     def teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Join a target chunk, without the first `skip`, to its samples, and score the estimates made for them."""
-        self.taught += 1
         estimates, targets = self._labels.label(chunk.seq + skip, chunk.values[skip:])
         self.rmse.add(estimates[..., 0], targets[..., 0])
         if self.learner is None:

@@ -4,7 +4,6 @@ What else there is to do for a sample touches far more memory than its answer do
 the caches cold: it is done later, for many samples at once, and always before anything else happens to the stream.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from predictor.engine import Engine
 from predictor.resident import Resident
 from predictor.stream import Stream
-from predictor.usable import LARGEST
 from streamer import singles, wire
 from streamer.clock import Instant
 from streamer.messages import Chunk, FloatArray, Kind
@@ -23,13 +21,10 @@ MOST_OF_A_STREAM = 250  # samples unsettled: the rest takes a third of a millise
 MOST_OF_ALL = 8_192  # some 4 MB
 MOST_COLUMNS = 256  # stepped together: more would bring nothing but delay
 FEW = 8  # streams; so few are stepped as quickly one by one
-NOT_READY = -2  # no sample has this seq, nor does a sequencer expect it
-
-_FLOAT = struct.Struct("<f")
 
 
 class Reflex:
-    """One stream's. Once prepared it is ready until anything else happens to the stream.
+    """One stream's. Once prepared it is ready until it is closed.
 
     Parameters
     ----------
@@ -38,22 +33,22 @@ class Reflex:
     """
 
     __slots__ = (
-        "_answers", "_expected", "_last", "_lessons", "_messages", "_order", "_out_ns", "_state", "_succession",
-        "_taught", "_updates", "resident", "stream",
+        "_answers", "_last", "_left", "_messages", "_out_ns", "_state", "_updates", "ready", "resident", "stream",
+        "succession",
     )  # fmt: skip
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.ready = False
         self.resident: Resident
-        self._order, self._lessons = stream.order, stream.lessons
+        self.succession: Succession
+        self._state: FloatArray | None = None  # of the stream, that the resident went on from
+        self._updates = 0
+        self._left = 0  # samples until something may be to be learnt
         self._messages: list[Parts] = []
         self._answers: list[bytes] = []
         self._out_ns: list[int] = []  # when each answer was out, on the wall clock
         self._last: Instant
-        self._succession: Succession
-        self._state: FloatArray | None = None  # of the stream, that the resident went on from
-        self._expected = NOT_READY
-        self._taught = self._updates = 0
 
     def __len__(self) -> int:
         """Samples whose rest is still to be done."""
@@ -61,50 +56,40 @@ class Reflex:
 
     def forget(self) -> None:
         """Be not ready: the model is another one."""
-        self._state, self._expected = None, NOT_READY
+        self._state, self.ready = None, False
 
     def prepare(self) -> None:
         """Be ready for the next sample, if it is known. Nothing may be left to be learnt before it."""
-        stream, order = self.stream, self._order
-        if self._out_ns:
-            return  # it is
-        self._expected = NOT_READY
+        stream, order = self.stream, self.stream.order
+        if self.ready:
+            return
         if order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
             return
-        if stream.state.shape[1] != 1:
+        self._left = stream.lessons.slack
+        if stream.state.shape[1] != 1 or self._left <= 0:
             return
         updates = stream.counters.updates
         if stream.state is not self._state or updates != self._updates:
             self.resident = stream.resident()
             self._state, self._updates = stream.state, updates
-        self._succession = Succession(
+        self.succession = Succession(
             stream.name, order.run, order.expected, stream.rate_hz, order.second_to, len(stream.fields), updates,
             stream.tally,
         )  # fmt: skip
-        self._expected, self._taught = order.expected, self._lessons.taught
-
-    def expects(self, parts: Parts) -> bool:
-        """Whether it can answer a message of the stream's inputs. If not, the stream itself is to hear it."""
-        return (
-            self._expected == self._order.expected
-            and self._state is self.stream.state
-            and self._taught == self._lessons.taught
-            and self._succession.expects(parts)
-            and abs(_FLOAT.unpack(parts[2])[0]) <= LARGEST  # false for NaN
-        )
+        self.ready = True
 
     def answer(self, parts: Parts, said: bytes) -> Parts:
         """Return the answer to the message that was expected, given the payload of its estimate."""
         self._messages.append(parts)
         self._answers.append(said)
-        return self._succession.answer(parts[1], said)
+        return self.succession.answer(parts[1], said)
 
     def note(self, now: Instant) -> int:
         """Note that the answer is out; return how many are unsettled."""
         self._last = now
         self._out_ns.append(now.wall_ns)
-        if not self._succession.advance():
-            self._expected = NOT_READY
+        self._left -= 1
+        self.ready = self.succession.advance() and self._left > 0
         return len(self._out_ns)
 
     def settle(self) -> None:
@@ -118,12 +103,7 @@ class Reflex:
         inputs = stream.accept(chunk)
         answer = stream.answer(message, values, self.resident.state())
         stream.remember(message, inputs, answer, self._last, np.array(out_ns))
-        if self._expected == NOT_READY:
-            return
-        if self._lessons.learns:
-            self._expected = NOT_READY  # what came may be to be learnt from
-        else:
-            self._state, self._expected = stream.state, self._order.expected
+        self._state = stream.state
 
 
 class Reflexes:
@@ -138,6 +118,7 @@ class Reflexes:
     def __init__(self, engine: Engine | None = None) -> None:
         self._engine = engine
         self._by_topic: dict[bytes, Reflex] = {}
+        self._by_name: dict[str, Reflex] = {}
         self._unready: dict[str, Reflex] = {}
         self._taken: list[tuple[Reflex, Parts]] = []  # answers to these are on their way
         self._unsettled: dict[str, Reflex] = {}  # by stream, the longest waiting first
@@ -145,7 +126,8 @@ class Reflexes:
 
     def add(self, stream: Stream) -> None:
         """Answer this stream's samples from now on."""
-        self._by_topic[wire.topic(Kind.INPUT, stream.name)] = self._unready[stream.name] = Reflex(stream)
+        reflex = self._by_name[stream.name] = self._unready[stream.name] = Reflex(stream)
+        self._by_topic[wire.topic(Kind.INPUT, stream.name)] = reflex
 
     def forget(self, engine: Engine | None) -> None:
         """Be ready for none: the model is another one."""
@@ -158,10 +140,7 @@ class Reflexes:
     def answer(self, parts: Parts) -> Parts | None:
         """Return the answer to a message that came alone, its three parts; None if the core is to hear it."""
         reflex = self._by_topic.get(parts[0])
-        if reflex is None or len(parts) != 3:
-            return None
-        if not reflex.expects(parts):
-            self._unready[reflex.stream.name] = reflex
+        if reflex is None or not reflex.ready or len(parts) != 3 or not reflex.succession.expects(parts):
             return None
         self._taken = [(reflex, parts)]
         return reflex.answer(parts, reflex.resident.step(parts[2]))
@@ -184,13 +163,10 @@ class Reflexes:
         for messages in by_stream.values():
             parts = messages[0]
             reflex = self._by_topic.get(parts[0]) if len(messages) == 1 and len(parts) == 3 else None
-            if reflex is None:
-                left += messages
-            elif reflex.expects(parts):
+            if reflex is not None and reflex.ready and reflex.succession.expects(parts):
                 self._taken.append((reflex, parts))
             else:
-                self._unready[reflex.stream.name] = reflex
-                left.append(parts)
+                left += messages
         return left
 
     def answers(self) -> Iterator[Parts]:
@@ -224,36 +200,37 @@ class Reflexes:
             if count == 1:
                 self._unsettled[reflex.stream.name] = reflex
             elif count >= MOST_OF_A_STREAM:
-                yield from self.settle(reflex.stream.name)
+                yield from self._settle(reflex.stream.name)
         while self._samples > MOST_OF_ALL:
-            yield from self.settle(next(iter(self._unsettled)))
+            yield from self._settle(next(iter(self._unsettled)))
 
     # Later
 
-    def settle(self, name: str) -> Iterator[Stream]:
-        """Do the rest for what was answered of a stream; return the stream if there was anything."""
+    def close(self, name: str) -> Iterator[Stream]:
+        """Answer nothing of a stream until prepared, and do the rest for what was answered.
+
+        To be called before anything else happens to the stream. Returns it if there was anything to do.
+        """
+        reflex = self._by_name.get(name)
+        if reflex is not None:
+            reflex.ready = False
+            self._unready[name] = reflex
+            yield from self._settle(name)
+
+    def _settle(self, name: str) -> Iterator[Stream]:
         reflex = self._unsettled.pop(name, None)
         if reflex is not None:
             self._samples -= len(reflex)
             reflex.settle()
             yield reflex.stream
 
-    def settle_all(self) -> Iterator[Stream]:
-        """Do the rest for all streams; return those that there was anything of."""
-        for name in list(self._unsettled):
-            yield from self.settle(name)
-
-    def wake(self, stream: Stream) -> None:
-        """Make this stream's ready when there is time."""
-        reflex = self._by_topic.get(wire.topic(Kind.INPUT, stream.name))
-        if reflex is not None:
-            self._unready[stream.name] = reflex
+    def close_all(self) -> Iterator[Stream]:
+        """As `close`, of all streams."""
+        for name in self._by_name:
+            yield from self.close(name)
 
     def prepare(self, most: int = 1) -> bool:
-        """Make some ready that lately were not; return whether there were any.
-
-        Nothing may be left to be learnt.
-        """
+        """Make some ready that were closed; return whether there were any. Nothing may be left to be learnt."""
         made = 0
         while self._unready and made < most:
             _, reflex = self._unready.popitem()

@@ -85,6 +85,11 @@ class LabelBuffer(Kept):
         """What differs whenever anything was added, labelled or dropped."""
         return self._first_seq, self.next_seq, self._labelled_to, self.unmatched
 
+    @property
+    def slack(self) -> int:
+        """Samples that can be added before one is taken to have lost its target, and one more."""
+        return self._capacity + 1 - len(self)
+
     def restart(self, seq: int) -> None:
         """Forget everything and go on at `seq`."""
         self._begin = self._end = 0

@@ -212,6 +212,20 @@ def test_so_is_one_that_learns_even_after_its_targets_have_come() -> None:
     assert core.streams["demo"].counters.updates > 5
 
 
+def test_where_targets_fail_to_come_it_is_learnt_from_what_is_there_before_the_same_sample() -> None:
+    fast, slow = predictor("learning"), predictor("learning")
+    for seq in range(60):
+        messages: list[Incoming] = [single(seq, tally=min(seq, 4))]
+        if seq < 4:
+            messages.append(replace(chunk(seq, [0.5], kind=Kind.TARGET), tally=seq + 1))
+        for message in messages:
+            ours, oracle = at_once(fast, [message], 0.01 * seq), thought_about(slow, [message], 0.01 * seq)
+            assert outgoing(ours) == outgoing(oracle)
+        for core in (fast, slow):
+            core.streams["demo"].lessons._labels._capacity = 20
+    assert fast.streams["demo"].counters.updates > 0
+
+
 @pytest.mark.parametrize("streams", [2, FEW, 300])
 def test_one_sample_of_each_of_many_streams_is_answered_at_once(streams: int) -> None:
     core = predictor()

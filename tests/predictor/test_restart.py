@@ -174,7 +174,7 @@ ACCOUNTED_FOR = {
     "Laguerre": {"_after", "_step"},
     "Lessons": {
         "_counters", "_engine", "_fields", "_labels", "_learnt_to_seq", "learner", "learns", "rmse",
-        "self_learner", "taught",
+        "self_learner",
     },
     "OnlineLearner": {"_bptt", "_gradient", "_model", "_parameters", "_state", "config"},
     "PageHinkley": set(),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from predictor.usable import LARGEST
 from streamer import wire
 from streamer.errors import WireError
 from streamer.messages import NO_GAP, Chunk, Kind
@@ -45,10 +46,28 @@ def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
         {"time_ns": 2**62},
         {"values": np.zeros((2, 1, 1), np.float32)},
         {"values": np.zeros((1, 2, 1), np.float32)},
+        *(
+            {"values": np.full((1, 1, 1), value, np.float32)}
+            for value in (np.nan, -np.nan, np.inf, -np.inf, 2.0**99)
+        ),
     ],
 )
 def test_any_other_message_needs_a_closer_look(other: dict[str, object]) -> None:
     assert not succession().expects(wire.encode(next_input(**other)))
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, -1.5, 6.3e29, -6.3e29])
+def test_any_usual_value_is_expected(value: float) -> None:
+    assert succession().expects(wire.encode(next_input(values=np.full((1, 1, 1), value, np.float32))))
+
+
+def test_every_value_that_is_expected_can_be_stepped_over() -> None:
+    assert LARGEST >= 2.0**99
+
+
+def test_where_no_tally_is_too_high_every_one_is_expected() -> None:
+    any_tally = Succession("demo", RUN, SEQ, RATE_HZ, 2**64, 2, 9, 3)
+    assert any_tally.expects(wire.encode(next_input(tally=2**64 - 1)))
 
 
 @pytest.mark.parametrize(("tally", "then"), [(3, 4), (0, 1), (NO_GAP, NO_GAP)])
@@ -95,6 +114,7 @@ def test_whatever_is_changed_it_answers_nothing_that_is_not_sound_and_next(data:
         == (Kind.INPUT, RUN, SEQ, RATE_HZ, (1, 1, 1))
         and chunk.tally <= MOST_TALLY
         and chunk.time_ns < 2**62
+        and abs(chunk.values.item()) < 2.0**99
     )  # fmt: skip
     assert expected == fits
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from predictor.engine import Engine
 from predictor.familiarity import ENTRIES, Familiarity
-from predictor.lessons import Lessons
 from predictor.retained import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
@@ -38,7 +37,6 @@ NOT_KEPT: dict[type, set[str]] = {
         "_words",
         "expected",
     },
-    Lessons: {"taught"},
     Retained: {"_history"},
     UsableInputs: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
