@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
 from streamer.messages import FloatArray
+from streamer.quantiles import quantiles
 from trainer.model import Model
 from trainer.state import Kept, Tree, array_of
 
@@ -92,7 +93,7 @@ class Familiarity(Kept):
             return None
         before = self.familiar
         turn, gain, error = (
-            np.median(values) for values in _measure(self._entries[:, sounding].astype(np.float64))
+            quantiles(values, 0.5)[0] for values in _measure(self._entries[:, sounding].astype(np.float64))
         )
         cycle = 2 * np.pi / turn * self._scale.hop_samples if turn > 0 else np.inf
         self.cycle_samples = float(cycle) if np.isfinite(cycle) else None

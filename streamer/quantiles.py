@@ -1,5 +1,7 @@
 """Quantiles of the most recent values: lateness and lag."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,5 +57,14 @@ class RecentQuantiles:
         """Return the `q`-quantile for each q of `qs`."""
         if not self.count:
             return [None] * len(qs)
-        quantiles: list[float] = np.quantile(self._ring[: min(self.count, len(self._ring))], qs).tolist()
-        return quantiles
+        return quantiles(self._ring[: self.count], *qs)
+
+
+def quantiles(values: NDArray[np.floating[Any]], *qs: float) -> list[float]:
+    """Return the `q`-quantile of values [n], n above 0, for each q of `qs`.
+
+    As `np.quantile` and `np.median`, of which the first call takes 20 ms, while samples wait.
+    """
+    places = np.multiply(qs, len(values) - 1)
+    found: list[float] = np.interp(places, np.arange(len(values)), np.sort(values)).tolist()
+    return found

@@ -94,6 +94,7 @@ def decode(said: Sequence[Parts]) -> Chunk | Burst:
     assert isinstance(first, Chunk)
     if len(said) == 1:
         return first
-    times_ns: TimeArray = np.frombuffer(b"".join([header[32:40] for _, header, _ in said]), "<i8")
-    values: FloatArray = np.frombuffer(b"".join([payload for _, _, payload in said]), "<f4").reshape(-1, 1, 1)
+    _, headers, payloads = zip(*said, strict=True)
+    times_ns: TimeArray = np.frombuffer(b"".join(headers), "<i8").reshape(len(said), -1)[:, 4].copy()
+    values: FloatArray = np.frombuffer(b"".join(payloads), "<f4").reshape(-1, 1, 1)
     return Burst(replace(first, values=values), times_ns)

@@ -1,5 +1,6 @@
 """`sincos predict`: one estimate for every sample of every stream."""
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -133,4 +134,5 @@ def command(
             run(WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for), transport, SystemClock(), stop)
         if not stop.requested:
             transport.connect(sources, TOPICS)
+            gc.freeze()  # what is here stays: the collector need not look through it again while samples wait
             run(core, transport, SystemClock(), stop, keeper=keeper, reload=reload)
