@@ -288,16 +288,19 @@ class Predictor:
         return min(self._next_status_ns, self._next_turn_ns) if self._turn else self._next_status_ns
 
     def work(self) -> Iterable[Effect] | None:
-        """Answer somebody who missed estimates, or learn from a window before the sample it must be ready for."""
+        """Answer somebody who missed estimates, make ready for the next sample, or learn ahead of time."""
         replies = self._replays.work()
         if replies is not None:
             return replies
+        if self.reflexes.prepare():
+            return ()
         while self._learning:
             name, stream = self._learning.popitem()
             if stream.lessons.learn():
                 self._learning[name] = stream
+                self.reflexes.wake(name)  # for now it may know with which weights
                 return ()
-        return () if self.reflexes.prepare() else None
+        return None
 
     def stop(self, now: Instant) -> Iterator[Effect]:
         """Publish the last status of everything and sum up."""

@@ -1,23 +1,29 @@
 """What one stream learns from, and when: its samples wait here for their targets."""
 
+from collections import deque
+from typing import Any
+
 from predictor.counters import Counters
 from predictor.engine import Engine
+from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray
-from trainer.labels import DEFAULT_CAPACITY, LabelBuffer
-from trainer.learner import Learner
+from trainer.labels import DEFAULT_CAPACITY, LabelBuffer, Window
+from trainer.learner import Learner, Study, last_of
 from trainer.metrics import PrequentialRmse
 from trainer.selflearner import SelfLearner
 from trainer.state import Tree, subtree, value_of
 
 LARGE = 2**31
+HEAD_START = 1  # sample: who comes while an update is under way waits for a part of it, and not for all
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 
 class Lessons:
     """Joins samples with their targets, scores estimates, and learns from the one or from the signal itself.
 
-    An update takes effect at a sample index: the first one not yet estimated when the last target of its window
-    came. It may be computed earlier than that sample arrives (`learn`), never later (`learn_all`).
+    An update takes effect at a sample index: `HEAD_START` after the first sample not yet estimated when the last
+    target of its window came, or at the first message after that. It is computed in parts before that sample
+    arrives (`learn`), or at the latest when it does (`catch_up`).
 
     Parameters
     ----------
@@ -50,6 +56,11 @@ class Lessons:
         self._counters = counters
         self._learnt_to_seq: int | None = None
         self._labels = LabelBuffer(0, fields)
+        # Of windows that are complete: where the next one begins that is not; from which sample on they count.
+        self._dues: deque[tuple[int, int]] = deque()
+        self._window: Window | None = None  # that is being learnt from
+        self._study: Study | None = None
+        self._studied = False  # all but the last part is done
 
     # Where the stream is
 
@@ -77,6 +88,8 @@ class Lessons:
 
     def _resume(self, state: FloatArray, seq: int) -> None:
         self._labels.restart(seq)
+        self._dues.clear()
+        self._study = None
         if self.learner is not None:
             self.learner.restart(state)
 
@@ -96,6 +109,7 @@ class Lessons:
             "rmse": self.rmse.state(),
             "labels": self._labels.state(),
             "learnt_to_seq": self._learnt_to_seq,
+            "dues": [list(due) for due in self._dues],
             "learner": self.learner.state() if self.learner else None,
             "self_learner": self.self_learner.state() if self.self_learner else None,
         }
@@ -106,6 +120,7 @@ class Lessons:
         self._labels = self._empty_labels(channels)
         self._labels.restore(subtree(tree, "labels"))
         self._learnt_to_seq = value_of(tree, "learnt_to_seq", int | None)
+        self._dues = deque(_due(pair) for pair in value_of(tree, "dues", list))
         if self.learner is not None:
             self.learner.restore(subtree(tree, "learner"))
             self._engine.load(self.learner.weights)
@@ -121,8 +136,16 @@ class Lessons:
 
     @property
     def slack(self) -> int:
-        """Samples without targets that can be answered before something is to be learnt from them."""
-        return LARGE if self.learner is None else self._labels.slack
+        """Samples without targets that can be answered before something is to be learnt, or may become so."""
+        if self.learner is None:
+            return LARGE
+        room = self._next_window + self.learner.config.window_samples + self._labels.capacity - self.next_seq
+        return min(room, self._dues[0][1] - self.next_seq) if self._dues else room
+
+    @property
+    def _next_window(self) -> int:
+        """Where the next window begins that is not complete."""
+        return self._dues[-1][0] if self._dues else self._labels.first_seq
 
     def serve(self, inputs: FloatArray, modelled: FloatArray) -> FloatArray:
         """Return what is published for inputs [samples, channels], given the model's estimates."""
@@ -131,38 +154,72 @@ class Lessons:
     def keep(self, inputs: FloatArray, estimates: FloatArray) -> None:
         """Keep what has been answered until its targets come."""
         self._labels.add(inputs, estimates)
-        if self.learner is None:
-            self._labels.drop_matured()
+        self._settle_labels()
 
     def teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Join a target chunk, without the first `skip`, to its samples, and score the estimates made for them."""
         estimates, targets = self._labels.label(chunk.seq + skip, chunk.values[skip:])
         self.rmse.add(estimates[..., 0], targets[..., 0])
+        self._settle_labels()
+
+    def _settle_labels(self) -> None:
+        """See what is complete now, or let it go where only scores are wanted."""
         if self.learner is None:
             self._labels.drop_matured()
+            return
+        config, first = self.learner.config, self._next_window
+        beyond = self._labels.complete_to - first - config.window_samples
+        if beyond >= 0:
+            first += (beyond // config.stride_samples + 1) * config.stride_samples
+            self._dues.append((first, self.next_seq + HEAD_START))
 
     def learn(self) -> bool:
-        """Learn what is due, a step of it; return whether anything was."""
+        """Do a part of what is to be learnt, the last one if it may take effect; return whether any was done."""
         if self.self_learner is not None and self.self_learner.learn():
             self._counters.updates = self.self_learner.refits
             return True
-        if self.learner is None:
+        return bool(self._dues) and self._learn(effective=self._dues[0][1] <= self.next_seq)
+
+    def catch_up(self) -> None:
+        """Have everything take effect that is due before the next sample."""
+        while self._dues and self._dues[0][1] <= self.next_seq:
+            self._learn(effective=True)
+        if self.self_learner is not None:
+            while self.learn():
+                pass
+
+    def learn_all(self) -> None:
+        """Learn whatever is complete, and have it take effect now: nothing goes on from here."""
+        while self._dues:
+            self._learn(effective=True)
+        self.catch_up()
+
+    def _learn(self, *, effective: bool) -> bool:
+        """Do a part of the oldest due, the last one only if it may take effect; return whether any was done."""
+        learner = self.learner
+        assert learner is not None
+        if self._study is None or self._window is None:
+            self._window = self._labels.window(learner.config.window_samples)
+            self._study, self._studied = learner.study(self._window), False
+        if not self._studied:
+            self._studied = next(self._study)
+        elif effective:
+            self._take_effect(self._window, self._study)
+        else:
             return False
-        window = self._labels.window(self.learner.config.window_samples)
-        if window is None:
-            return False
+        return True
+
+    def _take_effect(self, window: Window, study: Study) -> None:
+        self._study = None
+        assert self.learner is not None
         self._labels.advance(self.learner.config.stride_samples)
-        weights = self.learner.learn(window)
+        if self._labels.first_seq >= self._dues[0][0]:
+            self._dues.popleft()
+        weights = last_of(study)
         if weights is not None:
             self._engine.load(weights)
             self._counters.updates += 1
             self._learnt_to_seq = window.seq + len(window.inputs)
-        return True
-
-    def learn_all(self) -> None:
-        """Learn what is due before the next sample."""
-        while self.learn():
-            pass
 
     def adopt(self, engine: Engine, learner: Learner | None, state: FloatArray, *, same_shape: bool) -> None:
         """Go on with another model; `learner` starts from its weights, and `state` is the stream's.
@@ -170,11 +227,13 @@ class Lessons:
         What waits for its target waits on where the shape is the same, and is let go where it is not.
         """
         self._engine = engine
+        self._study = None
         if learner is not None and self.learner is not None:
             if same_shape:
                 learner.restart(self.learner.hidden)
             else:
                 self._labels.restart(self._labels.next_seq)
+                self._dues.clear()
                 learner.restart(state)
         self.learner = learner
 
@@ -201,3 +260,9 @@ class Lessons:
             "late_targets": self._labels.unmatched,
             "learnt_to_seq": self._learnt_to_seq,
         }
+
+
+def _due(pair: Any) -> tuple[int, int]:
+    if not isinstance(pair, list) or len(pair) != 2 or not all(type(seq) is int and seq >= 0 for seq in pair):
+        raise FileError(f"state: dues must be pairs of sample indices, got {str(pair)[:60]}")
+    return pair[0], pair[1]

@@ -59,7 +59,7 @@ class Reflex:
         self._state, self.ready = None, False
 
     def prepare(self) -> None:
-        """Be ready for the next sample, if it is known. Nothing may be left to be learnt before it."""
+        """Be ready for the next sample, if it is known, nothing is to be learnt before it and all is settled."""
         stream, order = self.stream, self.stream.order
         if self.ready:
             return
@@ -199,7 +199,7 @@ class Reflexes:
             count = reflex.note(now)
             if count == 1:
                 self._unsettled[reflex.stream.name] = reflex
-            elif count >= MOST_OF_A_STREAM:
+            if count >= MOST_OF_A_STREAM or not reflex.ready:
                 yield from self._settle(reflex.stream.name)
         while self._samples > MOST_OF_ALL:
             yield from self._settle(next(iter(self._unsettled)))
@@ -229,8 +229,14 @@ class Reflexes:
         for name in self._by_name:
             yield from self.close(name)
 
+    def wake(self, name: str) -> None:
+        """See whether a stream's can be made ready."""
+        reflex = self._by_name.get(name)
+        if reflex is not None and not reflex.ready:
+            self._unready[name] = reflex
+
     def prepare(self, most: int = 1) -> bool:
-        """Make some ready that were closed; return whether there were any. Nothing may be left to be learnt."""
+        """Make some ready that were closed; return whether there were any."""
         made = 0
         while self._unready and made < most:
             _, reflex = self._unready.popitem()

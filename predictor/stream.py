@@ -217,7 +217,7 @@ class Stream:
         first = skip
         while first < samples:
             if self.lessons.learns:
-                self.lessons.learn_all()
+                self.lessons.catch_up()
             end = first + min(self.lessons.room, max(1, SLICE_VALUES // channels))
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = self._stepper.run(inputs, self.state)

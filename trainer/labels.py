@@ -45,15 +45,15 @@ class LabelBuffer(Kept):
         Samples that wait at most; beyond it the oldest are taken to have lost their targets.
     """
 
-    kept: ClassVar = {"_first_seq": int, "_labelled_to": int, "unmatched": int}
+    kept: ClassVar = {"first_seq": int, "_labelled_to": int, "unmatched": int}
 
     def __init__(self, channels: int, fields: int, capacity: int = DEFAULT_CAPACITY) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._inputs = np.empty((0, channels), np.float32)
         self._estimates = np.empty((0, channels, fields), np.float32)
         self._targets = np.empty((0, channels, fields), np.float32)
         self._begin = self._end = 0  # the occupied part of the arrays
-        self._first_seq = 0
+        self.first_seq = 0  # of the oldest sample
         self._labelled_to = 0
         self.unmatched = 0
 
@@ -78,22 +78,17 @@ class LabelBuffer(Kept):
     @property
     def next_seq(self) -> int:
         """Index of the sample that `add` takes next."""
-        return self._first_seq + len(self)
+        return self.first_seq + len(self)
 
     @property
     def stand(self) -> tuple[int, int, int, int]:
         """What differs whenever anything was added, labelled or dropped."""
-        return self._first_seq, self.next_seq, self._labelled_to, self.unmatched
-
-    @property
-    def slack(self) -> int:
-        """Samples that can be added before one is taken to have lost its target, and one more."""
-        return self._capacity + 1 - len(self)
+        return self.first_seq, self.next_seq, self._labelled_to, self.unmatched
 
     def restart(self, seq: int) -> None:
         """Forget everything and go on at `seq`."""
         self._begin = self._end = 0
-        self._first_seq = self._labelled_to = seq
+        self.first_seq = self._labelled_to = seq
 
     def add(self, inputs: FloatArray, estimates: FloatArray) -> None:
         """Append samples [samples, channels] with their estimates [samples, channels, fields]."""
@@ -115,35 +110,36 @@ class LabelBuffer(Kept):
         -------
         estimates, targets : float32 arrays, shape (joined samples, channels, fields)
         """
-        first, last = max(seq, self._first_seq, self._labelled_to), min(seq + len(targets), self.next_seq)
+        first, last = max(seq, self.first_seq, self._labelled_to), min(seq + len(targets), self.next_seq)
         joined = max(0, last - first)
         self.unmatched += len(targets) - joined
         if not joined:
             return self._estimates[:0], self._targets[:0]
-        place = slice(self._begin + first - self._first_seq, self._begin + last - self._first_seq)
+        place = slice(self._begin + first - self.first_seq, self._begin + last - self.first_seq)
         fields = min(targets.shape[2], self._targets.shape[2])
         known = targets[first - seq : last - seq, :, :fields]
         self._targets[place, :, :fields] = np.where(np.isfinite(known), known, np.nan)
         self._labelled_to = max(self._labelled_to, last)
         return self._estimates[place], self._targets[place]
 
-    def window(self, length: int) -> Window | None:
-        """Return the oldest `length` samples once all their targets have come or are lost, else None."""
-        if len(self) < length:
-            return None
-        if self._labelled_to < self._first_seq + length and len(self) <= self._capacity:
-            return None
+    @property
+    def complete_to(self) -> int:
+        """One past the last sample whose target has come or is lost; it is lost `capacity` samples later."""
+        return max(self._labelled_to, self.next_seq - self.capacity)
+
+    def window(self, length: int) -> Window:
+        """Return the oldest `length` samples, with what is known of their targets."""
         place = slice(self._begin, self._begin + length)
-        return Window(self._first_seq, self._inputs[place].copy(), self._targets[place].copy())
+        return Window(self.first_seq, self._inputs[place].copy(), self._targets[place].copy())
 
     def advance(self, count: int) -> None:
         """Drop the oldest `count` samples."""
         self._begin += count
-        self._first_seq += count
+        self.first_seq += count
 
     def drop_matured(self) -> None:
         """Drop samples whose targets have come, and those beyond capacity: for who only scores."""
-        matured = max(self._labelled_to - self._first_seq, len(self) - self._capacity)
+        matured = max(self._labelled_to - self.first_seq, len(self) - self.capacity)
         if matured > 0:
             self.advance(min(matured, len(self)))
 

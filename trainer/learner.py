@@ -1,5 +1,6 @@
 """What the daemon asks of a learner, whatever its method; knows no torch."""
 
+from collections.abc import Generator
 from typing import Protocol
 
 from streamer.messages import FloatArray
@@ -15,6 +16,24 @@ class Schedule(Protocol):
     def window_samples(self) -> int: ...
     @property
     def stride_samples(self) -> int: ...
+
+
+Study = Generator[bool, None, Weights | None]
+"""An update in parts, for who has other things to do in between.
+
+Each part but the last yields whether the next one is the last; the last returns the new weights, or None if the
+window taught nothing.
+"""
+
+
+def last_of(study: Study) -> Weights | None:
+    """Do what is left of an update; return what it returns."""
+    while True:
+        try:
+            next(study)
+        except StopIteration as done:
+            weights: Weights | None = done.value
+            return weights
 
 
 class Learner(Protocol):
@@ -48,6 +67,6 @@ class Learner(Protocol):
         """Go on from a hidden state [rows, channels]."""
         ...
 
-    def learn(self, window: Window) -> Weights | None:
-        """Make one update; return the new weights, or None if this window taught nothing."""
+    def study(self, window: Window) -> Study:
+        """Begin an update. Nothing of the learner changes before its last part."""
         ...

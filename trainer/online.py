@@ -14,6 +14,7 @@ from streamer.messages import FloatArray
 from trainer.adam import Adam
 from trainer.bptt import Bptt, Parameters
 from trainer.labels import Window
+from trainer.learner import Study, last_of
 from trainer.level import divide_out
 from trainer.mixing import Mixing
 from trainer.model import GATED, Model, Weights
@@ -119,15 +120,24 @@ class OnlineLearner(Kept):
         self._state = state.copy()
 
     def learn(self, window: Window) -> Weights | None:
-        """Make one update and return the new weights, or None if this window taught nothing.
+        """Make one update and return the new weights, or None if this window taught nothing."""
+        return last_of(self.study(window))
+
+    def study(self, window: Window) -> Study:
+        """Make one update in three parts; see `trainer.learner.Study`.
 
         The hidden state is carried to the sample `stride_samples` after the window's first; no gradient flows
         back through it.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is found below
-            outputs, levels = self._forward(window.inputs)
+            outputs, levels, after = self._forward(window.inputs)
+        yield False
+        with np.errstate(over="ignore", invalid="ignore"):
             loss, d_outputs = self._loss(outputs, levels, window.targets)
             self._bptt.backward(d_outputs, self._gradient.named)
+        yield True
+        self._state = after
+        with np.errstate(over="ignore", invalid="ignore"):
             learnt = np.isfinite(loss) and self._step()
         if not learnt:
             self.skipped += 1
@@ -135,18 +145,17 @@ class OnlineLearner(Kept):
         self.loss = float(loss)
         return self.weights
 
-    def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return outputs [samples, channels, fields] and levels [samples, channels]; carry the state."""
+    def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return outputs [samples, channels, fields], levels [samples, channels] and the state to carry on."""
         stride, rows = self.config.stride_samples, self._model.level_rows
         if isinstance(self._bptt, Mixing):
             outputs, levels = self._bptt.forward(inputs, self._state)
-            self._state = self._bptt.state_after(stride)
-            return outputs, levels
+            return outputs, levels, self._bptt.state_after(stride)
         first, first_levels, after_stride = divide_out(self._model, inputs[:stride], self._state)
         rest, rest_levels, _ = divide_out(self._model, inputs[stride:], after_stride)
         outputs = self._bptt.forward(np.concatenate([first, rest]), self._state[rows:])
-        self._state = np.concatenate([after_stride, self._bptt.state_after(stride)])
-        return outputs, np.concatenate([first_levels, rest_levels])
+        after = np.concatenate([after_stride, self._bptt.state_after(stride)])
+        return outputs, np.concatenate([first_levels, rest_levels]), after
 
     def _loss(self, outputs: FloatArray, levels: FloatArray, targets: FloatArray) -> tuple[float, FloatArray]:
         """Return the mean squared error of what is known, in units of the level, and its gradient by the outputs.

@@ -425,20 +425,43 @@ def test_a_large_chunk_is_estimated_in_slices_with_the_same_bits() -> None:
     assert joined(slices).tobytes() == joined(pieces).tobytes()
 
 
-def test_an_update_serves_from_the_sample_after_its_window_on() -> None:
+def test_an_update_serves_from_the_second_sample_after_its_window_on() -> None:
     estimates = answer(learning(model(), window=10, stride=10), published(Signal(), 40))
-    assert [c.model_version for c in estimates] == [seq // 10 for seq in range(40)]
+    assert [c.model_version for c in estimates] == [max(0, seq - 1) // 10 for seq in range(40)]
+
+
+def test_an_update_is_computed_while_nobody_waits_and_a_sample_in_between_is_answered_without_it() -> None:
+    core = learning(model(), window=10, stride=10)
+    messages = published(Signal(), 12)
+    first, second = [place for place, m in enumerate(messages) if isinstance(m, Chunk) and m.kind is Kind.INPUT][
+        10:
+    ]
+    answer(core, messages[:first])
+    parts = 0
+    while core.work() is not None:
+        parts += 1
+    learner = core.streams["demo"].lessons.learner
+    assert learner is not None
+    before = {name: value.copy() for name, value in weights_of(core).items()}
+    assert parts >= 2
+    assert answer(core, messages[first:second])[0].model_version == 0
+    assert all((value == before[name]).all() for name, value in weights_of(core).items())
+    while core.work() is not None:
+        pass
+    assert any((value != before[name]).any() for name, value in weights_of(core).items())
+    assert answer(core, messages[second:])[0].model_version == 1
 
 
 def test_late_targets_delay_learning_and_nothing_else() -> None:
     core = learning(model(), window=10, stride=10)
     estimates = answer(core, published(Signal(), 100, target_delay_samples=25))
     versions = [c.model_version for c in estimates]
-    assert versions == [max(0, (seq - 25) // 10) for seq in range(100)]
+    assert versions == [max(0, (seq - 26) // 10) for seq in range(100)]
     at_once = learning(model(), window=10, stride=10)
     answer(at_once, published(Signal(), 100))
-    assert answer(core, [chunk(100, [0.5])])[0].model_version == 10
-    answer(at_once, [chunk(100, [0.5])])
+    beyond = [chunk(100, [0.5]), chunk(101, [0.5])]
+    assert [said.model_version for said in answer(core, beyond)] == [7, 10]
+    assert [said.model_version for said in answer(at_once, beyond)] == [9, 10]
     for name, value in weights_of(core).items():
         np.testing.assert_array_equal(value, weights_of(at_once)[name])
 

@@ -222,7 +222,7 @@ def test_where_targets_fail_to_come_it_is_learnt_from_what_is_there_before_the_s
             ours, oracle = at_once(fast, [message], 0.01 * seq), thought_about(slow, [message], 0.01 * seq)
             assert outgoing(ours) == outgoing(oracle)
         for core in (fast, slow):
-            core.streams["demo"].lessons._labels._capacity = 20
+            core.streams["demo"].lessons._labels.capacity = 20
     assert fast.streams["demo"].counters.updates > 0
 
 

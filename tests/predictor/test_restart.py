@@ -170,10 +170,11 @@ ACCOUNTED_FOR = {
     "FadingMean": {"_keep"},
     "Familiarity": {"_channels", "_entries", "_filled", "_knows", "_scale"},
     "Guard": {"config"},
-    "LabelBuffer": {"_begin", "_capacity", "_end", "_estimates", "_inputs", "_targets"},
+    "LabelBuffer": {"_begin", "_end", "_estimates", "_inputs", "_targets", "capacity"},
     "Laguerre": {"_after", "_step"},
     "Lessons": {
-        "_counters", "_engine", "_fields", "_labels", "_learnt_to_seq", "learner", "learns", "rmse",
+        "_counters", "_dues", "_engine", "_fields", "_labels", "_learnt_to_seq", "_studied", "_study", "_window",
+        "learner", "learns", "rmse",
         "self_learner",
     },
     "OnlineLearner": {"_bptt", "_gradient", "_model", "_parameters", "_state", "config"},

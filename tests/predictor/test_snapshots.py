@@ -288,7 +288,7 @@ def test_streams_that_learn_start_from_the_new_weights_and_forget_nothing_that_w
     assert learning.learner is not None
     assert all((learning.learner.weights[name] == model(seed=9).weights[name]).all() for name in model().weights)
     assert len(learning._labels) == waiting
-    answer(core, [*cos[3:4], chunk(20, wave[20:])])
+    answer(core, [*cos[3:4], chunk(20, wave[20:]), chunk(30, wave[:1])])
     assert core.streams["demo"].counters.updates == 2
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from predictor.engine import Engine
 from predictor.familiarity import ENTRIES, Familiarity
+from predictor.lessons import Lessons
 from predictor.retained import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
@@ -37,6 +38,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_words",
         "expected",
     },
+    Lessons: {"_window", "_study", "_studied"},  # of an update that has no effect yet and can be begun again
     Retained: {"_history"},
     UsableInputs: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
