@@ -45,7 +45,7 @@ TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 # At streams that miss samples: a socket takes so many requests before they must be on their way.
 LOOKS_AT_ONCE = 16
-PREPARED_AT_ONCE = 32  # reflexes: half a millisecond
+PREPARED_AT_ONCE = 64  # reflexes: a millisecond
 
 
 @dataclass(frozen=True, slots=True)

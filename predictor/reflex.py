@@ -18,7 +18,8 @@ from streamer.sequencer import AMISS
 from streamer.singles import Parts, Succession
 
 MOST_OF_A_STREAM = 250  # samples unsettled: the rest takes a third of a millisecond
-MOST_OF_ALL = 8_192  # some 4 MB
+MOST_OF_ALL, MOST_EACH = 8_192, 8  # in all, or on average of many streams: 0.3 kB each
+MOST_AT_ONCE = 16  # messages of a stream that come together; more are quicker decoded as a burst
 MOST_COLUMNS = 256  # stepped together: more would bring nothing but delay
 FEW = 8  # streams; so few are stepped as quickly one by one
 
@@ -33,19 +34,22 @@ class Reflex:
     """
 
     __slots__ = (
-        "_answers", "_last", "_left", "_messages", "_out_ns", "_state", "_updates", "ready", "resident", "stream",
-        "succession",
+        "_answers", "_headers", "_last", "_left", "_out_ns", "_payloads", "_state", "_updates", "ready",
+        "resident", "stream", "succession", "topic",
     )  # fmt: skip
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.topic = wire.topic(Kind.INPUT, stream.name)
         self.ready = False
         self.resident: Resident
         self.succession: Succession
         self._state: FloatArray | None = None  # of the stream, that the resident went on from
         self._updates = 0
         self._left = 0  # samples until something may be to be learnt
-        self._messages: list[Parts] = []
+        # Bytes, and no tuples or lists of them, which the garbage collector would look at again and again.
+        self._headers: list[bytes] = []
+        self._payloads: list[bytes] = []
         self._answers: list[bytes] = []
         self._out_ns: list[int] = []  # when each answer was out, on the wall clock
         self._last: Instant
@@ -80,24 +84,29 @@ class Reflex:
 
     def answer(self, parts: Parts, said: bytes) -> Parts:
         """Return the answer to the message that was expected, given the payload of its estimate."""
-        self._messages.append(parts)
+        _, header, payload = parts
+        self._headers.append(header)
+        self._payloads.append(payload)
         self._answers.append(said)
-        return self.succession.answer(parts[1], said)
+        return self.succession.answer(header, said)
 
-    def note(self, now: Instant) -> int:
-        """Note that the answer is out; return how many are unsettled."""
-        self._last = now
-        self._out_ns.append(now.wall_ns)
+    def advance(self) -> None:
+        """Expect the next sample."""
         self._left -= 1
         self.ready = self.succession.advance() and self._left > 0
+
+    def note(self, now: Instant) -> int:
+        """Note that an answer is out; return how many are unsettled."""
+        self._last = now
+        self._out_ns.append(now.wall_ns)
         return len(self._out_ns)
 
     def settle(self) -> None:
         """Have the stream do the rest for what was answered."""
         stream = self.stream
-        messages, answers, out_ns = self._messages, self._answers, self._out_ns
-        self._messages, self._answers, self._out_ns = [], [], []
-        message = singles.decode(messages)
+        answers, out_ns = self._answers, self._out_ns
+        message = singles.decode(self.topic, self._headers, self._payloads)
+        self._headers, self._payloads, self._answers, self._out_ns = [], [], [], []
         chunk = message if isinstance(message, Chunk) else message.chunk
         values: FloatArray = np.frombuffer(b"".join(answers), "<f4").reshape(len(answers), 1, -1)
         inputs = stream.accept(chunk)
@@ -120,14 +129,16 @@ class Reflexes:
         self._by_topic: dict[bytes, Reflex] = {}
         self._by_name: dict[str, Reflex] = {}
         self._unready: dict[str, Reflex] = {}
-        self._taken: list[tuple[Reflex, Parts]] = []  # answers to these are on their way
+        self._lone: Reflex | None = None  # its answer is on its way
+        self._taken: list[list[tuple[Reflex, Parts]]] = []  # and so are these, round by round
+        self._left: list[Parts] = []
         self._unsettled: dict[str, Reflex] = {}  # by stream, the longest waiting first
         self._samples = 0
 
     def add(self, stream: Stream) -> None:
         """Answer this stream's samples from now on."""
         reflex = self._by_name[stream.name] = self._unready[stream.name] = Reflex(stream)
-        self._by_topic[wire.topic(Kind.INPUT, stream.name)] = reflex
+        self._by_topic[reflex.topic] = reflex
 
     def forget(self, engine: Engine | None) -> None:
         """Be ready for none: the model is another one."""
@@ -142,14 +153,14 @@ class Reflexes:
         reflex = self._by_topic.get(parts[0])
         if reflex is None or not reflex.ready or len(parts) != 3 or not reflex.succession.expects(parts):
             return None
-        self._taken = [(reflex, parts)]
+        self._lone = reflex
         return reflex.answer(parts, reflex.resident.step(parts[2]))
 
     def take(self, said: Sequence[Parts]) -> list[Parts]:
-        """Take the messages that can be answered; return the others, for the core to hear after the answers.
+        """Take the messages that may be answered; return the others, for the core to hear after the answers.
 
-        Only messages that are all there is of their streams: several are dealt with together more quickly, and
-        come out as neighbours, in their order. Streams do not depend on each other.
+        Until all answers are made, more may be found that the core is to hear. They come stream by stream, each in
+        its order: streams do not depend on each other.
         """
         by_stream: dict[bytes, list[Parts]] = {}
         for parts in said:
@@ -158,23 +169,42 @@ class Reflexes:
                 by_stream[stream].append(parts)
             else:
                 by_stream[stream] = [parts]
-        self._taken = []
-        left: list[Parts] = []
+        self._taken, self._left = [[]], []
         for messages in by_stream.values():
-            parts = messages[0]
-            reflex = self._by_topic.get(parts[0]) if len(messages) == 1 and len(parts) == 3 else None
-            if reflex is not None and reflex.ready and reflex.succession.expects(parts):
-                self._taken.append((reflex, parts))
+            reflex = self._by_topic.get(messages[0][0])
+            if reflex is not None and reflex.ready and len(messages) <= MOST_AT_ONCE:
+                self._plan(reflex, messages)
             else:
-                left += messages
-        return left
+                self._left += messages
+        return self._left
+
+    def _plan(self, reflex: Reflex, messages: Sequence[Parts]) -> None:
+        """Have a stream's messages answered, one a round."""
+        while len(self._taken) < len(messages):
+            self._taken.append([])
+        for turn, parts in zip(self._taken, messages, strict=False):
+            turn.append((reflex, parts))
 
     def answers(self) -> Iterator[Parts]:
         """Return the answers to the messages that were taken."""
-        for first in range(0, len(self._taken), MOST_COLUMNS):
-            group = self._taken[first : first + MOST_COLUMNS]
-            said = self._step(group)
-            yield from [reflex.answer(parts, one) for (reflex, parts), one in zip(group, said, strict=True)]
+        refused: dict[Reflex, list[Parts]] = {}
+        for number, turn in enumerate(self._taken):
+            answered = []
+            for reflex, parts in turn:
+                fits = reflex.ready and parts[0] == reflex.topic and len(parts) == 3
+                if fits and reflex not in refused and reflex.succession.expects(parts):
+                    answered.append((reflex, parts))
+                else:
+                    refused.setdefault(reflex, []).append(parts)
+            for first in range(0, len(answered), MOST_COLUMNS):
+                group = answered[first : first + MOST_COLUMNS]
+                said = self._step(group)
+                yield from [reflex.answer(parts, one) for (reflex, parts), one in zip(group, said, strict=True)]
+            for reflex, _ in answered:
+                reflex.advance()
+            self._taken[number] = answered
+        for messages in refused.values():
+            self._left += messages
 
     def _step(self, group: Sequence[tuple[Reflex, Parts]]) -> list[bytes]:
         """Return the payloads of estimates, each stream stepped once."""
@@ -193,15 +223,22 @@ class Reflexes:
 
     def note(self, now: Instant) -> Iterator[Stream]:
         """Note that the answers are out; do the rest of a stream if much has gathered, and return which."""
-        taken, self._taken = self._taken, []
-        self._samples += len(taken)
-        for reflex, _ in taken:
-            count = reflex.note(now)
-            if count == 1:
-                self._unsettled[reflex.stream.name] = reflex
+        noted: dict[Reflex, int] = {}
+        if self._lone is not None:
+            self._lone.advance()
+            noted[self._lone] = self._lone.note(now)
+            self._lone = None
+            self._samples += 1
+        for turn in self._taken:
+            for reflex, _ in turn:
+                noted[reflex] = reflex.note(now)
+            self._samples += len(turn)
+        self._taken = []
+        for reflex, count in noted.items():
+            self._unsettled.setdefault(reflex.stream.name, reflex)
             if count >= MOST_OF_A_STREAM or not reflex.ready:
                 yield from self._settle(reflex.stream.name)
-        while self._samples > MOST_OF_ALL:
+        while self._samples > max(MOST_OF_ALL, MOST_EACH * len(self._by_name)):
             yield from self._settle(next(iter(self._unsettled)))
 
     # Later

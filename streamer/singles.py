@@ -88,13 +88,12 @@ class Succession:
         return self._topic, self._answer_start + header[32:48] + self._answer_ending, said  # with time and rate
 
 
-def decode(said: Sequence[Parts]) -> Chunk | Burst:
+def decode(topic: bytes, headers: Sequence[bytes], payloads: Sequence[bytes]) -> Chunk | Burst:
     """Return messages that were expected one after another as one; their tallies are the first one's."""
-    first = wire.decode(said[0])
+    first = wire.decode((topic, headers[0], payloads[0]))
     assert isinstance(first, Chunk)
-    if len(said) == 1:
+    if len(headers) == 1:
         return first
-    _, headers, payloads = zip(*said, strict=True)
-    times_ns: TimeArray = np.frombuffer(b"".join(headers), "<i8").reshape(len(said), -1)[:, 4].copy()
+    times_ns: TimeArray = np.frombuffer(b"".join(headers), "<i8").reshape(len(headers), -1)[:, 4].copy()
     values: FloatArray = np.frombuffer(b"".join(payloads), "<f4").reshape(-1, 1, 1)
     return Burst(replace(first, values=values), times_ns)

@@ -56,7 +56,7 @@ class Reflex(Protocol):
         ...
 
     def take(self, said: Sequence[Parts]) -> list[Parts]:
-        """Take the messages that can be answered; return the others, to be decoded."""
+        """Take messages that may be answered; return the others, to be decoded once all answers are made."""
         ...
 
     def answers(self) -> Iterator[Parts]:
@@ -296,7 +296,7 @@ class Transport:
         left = self._reflex.take(said)
         for answer in self._reflex.answers():
             self._send(self._pub, *answer)
-        messages = self._decode(left)
+        messages = self._decode(left)  # with what could not be answered after all
         return [ANSWERED, *messages] if len(left) < len(said) else messages
 
     def _hear_subscribers(self) -> list[Incoming]:

@@ -16,7 +16,7 @@ from simulation import at, chunk
 
 from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
-from predictor.reflex import FEW, MOST_OF_A_STREAM, MOST_OF_ALL
+from predictor.reflex import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
 from predictor.resident import ResidentRnn
 from streamer import bursts, wire
 from streamer.effects import Checkpoint, Effect, Reply, Send
@@ -244,12 +244,23 @@ def test_streams_that_are_never_idle_come_to_be_answered_at_once() -> None:
     assert len(answers) == len(STREAMS)
 
 
-def test_several_messages_of_a_stream_are_left_together_and_in_order() -> None:
+@pytest.mark.parametrize(("samples", "told"), [(2, 4), (MOST_AT_ONCE, 2 * MOST_AT_ONCE), (MOST_AT_ONCE + 1, 0)])
+def test_a_few_messages_of_a_stream_are_answered_one_after_another(samples: int, told: int) -> None:
     core = predictor()
     for name in ("a", "b"):
         answered(core, [single(0, stream=name)])
-    said = [wire.encode(single(seq, stream=name)) for seq in (1, 2, 3) for name in ("a", "b")]
-    assert core.reflexes.take(said) == said[::2] + said[1::2]
+    said = [single(seq, stream=name) for seq in range(1, samples + 1) for name in ("a", "b")]
+    assert answered(core, said) == told
+
+
+def test_from_one_on_that_cannot_be_answered_all_of_a_stream_are_left_together_and_in_order() -> None:
+    core = predictor()
+    for name in ("a", "b"):
+        answered(core, [single(0, stream=name)])
+    said = [wire.encode(single(seq, stream=name)) for seq in (1, 3, 2, 3) for name in ("a", "b")]
+    left = core.reflexes.take(said)
+    assert len(list(core.reflexes.answers())) == 2
+    assert left == said[2::2] + said[3::2]
 
 
 def test_what_was_answered_does_not_wait_for_ever_nor_take_much_memory() -> None:

@@ -125,7 +125,8 @@ def test_messages_that_were_expected_are_decoded_as_one(count: int) -> None:
         next_input(seq=SEQ + k, time_ns=10**18 + k * k, values=np.full((1, 1, 1), k, np.float32))
         for k in range(count)
     ]
-    told = decode([wire.encode(one) for one in inputs])
+    topics, headers, payloads = zip(*map(wire.encode, inputs), strict=True)
+    told = decode(topics[0], headers, payloads)
     singles = [told] if isinstance(told, Chunk) else list(told.chunks())
     assert isinstance(told, Chunk) == (count == 1)
     assert [wire.encode(one) for one in singles] == [wire.encode(one) for one in inputs]
