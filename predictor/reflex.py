@@ -17,7 +17,7 @@ from streamer.messages import Chunk, FloatArray, Kind
 from streamer.sequencer import AMISS
 from streamer.singles import Parts, Succession
 
-MOST_OF_A_STREAM = 250  # samples unsettled: the rest takes a third of a millisecond
+MOST_OF_A_STREAM = 500  # samples unsettled: the rest takes half a millisecond
 MOST_OF_ALL, MOST_EACH = 8_192, 8  # in all, or on average of many streams: 0.3 kB each
 MOST_AT_ONCE = 16  # messages of a stream that come together; more are quicker decoded as a burst
 MOST_COLUMNS = 256  # stepped together: more would bring nothing but delay

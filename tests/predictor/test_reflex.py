@@ -272,7 +272,7 @@ def test_what_was_answered_does_not_wait_for_ever_nor_take_much_memory() -> None
     for seq in range(MOST_OF_ALL // 64 + 20):
         answered(core, [single(seq, stream=name) for name in names])
     unsettled = sum(len(reflex) for reflex in core.reflexes._by_topic.values())
-    assert MOST_OF_ALL - 250 <= unsettled <= MOST_OF_ALL
+    assert MOST_OF_ALL - MOST_OF_A_STREAM <= unsettled <= MOST_OF_ALL
 
 
 def test_another_model_answers_from_the_next_sample_on() -> None:
