@@ -9,8 +9,10 @@ from speed import Figure, run, tanh_rnn
 from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import Work, steps
 from predictor.core import Predictor
+from streamer import bursts, wire
 from streamer.clock import Instant
-from streamer.messages import Chunk, Kind
+from streamer.frames import DRAIN_LIMIT
+from streamer.messages import ANSWERED, Kind
 
 CHANNELS = (1, 10, 100, 1_000, 10_000, 65_536)
 STREAMS = (1, 10, 100, 1_000, 10_000)
@@ -18,19 +20,26 @@ FIGURE = Path(__file__).parent.parent / "docs" / "scale.svg"
 
 
 def streams(count: int) -> Work:
-    """Return what gives each of `count` streams one more sample, all of them at once, at a rate of its own."""
+    """Return what takes one sample of each of `count` streams, its bytes in and those of its estimate out."""
     core = Predictor(tanh_rnn())
     now = Instant(0, 0)
+    payload = np.float32(0.5).tobytes()
     seq = 0
-    values = np.full((1, 1, 1), 0.5, np.float32)
 
     def step() -> None:
         nonlocal seq
-        chunks = [Chunk(Kind.INPUT, f"s{k}", 1, seq, 0, 100.0 + k, values) for k in range(count)]
-        for _ in core.receive(chunks, now):
-            pass
+        header = wire.HEADER.pack(wire.MAGIC, wire.VERSION, Kind.INPUT, 1, 1, 1, 1, seq, 0, 100.0, 0, 0)
+        said = [[topic, header, payload] for topic in topics]
+        for first in range(0, count, DRAIN_LIMIT):
+            left = core.reflexes.take(said[first : first + DRAIN_LIMIT])
+            answers = list(core.reflexes.answers())
+            for _ in core.receive([ANSWERED] * bool(answers) + bursts.decode(left), now):
+                pass
         seq += 1
 
+    topics = [wire.topic(Kind.INPUT, f"s{number}") for number in range(count)]
+    for _ in range(20):  # until all are known
+        step()
     return step
 
 

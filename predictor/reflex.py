@@ -18,9 +18,10 @@ from streamer.sequencer import AMISS
 from streamer.singles import Parts, Succession
 
 MOST_OF_A_STREAM = 500  # samples unsettled: the rest takes half a millisecond
-MOST_OF_ALL, MOST_EACH = 8_192, 8  # in all, or on average of many streams: 0.3 kB each
+MOST_OF_ALL, MOST_EACH = 8_192, 32  # in all, or on average of many streams: 0.3 kB each
 MOST_AT_ONCE = 16  # messages of a stream that come together; more are quicker decoded as a burst
 MOST_COLUMNS = 256  # stepped together: more would bring nothing but delay
+VALUE_BYTES = 4
 FEW = 8  # streams; so few are stepped as quickly one by one
 
 
@@ -151,7 +152,10 @@ class Reflexes:
     def answer(self, parts: Parts) -> Parts | None:
         """Return the answer to a message that came alone, its three parts; None if the core is to hear it."""
         reflex = self._by_topic.get(parts[0])
-        if reflex is None or not reflex.ready or len(parts) != 3 or not reflex.succession.expects(parts):
+        if reflex is None or len(parts) != 3:
+            return None
+        if not reflex.ready or not reflex.succession.expects(parts):
+            self._miss(reflex, parts)
             return None
         self._lone = reflex
         return reflex.answer(parts, reflex.resident.step(parts[2]))
@@ -174,9 +178,16 @@ class Reflexes:
             reflex = self._by_topic.get(messages[0][0])
             if reflex is not None and reflex.ready and len(messages) <= MOST_AT_ONCE:
                 self._plan(reflex, messages)
-            else:
-                self._left += messages
+                continue
+            if reflex is not None:
+                self._miss(reflex, messages[0])
+            self._left += messages
         return self._left
+
+    def _miss(self, reflex: Reflex, parts: Parts) -> None:
+        """See whether to be ready next time: messages of several values are never answered here."""
+        if len(parts[-1]) == VALUE_BYTES:
+            self._unready[reflex.stream.name] = reflex
 
     def _plan(self, reflex: Reflex, messages: Sequence[Parts]) -> None:
         """Have a stream's messages answered, one a round."""
@@ -249,10 +260,10 @@ class Reflexes:
         To be called before anything else happens to the stream. Returns it if there was anything to do.
         """
         reflex = self._by_name.get(name)
-        if reflex is not None:
+        if reflex is not None and reflex.ready:
             reflex.ready = False
             self._unready[name] = reflex
-            yield from self._settle(name)
+        yield from self._settle(name)
 
     def _settle(self, name: str) -> Iterator[Stream]:
         reflex = self._unsettled.pop(name, None)
