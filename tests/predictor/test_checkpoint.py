@@ -143,8 +143,8 @@ def test_a_file_that_lies_is_refused_although_its_checksum_fits(
 
 
 def test_another_version_is_refused_rather_than_taken_for_damage() -> None:
-    with pytest.raises(StateError, match=r"sincos-state-2.*another version"):
-        decode(summed(skeleton("{}"), {"format": "sincos-state-2"}))
+    with pytest.raises(StateError, match=r"sincos-state-1.*another version"):
+        decode(summed(skeleton("{}"), {"format": "sincos-state-1"}))
 
 
 def test_a_header_that_claims_more_than_there_is_allocates_nothing() -> None:
