@@ -188,7 +188,9 @@ class Predictor:
 
     def _settle(self, name: str) -> None:
         """Do what remains to be done for a stream's samples that were answered at once, before it is touched."""
-        self._heed(self.reflexes.close(name))
+        stream = self.reflexes.close(name)
+        if stream is not None:
+            self._heed([stream])
 
     def _heed(self, settled: Iterable[Stream]) -> None:
         """Take note of streams of which more is known now."""

@@ -1,6 +1,7 @@
 """What one stream learns from, and when: its samples wait here for their targets."""
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 from predictor.counters import Counters
@@ -58,9 +59,7 @@ class Lessons:
         self._labels = LabelBuffer(0, fields)
         # Of windows that are complete: where the next one begins that is not; from which sample on they count.
         self._dues: deque[tuple[int, int]] = deque()
-        self._window: Window | None = None  # that is being learnt from
-        self._study: Study | None = None
-        self._studied = False  # all but the last part is done
+        self._update: _Update | None = None  # under way
 
     # Where the stream is
 
@@ -89,7 +88,7 @@ class Lessons:
     def _resume(self, state: FloatArray, seq: int) -> None:
         self._labels.restart(seq)
         self._dues.clear()
-        self._study = None
+        self._update = None
         if self.learner is not None:
             self.learner.restart(state)
 
@@ -121,11 +120,28 @@ class Lessons:
         self._labels.restore(subtree(tree, "labels"))
         self._learnt_to_seq = value_of(tree, "learnt_to_seq", int | None)
         self._dues = deque(_due(pair) for pair in value_of(tree, "dues", list))
+        self._check_dues()
         if self.learner is not None:
             self.learner.restore(subtree(tree, "learner"))
             self._engine.load(self.learner.weights)
         if self.self_learner is not None:
             self.self_learner.restore(subtree(tree, "self_learner"))
+
+    def _check_dues(self) -> None:
+        """Raise FileError unless there are targets for all windows that are to be learnt."""
+        labels, before, due = self._labels, self._labels.first_seq, 0
+        if not before <= labels.complete_to <= labels.next_seq or (self._dues and self.learner is None):
+            raise FileError(
+                "state: targets must be those of samples that wait, and of a stream that learns from them"
+            )
+        for first, seq in self._dues:
+            assert self.learner is not None
+            config = self.learner.config
+            rises = first > before and (first - before) % config.stride_samples == 0 and seq >= due
+            complete = first - config.stride_samples + config.window_samples <= labels.complete_to
+            if not rises or not complete or seq > labels.next_seq + HEAD_START:
+                raise FileError(f"state: no windows of complete samples end at {first} and count from {seq} on")
+            before, due = first, seq
 
     # What is learnt
 
@@ -196,38 +212,38 @@ class Lessons:
 
     def _learn(self, *, effective: bool) -> bool:
         """Do a part of the oldest due, the last one only if it may take effect; return whether any was done."""
-        learner = self.learner
-        assert learner is not None
-        if self._study is None or self._window is None:
-            self._window = self._labels.window(learner.config.window_samples)
-            self._study, self._studied = learner.study(self._window), False
-        if not self._studied:
-            self._studied = next(self._study)
+        if self._update is None:
+            assert self.learner is not None
+            window = self._labels.window(self.learner.config.window_samples)
+            self._update = _Update(window, self.learner.study(window))
+        if not self._update.last:
+            self._update.last = next(self._update.study)
         elif effective:
-            self._take_effect(self._window, self._study)
+            self._take_effect(self._update)
         else:
             return False
         return True
 
-    def _take_effect(self, window: Window, study: Study) -> None:
-        self._study = None
+    def _take_effect(self, update: "_Update") -> None:
+        self._update = None
         assert self.learner is not None
         self._labels.advance(self.learner.config.stride_samples)
         if self._labels.first_seq >= self._dues[0][0]:
             self._dues.popleft()
-        weights = last_of(study)
+        weights = last_of(update.study)
         if weights is not None:
             self._engine.load(weights)
             self._counters.updates += 1
-            self._learnt_to_seq = window.seq + len(window.inputs)
+            self._learnt_to_seq = update.window.seq + len(update.window.inputs)
 
     def adopt(self, engine: Engine, learner: Learner | None, state: FloatArray, *, same_shape: bool) -> None:
         """Go on with another model; `learner` starts from its weights, and `state` is the stream's.
 
         What waits for its target waits on where the shape is the same, and is let go where it is not.
         """
+        self.catch_up()  # with the model that they were due for
         self._engine = engine
-        self._study = None
+        self._update = None
         if learner is not None and self.learner is not None:
             if same_shape:
                 learner.restart(self.learner.hidden)
@@ -262,7 +278,16 @@ class Lessons:
         }
 
 
+@dataclass(slots=True)
+class _Update:
+    """One that is being learnt, part by part."""
+
+    window: Window
+    study: Study
+    last: bool = False  # part only is left
+
+
 def _due(pair: Any) -> tuple[int, int]:
-    if not isinstance(pair, list) or len(pair) != 2 or not all(type(seq) is int and seq >= 0 for seq in pair):
+    if not isinstance(pair, list) or len(pair) != 2 or not all(type(seq) is int for seq in pair):
         raise FileError(f"state: dues must be pairs of sample indices, got {str(pair)[:60]}")
     return pair[0], pair[1]

@@ -35,7 +35,7 @@ class Reflex:
     """
 
     __slots__ = (
-        "_answers", "_headers", "_last", "_left", "_out_ns", "_payloads", "_state", "_updates", "ready",
+        "_answers", "_headers", "_last", "_out_ns", "_payloads", "_samples_left", "_state", "_updates", "ready",
         "resident", "stream", "succession", "topic",
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ class Reflex:
         self.succession: Succession
         self._state: FloatArray | None = None  # of the stream, that the resident went on from
         self._updates = 0
-        self._left = 0  # samples until something may be to be learnt
+        self._samples_left = 0  # samples until something may be to be learnt
         # Bytes, and no tuples or lists of them, which the garbage collector would look at again and again.
         self._headers: list[bytes] = []
         self._payloads: list[bytes] = []
@@ -70,8 +70,8 @@ class Reflex:
             return
         if order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
             return
-        self._left = stream.lessons.slack
-        if stream.state.shape[1] != 1 or self._left <= 0:
+        self._samples_left = stream.lessons.slack
+        if stream.state.shape[1] != 1 or self._samples_left <= 0:
             return
         updates = stream.counters.updates
         if stream.state is not self._state or updates != self._updates:
@@ -93,8 +93,8 @@ class Reflex:
 
     def advance(self) -> None:
         """Expect the next sample."""
-        self._left -= 1
-        self.ready = self.succession.advance() and self._left > 0
+        self._samples_left -= 1
+        self.ready = self.succession.advance() and self._samples_left > 0
 
     def note(self, now: Instant) -> int:
         """Note that an answer is out; return how many are unsettled."""
@@ -168,11 +168,7 @@ class Reflexes:
         """
         by_stream: dict[bytes, list[Parts]] = {}
         for parts in said:
-            stream = parts[0].partition(b"/")[2]
-            if stream in by_stream:
-                by_stream[stream].append(parts)
-            else:
-                by_stream[stream] = [parts]
+            by_stream.setdefault(parts[0].partition(b"/")[2], []).append(parts)
         self._taken, self._left = [[]], []
         for messages in by_stream.values():
             reflex = self._by_topic.get(messages[0][0])
@@ -186,7 +182,7 @@ class Reflexes:
 
     def _miss(self, reflex: Reflex, parts: Parts) -> None:
         """See whether to be ready next time: messages of several values are never answered here."""
-        if len(parts[-1]) == VALUE_BYTES:
+        if len(parts) == 3 and len(parts[2]) == VALUE_BYTES:
             self._unready[reflex.stream.name] = reflex
 
     def _plan(self, reflex: Reflex, messages: Sequence[Parts]) -> None:
@@ -232,9 +228,10 @@ class Reflexes:
         said, size = estimates.tobytes(), 4 * estimates.shape[2]
         return [said[place : place + size] for place in range(0, len(said), size)]
 
-    def note(self, now: Instant) -> Iterator[Stream]:
-        """Note that the answers are out; do the rest of a stream if much has gathered, and return which."""
+    def note(self, now: Instant) -> list[Stream]:
+        """Note that the answers are out; do the rest of streams of which much has gathered, and return these."""
         noted: dict[Reflex, int] = {}
+        settled: list[Stream] = []
         if self._lone is not None:
             self._lone.advance()
             noted[self._lone] = self._lone.note(now)
@@ -248,34 +245,35 @@ class Reflexes:
         for reflex, count in noted.items():
             self._unsettled.setdefault(reflex.stream.name, reflex)
             if count >= MOST_OF_A_STREAM or not reflex.ready:
-                yield from self._settle(reflex.stream.name)
+                settled.append(self._settle(reflex))
         while self._samples > max(MOST_OF_ALL, MOST_EACH * len(self._by_name)):
-            yield from self._settle(next(iter(self._unsettled)))
+            settled.append(self._settle(next(iter(self._unsettled.values()))))
+        return settled
 
     # Later
 
-    def close(self, name: str) -> Iterator[Stream]:
+    def close(self, name: str) -> Stream | None:
         """Answer nothing of a stream until prepared, and do the rest for what was answered.
 
         To be called before anything else happens to the stream. Returns it if there was anything to do.
         """
         reflex = self._by_name.get(name)
-        if reflex is not None and reflex.ready:
+        if reflex is None:
+            return None
+        if reflex.ready:
             reflex.ready = False
             self._unready[name] = reflex
-        yield from self._settle(name)
+        return self._settle(reflex) if len(reflex) else None
 
-    def _settle(self, name: str) -> Iterator[Stream]:
-        reflex = self._unsettled.pop(name, None)
-        if reflex is not None:
-            self._samples -= len(reflex)
-            reflex.settle()
-            yield reflex.stream
-
-    def close_all(self) -> Iterator[Stream]:
+    def close_all(self) -> list[Stream]:
         """As `close`, of all streams."""
-        for name in self._by_name:
-            yield from self.close(name)
+        return [stream for stream in map(self.close, self._by_name) if stream is not None]
+
+    def _settle(self, reflex: Reflex) -> Stream:
+        del self._unsettled[reflex.stream.name]
+        self._samples -= len(reflex)
+        reflex.settle()
+        return reflex.stream
 
     def wake(self, name: str) -> None:
         """See whether a stream's can be made ready."""

@@ -90,7 +90,7 @@ def _segment(run: int, kept: Sequence[Kept]) -> Tree:
         "messages": np.stack(
             [
                 np.array(columns.seq, np.int64),
-                np.array(columns.end_seq, np.int64),
+                (np.array(columns.end_seq, np.uint64) - np.array(columns.seq, np.uint64)).view(np.int64),
                 np.array([len(each) for each in times] or [1] * len(kept), np.int64),
                 np.array(columns.rate_hz, np.float64).view(np.int64),
                 np.array(columns.model_version, np.int64),
@@ -133,26 +133,25 @@ def _fit(one: Tree, other: Tree) -> bool:
 
 
 def _end_seq(segment: Tree) -> int:
-    return int(segment["messages"][1, -1])
+    return int(segment["messages"][0, -1]) + int(segment["messages"][1, -1])  # up to 2^63
 
 
 def _unpacked(segment: Tree, stream: str, run: int) -> Iterator[Chunk | Burst]:
     values: FloatArray = array_of(segment, "values", (None, None, None), np.float32)
     messages = array_of(segment, "messages", (7, None), np.int64)
-    seqs, ends, counts, rates, *_ = messages
+    seqs, lengths, counts, rates, *_ = messages
     times_ns = array_of(segment, "times_ns", (int(counts.sum()),), np.int64)
-    lengths = ends - seqs
     fits = counts.size and (counts > 0).all() and (lengths > 0).all() and not (lengths % counts).any()
-    if not fits or lengths.sum() != len(values) or (seqs < 0).any() or (np.diff(ends) < 0).any():
+    if not fits or lengths.sum() != len(values) or (seqs < 0).any() or (np.diff(seqs) < 0).any():
         raise FileError("state: estimates that were kept must be messages in rising order")
     tallies = np.ascontiguousarray(messages[5]).view(np.uint64).tolist()
     rates_hz = np.ascontiguousarray(rates).view(np.float64).tolist()
     sample = message = 0
-    rows = zip(seqs.tolist(), ends.tolist(), counts.tolist(), messages[4].tolist(), messages[6].tolist(),
+    rows = zip(seqs.tolist(), lengths.tolist(), counts.tolist(), messages[4].tolist(), messages[6].tolist(),
                tallies, rates_hz, strict=True)  # fmt: skip
-    for seq, end, count, version, step, tally, rate_hz in rows:
+    for seq, length, count, version, step, tally, rate_hz in rows:
         times = times_ns[message : message + count]
-        own = values[sample : sample + end - seq]
+        own = values[sample : sample + length]
         chunk = Chunk(Kind.ESTIMATE, stream, run, seq, int(times[0]), rate_hz, own, version, tally)
         yield chunk if count == 1 else Burst(chunk, times, step)
-        sample, message = sample + end - seq, message + count
+        sample, message = sample + length, message + count

@@ -63,7 +63,7 @@ class RecentQuantiles:
 def quantiles(values: NDArray[np.floating[Any]], *qs: float) -> list[float]:
     """Return the `q`-quantile of values [n], n above 0, for each q of `qs`.
 
-    As `np.quantile` and `np.median`, of which the first call takes 20 ms, while samples wait.
+    Of finite values, as `np.quantile` and `np.median`, of which the first call takes 20 ms, while samples wait.
     """
     places = np.multiply(qs, len(values) - 1)
     found: list[float] = np.interp(places, np.arange(len(values)), np.sort(values)).tolist()

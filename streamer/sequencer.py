@@ -63,7 +63,6 @@ class Sequencer:
         self._patience = patience or Patience()
         self.counts = counts if counts is not None else OrderCounts()
         self.run: int | None = None
-        self.expected = AMISS
         self.second_to = ALL
         self._budget = budget or Budget(self._patience.hold_bytes)
         self._past_runs: tuple[int, ...] = ()
@@ -78,6 +77,7 @@ class Sequencer:
     def _begin_tracks(self) -> None:
         tracks = [Track(kind, self._patience, self._budget, self.counts) for kind in self.kinds]
         self.channels: int | None = None
+        self.expected = AMISS  # until the first samples have been handed out
         self._main = tracks[0]
         self.second_to = 0 if len(tracks) > 1 else ALL
         self._second: Track | None = tracks[1] if len(tracks) > 1 else None

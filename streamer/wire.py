@@ -29,6 +29,7 @@ MAX_TIME_NS = 2**63 - 1  # the year 2262
 MIN_RATE_HZ, MAX_RATE_HZ = 1e-6, 1e9
 MAX_JSON_DEPTH = 16
 MAX_LABEL_LETTERS = 64
+MAX_TOPIC_BYTES = 96  # the longest word and the longest name take 75
 REMEMBERED_TOPICS = 32_768  # inputs and targets of 10,000 streams, and then some
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -193,6 +194,10 @@ def _three(parts: Sequence[bytes]) -> Sequence[bytes]:
     if len(parts) != 3:
         raise WireError(f"parts: a message has 3 (topic, header, payload), got {len(parts)}")
     header = parts[1]
+    if len(parts[0]) > MAX_TOPIC_BYTES:
+        raise WireError(
+            f"topic: at most {MAX_TOPIC_BYTES} bytes, got {len(parts[0])}: {parts[0][:MAX_TOPIC_BYTES]!r}"
+        )
     if len(header) != HEADER.size:
         raise WireError(f"header: must be {HEADER.size} bytes, got {len(header)}{_of_another_version(header)}")
     return parts
@@ -212,8 +217,8 @@ def _not_ours(magic: bytes, version: int) -> WireError:
 @lru_cache(maxsize=REMEMBERED_TOPICS)
 def _stream_of(name: bytes, kind: Kind) -> str:
     prefix = f"{kind.word}/".encode()
-    if len(name) > 96 or not name.startswith(prefix) or not name.endswith(b"/"):
-        raise WireError(f"topic: a {kind.word} message needs {prefix.decode()}STREAM/, got {name[:96]!r}")
+    if not name.startswith(prefix) or not name.endswith(b"/"):
+        raise WireError(f"topic: a {kind.word} message needs {prefix.decode()}STREAM/, got {name!r}")
     stream = name[len(prefix) : -1].decode("ascii", errors="replace")
     if not STREAM_NAME.fullmatch(stream) and not (kind is Kind.STATUS and stream == ""):
         raise WireError(f"stream: must match {STREAM_NAME.pattern}, got {stream!r}")

@@ -99,6 +99,8 @@ class LabelBuffer(Kept):
         self._estimates[fresh] = estimates
         self._targets[fresh] = np.nan
         self._end += count
+        # From here on, not from when somebody looks: what is learnt must not depend on that.
+        self._labelled_to = max(self._labelled_to, self.next_seq - self.capacity)
 
     def label(self, seq: int, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Attach targets [samples, channels, fields] from `seq` on; return what was joined.
@@ -125,7 +127,7 @@ class LabelBuffer(Kept):
     @property
     def complete_to(self) -> int:
         """One past the last sample whose target has come or is lost; it is lost `capacity` samples later."""
-        return max(self._labelled_to, self.next_seq - self.capacity)
+        return self._labelled_to
 
     def window(self, length: int) -> Window:
         """Return the oldest `length` samples, with what is known of their targets."""

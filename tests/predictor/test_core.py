@@ -14,6 +14,7 @@ from simulation import answer, at, chunk, joined, published, said, sent, status_
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
 from streamer import bursts, wire
+from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.patience import Patience
 from streamer.signals import Signal
@@ -388,6 +389,60 @@ def test_when_messages_arrive_does_not_matter_only_their_order(cell: str, delay:
     assert joined(one_by_one).tobytes() == joined(at_once).tobytes()
     assert [c.model_version for c in one_by_one] == [c.model_version for c in at_once]
     assert at_once[-1].model_version > 20
+
+
+def idle_or_not(core: Predictor, messages: Sequence[Incoming], *, idle: bool) -> list[tuple[int, bytes]]:
+    told = []
+    for message in messages:
+        told += [(said.model_version, said.values.tobytes()) for said in answer(core, [message])]
+        while idle and core.work() is not None:
+            pass
+    return told
+
+
+def test_targets_that_come_when_they_are_given_up_change_nothing_whether_there_was_time_or_not() -> None:
+    wave = np.sin(0.3 * np.arange(60))
+    messages: list[Incoming] = [chunk(seq, wave[seq : seq + 1]) for seq in range(32)]
+    messages += [chunk(seq, wave[seq : seq + 1], kind=Kind.TARGET) for seq in range(30)]
+    messages += [chunk(seq, wave[seq : seq + 1]) for seq in range(32, 60)]
+    told = []
+    for idle in (True, False):
+        core = learning(model(), window=4, stride=4)
+        answer(core, messages[:1])
+        core.streams["demo"].lessons._labels.capacity = 20
+        told.append(idle_or_not(core, messages[1:], idle=idle))
+    assert told[0] == told[1]
+    assert told[0][-1][0] > 0
+
+
+def test_a_model_loaded_when_an_update_is_due_is_served_whether_there_was_time_or_not() -> None:
+    wave = np.sin(0.3 * np.arange(30))
+    before: list[Incoming] = [chunk(0, wave[:10]), chunk(0, wave[:10], kind=Kind.TARGET), chunk(10, wave[10:12])]
+    told = []
+    for idle in (True, False):
+        core = learning(model())
+        idle_or_not(core, before, idle=idle)
+        list(core.reload(new_model(model().config, seed=9)))
+        told.append(idle_or_not(core, [chunk(12, wave[12:14])], idle=idle))
+    assert told[0] == told[1]
+
+
+def test_the_last_sample_that_can_be_is_kept_like_any_other() -> None:
+    config = PredictorConfig(checkpoint_every_s=1.0, patience=Patience(from_start=False))
+    core = Predictor(model(), config)
+    answer(core, [replace(chunk(0, [0.5]), seq=seq) for seq in (2**63 - 2, 2**63 - 1)])
+    list(core.tick(at(2.0)))
+    assert status_of(core, seconds=4.0)["samples"] == 2
+    assert any(isinstance(effect, Checkpoint) for effect in core.stop(at(5.0)))
+
+
+def test_a_run_that_was_only_spoken_of_begins_at_its_first_sample() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(seq, [0.5]) for seq in range(5)])
+    word = Info("demo", 2, 0, chunk(0, [0.0], run=2).time_ns, 100.0, ("0",), replays=True)
+    assert answer(core, [word, chunk(5, [0.5], run=2)]) == []
+    told = answer(core, [chunk(seq, [0.5], run=2) for seq in range(5)])
+    assert [said.seq for said in told] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_window_that_is_complete_before_a_gap_is_learnt_even_if_nobody_was_idle() -> None:

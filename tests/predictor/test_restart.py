@@ -14,6 +14,7 @@ from simulation import at, chunk, said, sent
 from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Checkpoint
+from streamer.errors import FileError
 from streamer.messages import Chunk, Info, Kind
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
@@ -173,9 +174,8 @@ ACCOUNTED_FOR = {
     "LabelBuffer": {"_begin", "_end", "_estimates", "_inputs", "_targets", "capacity"},
     "Laguerre": {"_after", "_step"},
     "Lessons": {
-        "_counters", "_dues", "_engine", "_fields", "_labels", "_learnt_to_seq", "_studied", "_study", "_window",
-        "learner", "learns", "rmse",
-        "self_learner",
+        "_counters", "_dues", "_engine", "_fields", "_labels", "_learnt_to_seq", "_update", "learner", "learns",
+        "rmse", "self_learner",
     },
     "OnlineLearner": {"_bptt", "_gradient", "_model", "_parameters", "_state", "config"},
     "PageHinkley": set(),
@@ -252,3 +252,29 @@ def test_a_stream_that_is_gone_on_with_is_not_called_lost_at_once() -> None:
     second.restore(checkpoint.decode(kept(first)), later)
     assert [text for text in said(second.tick(later)) if "LOST" in text] == []
     assert [text for text in said(second.tick(at(3610))) if "LOST" in text] != []
+
+
+BAD_LESSONS = {
+    "no pair": {"dues": [[1, 2, 3]]},
+    "no number": {"dues": [["7", 13]]},
+    "far": {"dues": [[2**62, 0]]},
+    "far in time": {"dues": [[7, 2**63]]},
+    "not of the stride": {"dues": [[6, 13]]},
+    "falling": {"dues": [[14, 13], [7, 13]]},
+    "not complete": {"dues": [[70, 13]]},
+    "targets to come": {"_labelled_to": 2**62},
+    "targets gone by": {"_labelled_to": -1},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_LESSONS.values(), ids=BAD_LESSONS)
+@pytest.mark.parametrize("learning", ["target", "none"])
+def test_a_state_with_windows_that_cannot_be_is_refused(learning: str, bad: dict[str, object]) -> None:
+    core = core_of("rnn", learning, None)
+    said_of(core, [replace(chunk(0, np.zeros(12), stream="a"), tally=0)])
+    tree = checkpoint.decode(kept(core))
+    lessons = tree["streams"][0]["lessons"]
+    lessons.update(dues=bad.get("dues", []))
+    lessons["labels"].update({key: value for key, value in bad.items() if key != "dues"})
+    with pytest.raises(FileError, match="state"):
+        core_of("rnn", learning, None).restore(tree, at(0))

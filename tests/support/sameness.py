@@ -38,7 +38,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_words",
         "expected",
     },
-    Lessons: {"_window", "_study", "_studied"},  # of an update that has no effect yet and can be begun again
+    Lessons: {"_update"},  # has no effect yet and can be begun again
     Retained: {"_history"},
     UsableInputs: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
