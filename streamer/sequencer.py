@@ -272,7 +272,10 @@ class Sequencer:
                 yield Part(message, skip)
         for track in self._tracks:
             track.settle(now_ns)
-        self.expected = self._main.next_seq if all(track.undisturbed for track in self._tracks) else AMISS
+        begun = self.channels is not None
+        self.expected = (
+            self._main.next_seq if begun and all(track.undisturbed for track in self._tracks) else AMISS
+        )
         if self._second is not None:
             self.second_to = self._second.next_seq
 

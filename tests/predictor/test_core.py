@@ -443,6 +443,16 @@ def test_a_run_that_was_only_spoken_of_begins_at_its_first_sample() -> None:
     assert answer(core, [word, chunk(5, [0.5], run=2)]) == []
     told = answer(core, [chunk(seq, [0.5], run=2) for seq in range(5)])
     assert [said.seq for said in told] == [0, 1, 2, 3, 4, 5]
+    assert core.streams["demo"].counters.runs == 2
+
+
+def test_the_first_sample_of_a_run_that_was_only_spoken_of_begins_it() -> None:
+    core, fresh = Predictor(model()), Predictor(model())
+    answer(core, [chunk(seq, [0.5]) for seq in range(5)])
+    answer(core, [Info("demo", 2, 0, chunk(0, [0.0], run=2).time_ns, 100.0, ("0",), replays=True)])
+    (told,) = answer(core, [chunk(0, [0.5], run=2)])
+    assert core.streams["demo"].counters.runs == 2
+    assert told.values.tobytes() == answer(fresh, [chunk(0, [0.5])])[0].values.tobytes()
 
 
 def test_a_window_that_is_complete_before_a_gap_is_learnt_even_if_nobody_was_idle() -> None:
