@@ -232,7 +232,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An input has been answered at once, without the core."""
+    """Inputs have been answered at once, by their bytes: the core is to note it before anything else."""
 
 
 ANSWERED = Answered()
