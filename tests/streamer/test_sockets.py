@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import zmq
 
 from streamer import sockets, subscriptions, wire
 from streamer.errors import AddressError
-from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
+from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
+from streamer.singles import Parts
 from streamer.sockets import Transport
 
 BOUND_MS = 10_000
@@ -67,6 +68,53 @@ def test_what_queued_up_comes_together_and_the_message_that_ended_a_wait_alone(a
                 assert isinstance(message, Burst | Chunk)
                 chunks += message.chunks() if isinstance(message, Burst) else [message]
         assert [(c.seq, c.time_ns, float(c.values[0, 0, 0])) for c in chunks] == [(k, k, k) for k in range(100)]
+
+
+class Echo:
+    """Answers even samples by their bytes, odd ones not."""
+
+    def __init__(self) -> None:
+        self.taken: list[Parts] = []
+
+    def answer(self, parts: Parts) -> Parts | None:
+        _, header, payload = parts
+        even = np.frombuffer(payload, "<f4")[0] % 2 == 0
+        return (wire.topic(Kind.ESTIMATE, "demo"), header, payload) if even else None
+
+    def take(self, said: Sequence[Parts]) -> list[Parts]:
+        self.taken = [parts for parts in said if self.answer(parts) is not None]
+        return [parts for parts in said if self.answer(parts) is None]
+
+    def answers(self) -> Iterator[Parts]:
+        yield from [answer for answer in map(self.answer, self.taken) if answer is not None]
+
+
+def test_what_a_reflex_answers_is_published_before_the_rest_is_handed_over(
+    tmp_path: Path, address: str, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    said_at = f"ipc://{os.path.relpath(tmp_path / 'p')}"
+    topics = [wire.topic(Kind.INPUT)]
+    with (
+        Transport(bind=address) as publisher,
+        Transport(bind=said_at, connect=[address], topics=topics, reflex=Echo()) as predictor,
+        context.socket(zmq.SUB) as reader,
+    ):
+        reader.setsockopt(zmq.SUBSCRIBE, wire.topic(Kind.ESTIMATE))
+        reader.connect(said_at)
+        heard(publisher, count(1))
+        heard(predictor, count(1))
+        for seq in range(40):
+            publisher.send(chunk(seq))
+        got: list[Incoming] = []
+        while sum(isinstance(message, Chunk) for message in got) < 20:
+            assert predictor.wait(BOUND_MS)
+            messages = predictor.receive()
+            assert ANSWERED not in messages[1:]
+            got += messages
+        assert [message.seq for message in got if isinstance(message, Chunk)] == list(range(1, 40, 2))
+        assert reader.poll(BOUND_MS)
+        values = [np.frombuffer(reader.recv_multipart()[2], "<f4")[0] for _ in range(20)]
+        assert values == list(range(0, 40, 2))
 
 
 def test_who_found_nothing_sleeps_until_a_message_comes_and_loses_none(address: str) -> None:
