@@ -61,7 +61,7 @@ for line in sys.stdin:
     for n in range(n, n + count):
         now = Instant(n, n)
         for kind, wave in ((Kind.INPUT, math.sin), (Kind.TARGET, math.cos)):
-            values = np.full((1, 1, 1), wave(0.3 * n), np.float32)
+            values = np.array([[[wave(0.3 * n)]]], np.float32)
             for effect in core.receive([Chunk(kind, "s", 1, n, n, 1000.0, values)], now):
                 pass
     n += 1

@@ -38,7 +38,7 @@ from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
 from trainer.state import Tree, subtree, trees, value_of
 
-INPUT = Kind.INPUT  # to get at a member takes as long as to get at a sample's stream
+INPUT, TARGET = Kind.INPUT, Kind.TARGET  # to get at a member takes as long as to get at a sample's stream
 STATUS_EVERY_NS = 1_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
@@ -149,14 +149,18 @@ class Predictor:
             messages = messages[1:]
             if not messages:
                 return self._replays.work() or ()
-        if len(messages) == 1:
+        if len(messages) == 1 and isinstance(messages[0], Chunk):  # the usual cases, by the shortest way
             message = messages[0]
-            if isinstance(message, Chunk) and message.kind is INPUT:  # the usual case, by the shortest way
+            if message.kind is INPUT:
                 stream = self._stream(message.stream)
                 if stream is None:
                     return ()
                 if stream.continues(message):
                     return stream.predict_next(message, now)
+            elif message.kind is TARGET and self._learns:
+                stream = self._hearer(message.stream)
+                if stream is None or stream.hear_next(message):
+                    return ()
         return self._receive(messages, now)
 
     def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
@@ -230,19 +234,24 @@ class Predictor:
 
     def _hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
         """Give a target, or what the source says, to its stream, after the inputs that came before it."""
-        self._settle(message.stream)
-        stream = self.streams.get(message.stream)
+        stream = self._hearer(message.stream)
         if stream is None and isinstance(message, Info) and self._can_catch_up(message):
             stream = self._stream(message.stream)
         if stream is None:
             return
-        if self._batch is None:
-            self._learning[stream.name] = stream
-        elif stream.name in self._batch:
+        if self._batch is not None and stream.name in self._batch:
             self._batch.hear(message)
             return
         yield from stream.hear(message, now)
         self._wake(stream)
+
+    def _hearer(self, name: str) -> Stream | None:
+        """Return the stream that a target or an info is for, who may have something to learn from now on."""
+        self._settle(name)
+        stream = self.streams.get(name)
+        if stream is not None and self._learns:
+            self._learning[name] = stream
+        return stream
 
     def _can_catch_up(self, info: Info) -> bool:
         """Whether a stream that has not been heard yet has samples that can be had again."""

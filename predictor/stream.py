@@ -140,12 +140,16 @@ class Stream:
             return self._follow(self._sequencer.lose(message, now.mono_ns), now)
         return self._hear_info(message, now)
 
+    def hear_next(self, target: Chunk) -> bool:
+        """Take a target chunk whose turn it is, the usual case; return whether it is."""
+        if self.lessons.learner is not None and not self._sequencer.take_second(target):
+            return False
+        self._teach(target)
+        return True
+
     def _hear_target(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
-        sequencer = self._sequencer
-        if self.lessons.learner is None or sequencer.take_second(chunk):
-            self._teach(chunk)
-        else:
-            yield from self._follow(sequencer.receive(chunk, now.mono_ns), now)
+        if not self.hear_next(chunk):
+            yield from self._follow(self._sequencer.receive(chunk, now.mono_ns), now)
 
     def _hear_info(self, info: Info, now: Instant) -> Iterator[Effect]:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]

@@ -103,10 +103,11 @@ class History:
         if track is None:
             self.begin(*key, chunk.seq)
             track = self._tracks[key]
-        track.next_seq = chunk.end_seq
-        track.kept.append(_packed(message, chunk, now_ns))
+        kept = _packed(message, chunk, now_ns)
+        track.next_seq = kept.end_seq
+        track.kept.append(kept)
         self._order.append(track)
-        self.kept_bytes += track.kept[-1].bytes
+        self.kept_bytes += kept.bytes
         self._forget(now_ns)
 
     def runs(self, kind: Kind, stream: str) -> list[int]:

@@ -78,7 +78,7 @@ class Bptt:
         """Write the gradient of the last forward, given that of its outputs, into arrays named as the weights."""
         flat = d_outputs.reshape(-1, d_outputs.shape[-1])
         np.dot(flat.T, self._top.reshape(-1, self._hidden), out=into["head.weight"])
-        into["head.bias"][...] = flat.sum(axis=0)
+        np.add.reduce(flat, axis=0, out=into["head.bias"])
         d_above = d_outputs @ self._weights["head.weight"]
         for number in range(len(self._layers) - 1, -1, -1):
             d_above = self._layers[number].backward(d_above, into, need_input=number > 0)
@@ -122,7 +122,10 @@ class _Recurrent:
         np.dot(flat_in.T, self._inputs.reshape(-1, self._inputs.shape[-1]), out=w_ih)
         np.dot(flat_h.T, self._hs[:-1].reshape(-1, self._size), out=w_hh)
         np.add.reduce(flat_in, axis=0, out=b_ih)
-        np.add.reduce(flat_h, axis=0, out=b_hh)
+        if d_hidden_side is d_input_side:
+            b_hh[...] = b_ih
+        else:
+            np.add.reduce(flat_h, axis=0, out=b_hh)
         return d_input_side @ self._w_ih if need_input else d_input_side
 
 
@@ -130,22 +133,26 @@ class _Rnn(_Recurrent):
     def forward(self, inputs: FloatArray, state: FloatArray) -> FloatArray:
         shares = self._begin(inputs, state)
         shares += self._b_hh
-        w_hh, hs = self._w_hh.T, self._hs
-        for now, share in enumerate(shares):
-            share += hs[now] @ w_hh
-            np.tanh(share, out=hs[now + 1])
-        return hs[1:]
+        w_hh, hs = self._w_hh.T, list(self._hs)
+        from_hidden = np.empty_like(hs[0])
+        for share, before, after in zip(shares, hs[:-1], hs[1:], strict=True):
+            before.dot(w_hh, from_hidden)
+            np.add(share, from_hidden, share)
+            np.tanh(share, after)
+        return self._hs[1:]
 
     def backward(self, d_above: FloatArray, into: Mapping[str, FloatArray], *, need_input: bool) -> FloatArray:
         d_gates = d_above  # becomes the gates' gradient in place
         slope = self._hs[1:] * self._hs[1:]
         np.subtract(ONE, slope, out=slope)
-        last = len(d_gates) - 1
-        d_gates[last] *= slope[last]
-        for now in range(last - 1, -1, -1):
-            here = d_gates[now]
-            here += d_gates[now + 1] @ self._w_hh
-            here *= slope[now]
+        w_hh, later = self._w_hh, d_gates[-1]
+        np.multiply(later, slope[-1], later)
+        from_later = np.empty_like(later)
+        for here, slope_here in zip(d_gates[-2::-1], slope[-2::-1], strict=True):
+            later.dot(w_hh, from_later)
+            np.add(here, from_later, here)
+            np.multiply(here, slope_here, here)
+            later = here
         return self._finish(d_gates, d_gates, into, need_input)
 
 

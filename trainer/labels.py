@@ -1,5 +1,6 @@
 """Samples waiting for their targets: joined by sequence number, handed out as windows to learn from."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -119,10 +120,12 @@ class LabelBuffer(Kept):
             return self._estimates[:0], self._targets[:0]
         place = slice(self._begin + first - self.first_seq, self._begin + last - self.first_seq)
         fields = min(targets.shape[2], self._targets.shape[2])
-        known = targets[first - seq : last - seq, :, :fields]
-        self._targets[place, :, :fields] = np.where(np.isfinite(known), known, np.nan)
+        known, waiting = targets[first - seq : last - seq, :, :fields], self._targets[place]
+        waiting[:, :, :fields] = known
+        if not _all_finite(known):
+            waiting[~np.isfinite(waiting)] = np.nan
         self._labelled_to = max(self._labelled_to, last)
-        return self._estimates[place], self._targets[place]
+        return self._estimates[place], waiting
 
     @property
     def complete_to(self) -> int:
@@ -155,3 +158,9 @@ class LabelBuffer(Kept):
             new[: len(self)] = old[self._begin : self._end]
             setattr(self, name, new)
         self._begin, self._end = 0, len(self)
+
+
+def _all_finite(values: FloatArray) -> bool:
+    if values.size == 1:  # the usual case, at a fifth of the time
+        return math.isfinite(values.item())
+    return bool(np.isfinite(values).all())

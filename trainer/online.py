@@ -22,6 +22,7 @@ from trainer.state import Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
+NO_LEVEL = np.ones((1, 1), np.float32)
 LEARNING_RATES = {Bptt: 0.01, Mixing: 0.000002}
 
 
@@ -151,6 +152,8 @@ class OnlineLearner(Kept):
         if isinstance(self._bptt, Mixing):
             outputs, levels = self._bptt.forward(inputs, self._state)
             return outputs, levels, self._bptt.state_after(stride)
+        if not rows:
+            return self._bptt.forward(inputs, self._state), NO_LEVEL, self._bptt.state_after(stride)
         first, first_levels, after_stride = divide_out(self._model, inputs[:stride], self._state)
         rest, rest_levels, _ = divide_out(self._model, inputs[stride:], after_stride)
         outputs = self._bptt.forward(np.concatenate([first, rest]), self._state[rows:])
@@ -169,7 +172,9 @@ class OnlineLearner(Kept):
         count = np.count_nonzero(known)
         if not count:
             return np.nan, np.zeros_like(outputs)
-        error = np.where(known, outputs - scaled, np.float32(0))
+        error = outputs - scaled
+        if count < known.size:
+            error = np.where(known, error, np.float32(0))
         return float(np.vdot(error, error)) / count, error * np.float32(2 / count)
 
     def _step(self) -> bool:
