@@ -63,6 +63,10 @@ class Cell(Protocol):
         """Step over the first input of a single channel, from `state` [rows, 1] to `after`."""
         ...
 
+    def step_in_place(self, fused: FloatArray) -> None:
+        """Step over the first input; the state after it takes the place of the one before."""
+        ...
+
 
 class _Cell:
     gate_rows = 1  # rows of the fused product, in units of hidden
@@ -101,6 +105,10 @@ class _Cell:
         self.load_state(state)
         self.run(fused, 1)
         self.save_state(1, after)
+
+    def step_in_place(self, fused: FloatArray) -> None:
+        self.run(fused, 1)
+        self._before[...] = self._after
 
 
 class Rnn(_Cell):

@@ -12,9 +12,9 @@ import numpy as np
 
 from predictor import gated
 from predictor.cells import CELLS
-from predictor.gated import GatedPipeline
+from predictor.gated import GatedPipeline, GatedSeat
 from predictor.products import Workspace
-from predictor.resident import Resident, ResidentRnn, ResidentState
+from predictor.resident import NATIVE, CellSeat, Resident, ResidentRnn, ResidentSeated, ResidentState, Seat
 from streamer.messages import FloatArray
 from trainer.level import divide_out
 from trainer.model import GATED, ModelConfig, Weights, new_model
@@ -42,6 +42,7 @@ class Engine:
         single = None if config.level_rows else self._pipeline(1, apart=True)
         self._single = single if isinstance(single, _Pipeline) else None
         self._one_estimate = (1, 1, len(config.fields))
+        self._seat: Seat = GatedSeat(config) if config.cell == GATED else CellSeat(config)
         self.load(weights)
 
     def fork(self) -> Self:
@@ -63,9 +64,11 @@ class Engine:
     def resident(self, state: FloatArray) -> Resident:
         """Return what steps one channel on from `state` [rows, 1], with the present weights."""
         config = self.config
-        if config.cell == "rnn" and config.layers == 1 and not config.level_rows and ResidentRnn.possible():
+        if config.level_rows or not NATIVE:
+            return ResidentState(self, state)
+        if config.cell == "rnn" and config.layers == 1:
             return ResidentRnn(self._fused[0], self._head, state)
-        return ResidentState(self, state)
+        return ResidentSeated(self._seat, self._fused, self._head, state)
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Step over consecutive samples of one stream.

@@ -1,7 +1,10 @@
 """A gated model's step as plain arrays: the bank hears, the layers choose gains, the gains mix what was heard."""
 
+import struct
+
 import numpy as np
 
+from predictor.resident import ResidentSeated
 from streamer.messages import FloatArray
 from trainer.bank import bank_of
 from trainer.ear import Ear
@@ -9,6 +12,7 @@ from trainer.model import ModelConfig, Weights
 from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
 TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
+FLOAT32 = struct.Struct("<f")
 FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
 
 
@@ -99,7 +103,7 @@ class _OneByOne:
     """The same sample by sample and channel by channel, on vectors."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self._ear = Ear(bank_of(config.nominal_samples))
+        self.ear = Ear(bank_of(config.nominal_samples))
         self._fields = len(config.fields)
         columns = [np.ones(config.hidden + 1, np.float32) for _ in range(config.layers)]
         self._layers = [(column, column[:-1]) for column in columns]
@@ -115,26 +119,53 @@ class _OneByOne:
         after: FloatArray,
         estimates: FloatArray,
     ) -> None:
-        ear, single = self._ear, self._fields == 1
+        ear, single = self.ear, self._fields == 1
         for channel, samples in enumerate(inputs.T.tolist()):
             ear.state[...] = state[:, channel]
             for number, sample in enumerate(samples):
                 ear.hear(sample)
-                estimate = self._mix(fused, head)
+                estimate = self.mix(fused, head)
                 estimates[number, channel, 0] = estimate.real
                 if not single:
                     estimates[number, channel, 1] = estimate.imag
             after[:, channel] = ear.state
 
-    def _mix(self, fused: list[FloatArray], head: FloatArray) -> np.complex64:
-        below = self._ear.column
+    def mix(self, fused: list[FloatArray], head: FloatArray) -> np.complex64:
+        """Return the estimate, cos + i sin, of what the ear heard last."""
+        below = self.ear.column
         for matrix, (column, hidden) in zip(fused, self._layers, strict=True):
             matrix.dot(below, hidden)
             np.tanh(hidden, hidden)
             below = column
         head.dot(below, self._gains)
-        estimate: np.complex64 = self._complex_gains.dot(self._ear.read)
+        estimate: np.complex64 = self._complex_gains.dot(self.ear.read)
         return estimate
+
+
+class GatedSeat:
+    """One channel's state in an ear; see `predictor.resident.Seat`.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.taken_by: ResidentSeated | None = None
+        self._one = _OneByOne(config)
+        self._bytes = len(config.fields) * 4
+
+    def load(self, state: FloatArray) -> None:
+        self._one.ear.state[...] = state[:, 0]
+
+    def save(self) -> FloatArray:
+        return self._one.ear.state[:, None].copy()
+
+    def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
+        (sample,) = FLOAT32.unpack(payload)
+        one = self._one
+        one.ear.hear(sample)
+        return one.mix(fused, head).tobytes()[: self._bytes]
 
 
 def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:

@@ -1,13 +1,19 @@
 """One channel's hidden state kept where the next step wants it: a sample's bytes in, its estimate's out."""
 
 import sys
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
+from predictor.cells import CELLS
+from predictor.products import Workspace
 from streamer.messages import FloatArray
+from trainer.model import ModelConfig
 
 _FLOAT32 = np.dtype("<f4")
+NATIVE = sys.byteorder == "little"
+"""Whether this machine's floats are laid out as those of the wire, as all but `ResidentState` need them."""
 
 
 class Runs(Protocol):
@@ -79,11 +85,6 @@ class ResidentRnn:
         self._gates = np.empty(len(state), np.float32)
         self._estimate = np.empty(len(head), np.float32)
 
-    @staticmethod
-    def possible() -> bool:
-        """Whether this machine's floats are laid out as those of the wire."""
-        return sys.byteorder == "little"
-
     def step(self, payload: bytes) -> bytes:
         self._entry[:] = payload
         self._fused.dot(self._column, self._gates)
@@ -96,3 +97,100 @@ class ResidentRnn:
 
     def load(self, state: FloatArray) -> None:
         self._hidden[:] = state[:, 0]
+
+
+class Seat(Protocol):
+    """Working arrays that hold one channel's state from step to step, whosever turn it is."""
+
+    taken_by: "ResidentSeated | None"
+
+    def load(self, state: FloatArray) -> None:
+        """Take a state [rows, 1]."""
+        ...
+
+    def save(self) -> FloatArray:
+        """Return a copy of the state [rows, 1]."""
+        ...
+
+    def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
+        """Step over a sample; see `Resident.step`."""
+        ...
+
+
+class ResidentSeated:
+    """Of any model without a level. Who steps has its state in the seat until somebody else does.
+
+    Parameters
+    ----------
+    seat : Seat
+        Of the model; its streams share it, for it is larger than a state.
+    fused : list of float32 array
+        Of each layer.
+    head : float32 array
+    state : float32 array, shape (rows, 1)
+    """
+
+    __slots__ = ("_fused", "_head", "_seat", "_state")
+
+    def __init__(self, seat: Seat, fused: list[FloatArray], head: FloatArray, state: FloatArray) -> None:
+        self._seat, self._fused, self._head, self._state = seat, fused, head, state
+
+    def step(self, payload: bytes) -> bytes:
+        seat = self._seat
+        if seat.taken_by is not self:
+            if seat.taken_by is not None:
+                seat.taken_by.rise()
+            seat.load(self._state)
+            seat.taken_by = self
+        return seat.step(self._fused, self._head, payload)
+
+    def rise(self) -> None:
+        """Leave the seat to somebody else."""
+        self._state, self._seat.taken_by = self._seat.save(), None
+
+    def state(self) -> FloatArray:
+        return self._seat.save() if self._seat.taken_by is self else self._state
+
+    def load(self, state: FloatArray) -> None:
+        self._state = state
+        if self._seat.taken_by is self:
+            self._seat.taken_by = None
+
+
+class CellSeat:
+    """Of recurrent cells.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.taken_by: ResidentSeated | None = None
+        workspace = Workspace(1, 1, apart=True)
+        sizes = [1] + [config.hidden] * (config.layers - 1)
+        self._layers = [CELLS[config.cell](inputs, config.hidden, workspace) for inputs in sizes]
+        self._rows = config.state_rows_per_layer
+        self._entry = self._layers[0].inputs[0, :, 0].data.cast("B")
+        self._above = [(layer.inputs[0], below.hiddens[0]) for below, layer in pairwise(self._layers)]
+        self._top = self._layers[-1].top
+        self._estimate = np.empty(len(config.fields), np.float32)
+
+    def load(self, state: FloatArray) -> None:
+        for number, layer in enumerate(self._layers):
+            layer.load_state(state[number * self._rows : (number + 1) * self._rows])
+
+    def save(self) -> FloatArray:
+        state = np.empty((self._rows * len(self._layers), 1), np.float32)
+        for number, layer in enumerate(self._layers):
+            layer.save_state(0, state[number * self._rows : (number + 1) * self._rows])
+        return state
+
+    def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
+        self._entry[:] = payload
+        self._layers[0].step_in_place(fused[0])
+        for layer, matrix, (inputs, below) in zip(self._layers[1:], fused[1:], self._above, strict=True):
+            inputs[...] = below
+            layer.step_in_place(matrix)
+        head.dot(self._top, self._estimate)
+        return self._estimate.tobytes()

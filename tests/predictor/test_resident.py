@@ -13,7 +13,9 @@ CONFIGS = {
     "rnn with a level": ModelConfig("rnn", 16, level_samples=20.0),
     "two layers": ModelConfig("rnn", 16, layers=2),
     "gru": ModelConfig("gru", 16),
+    "gru of three layers": ModelConfig("gru", 5, layers=3),
     "lstm": ModelConfig("lstm", 16),
+    "lstm of two layers": ModelConfig("lstm", 6, layers=2),
     "gated": ModelConfig("gated", 6),
 }
 
@@ -62,3 +64,32 @@ def test_a_state_that_was_handed_out_stays_as_it_is() -> None:
     before = state.tobytes()
     resident.step(np.float32(0.7).tobytes())
     assert state.tobytes() == before
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_those_who_take_turns_keep_their_bits_whatever_their_weights(name: str) -> None:
+    engines = [engine(name)]
+    engines += [engines[0].fork(), engines[0].fork()]
+    for other, seed in zip(engines[1:], (4, 5), strict=True):
+        other.load(new_model(CONFIGS[name], seed=seed).weights)
+    inputs = np.sin(np.arange(60, dtype=np.float32)).reshape(20, 3)
+    residents = [one.resident(one.initial_state(1)) for one in engines]
+    told = [[r.step(sample.tobytes()) for r, sample in zip(residents, row, strict=True)] for row in inputs]
+    for column, (one, resident) in enumerate(zip(engines, residents, strict=True)):
+        estimates, last = one.run(inputs[:, column : column + 1], one.initial_state(1))
+        assert b"".join(row[column] for row in told) == estimates.tobytes()
+        assert resident.state().tobytes() == last.tobytes()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_state_given_in_the_middle_counts_whoever_stepped_last(name: str) -> None:
+    ours = engine(name)
+    sample = np.full((1, 1), 0.5, np.float32)
+    _, given = ours.run(sample, ours.initial_state(1))
+    first, second = (ours.resident(ours.initial_state(1)) for _ in range(2))
+    for last in (first, second):
+        first.step(np.float32(0.9).tobytes())
+        last.step(np.float32(-0.3).tobytes())
+        first.load(given)
+        assert first.state().tobytes() == given.tobytes()
+        assert first.step(sample.tobytes()) == ours.run(sample, given)[0].tobytes()

@@ -23,7 +23,7 @@ from trainer.selflearner import SelfLearner
 
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {
-    Engine: {"_pipelines"},
+    Engine: {"_seat", "_pipelines"},
     Stream: {"_time", "_report", "_history"},
     Sequencer: {
         "_arrivals",
