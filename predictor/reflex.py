@@ -219,12 +219,13 @@ class Reflexes:
         if engine is None or len(group) < FEW:
             return [reflex.resident.step(parts[2]) for reflex, parts in group]
         inputs: FloatArray = np.frombuffer(b"".join([parts[2] for _, parts in group]), "<f4").reshape(1, -1)
+        states = np.empty((len(group), engine.config.state_rows), np.float32)
+        for state, (reflex, _) in zip(states, group, strict=True):
+            reflex.resident.write(state)
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.
-        states = np.concatenate([reflex.resident.state().T for reflex, _ in group]).T
-        estimates, after = engine.run_apart(inputs, states)
-        for column, (reflex, _) in enumerate(group):
-            # A copy, or one stream that falls silent would keep the states of all.
-            reflex.resident.load(after[:, column : column + 1].copy())
+        estimates, after = engine.run_apart(inputs, states.T)
+        for state, (reflex, _) in zip(after.T, group, strict=True):
+            reflex.resident.load(state)
         said, size = estimates.tobytes(), 4 * estimates.shape[2]
         return [said[place : place + size] for place in range(0, len(said), size)]
 

@@ -34,7 +34,11 @@ class Resident(Protocol):
         ...
 
     def load(self, state: FloatArray) -> None:
-        """Go on from `state` [rows, 1], which is not touched again by anybody else."""
+        """Go on from a copy of `state` [rows]."""
+        ...
+
+    def write(self, into: FloatArray) -> None:
+        """Write the state after the last step into `into` [rows]."""
         ...
 
 
@@ -62,7 +66,10 @@ class ResidentState:
         return self._state
 
     def load(self, state: FloatArray) -> None:
-        self._state = state
+        self._state = state[:, None].copy()
+
+    def write(self, into: FloatArray) -> None:
+        into[:] = self._state[:, 0]
 
 
 class ResidentRnn:
@@ -96,7 +103,10 @@ class ResidentRnn:
         return self._hidden[:, None].copy()
 
     def load(self, state: FloatArray) -> None:
-        self._hidden[:] = state[:, 0]
+        self._hidden[:] = state
+
+    def write(self, into: FloatArray) -> None:
+        into[:] = self._hidden
 
 
 class Seat(Protocol):
@@ -152,9 +162,12 @@ class ResidentSeated:
         return self._seat.save() if self._seat.taken_by is self else self._state
 
     def load(self, state: FloatArray) -> None:
-        self._state = state
+        self._state = state[:, None].copy()
         if self._seat.taken_by is self:
             self._seat.taken_by = None
+
+    def write(self, into: FloatArray) -> None:
+        into[:] = self.state()[:, 0]
 
 
 class CellSeat:
