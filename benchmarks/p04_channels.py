@@ -42,6 +42,12 @@ def measure(short: bool) -> list[Figure]:
         figure("against a bare product and tanh", rates["ours"], "M/s", rates["bare"], ">= 0.5333 (8 of 15)"),
         figure("against torch.rnn_tanh_cell and its head", rates["ours"], "M/s", rates["torch and head"], ">= 2"),
         figure("against torch.rnn_tanh_cell without a head", rates["ours"], "M/s", rates["torch"]),
+        figure(
+            "the bound: a bare product and tanh, against torch and its head",
+            rates["bare"],
+            "M/s",
+            rates["torch and head"],
+        ),
         figure("8 samples a message, against a bare product and tanh", rates["chunk"], "M/s", rates["bare"]),
     ]
 

@@ -109,7 +109,7 @@ class Reflex:
         message = singles.decode(self.topic, self._headers, self._payloads)
         self._headers, self._payloads, self._answers, self._out_ns = [], [], [], []
         chunk = message if isinstance(message, Chunk) else message.chunk
-        values: FloatArray = np.frombuffer(b"".join(answers), "<f4").reshape(len(answers), 1, -1)
+        values: FloatArray = np.array(np.frombuffer(b"".join(answers), "<f4").reshape(len(answers), 1, -1))
         inputs = stream.accept(chunk)
         answer = stream.answer(message, values, self.resident.state())
         stream.remember(message, inputs, answer, self._last, np.array(out_ns))

@@ -37,9 +37,13 @@ class RecentQuantiles:
         latest = values[-self._capacity :]
         if self.count + len(values) > len(self._ring) and len(self._ring) < self._capacity:
             self._grow(self.count + len(values))
-        places = np.arange(self.count + len(values) - len(latest), self.count + len(values))
-        self._ring[places % len(self._ring)] = latest
         self.count += len(values)
+        end = (self.count - 1) % len(self._ring) + 1
+        first = max(0, end - len(latest))
+        self._ring[first:end] = latest[len(latest) - (end - first) :]
+        if end - first < len(latest):  # the oldest of them stand at the end of the ring
+            rest = len(latest) - (end - first)
+            self._ring[-rest:] = latest[:rest]
         largest = float(values.max())
         if self.largest is None or largest > self.largest:
             self.largest = largest

@@ -6,7 +6,6 @@ what a stream's next message must be, and how its answer begins, is worked out b
 
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -96,4 +95,15 @@ def decode(topic: bytes, headers: Sequence[bytes], payloads: Sequence[bytes]) ->
         return first
     times_ns: TimeArray = np.frombuffer(b"".join(headers), "<i8").reshape(len(headers), -1)[:, 4].copy()
     values: FloatArray = np.frombuffer(b"".join(payloads), "<f4").reshape(-1, 1, 1)
-    return Burst(replace(first, values=values), times_ns)
+    chunk = Chunk(
+        first.kind,
+        first.stream,
+        first.run,
+        first.seq,
+        first.time_ns,
+        first.rate_hz,
+        values,
+        first.model_version,
+        first.tally,
+    )
+    return Burst(chunk, times_ns)
