@@ -1,7 +1,7 @@
 """P8: resident memory of `sincos predict`, and its growth over an hour's worth of samples at 1 kHz.
 
-The hour is fed in minutes. What is kept by the clock, 30 s of estimates, is kept for `RETAIN_S` here, so that it
-is no more than at 1 kHz and all there after the warm-up; `steady.py --minutes 60` takes the hour itself.
+The hour is fed in minutes. What is kept by the clock, 30 s of estimates, is kept for as much shorter here, so that
+it is no more than at 1 kHz and all there after the warm-up; `steady.py --minutes 60` takes the hour itself.
 """
 
 from speed import Figure, figure, run
@@ -13,7 +13,7 @@ from predictor.bench.lane import Lane
 HOUR_SAMPLES = 3_600_000
 WARM_UP_SAMPLES = 100_000  # until every buffer has its final size
 LEARNING_SHARE = 0.1  # of the hour; learning is ten times as slow
-RETAIN_S = 1.0  # at 30,000 samples a second as much as 30 s at 1,000
+RETAIN_S, LEARNING_RETAIN_S = 1.0, 15.0  # at 30,000 and 2,000 samples a second as much as 30 s at 1,000
 
 
 def feed(lane: Lane, samples: int, *, targets: bool) -> None:
@@ -28,9 +28,10 @@ def measure(short: bool) -> list[Figure]:
     """Feed, and look."""
     hour, warm_up = (50_000, 10_000) if short else (HOUR_SAMPLES, WARM_UP_SAMPLES)
     figures = []
-    for name, flags, share in (("serving", [], 1.0), ("learning", ["--learn"], LEARNING_SHARE)):
+    lanes = (("serving", [], 1.0, RETAIN_S), ("learning", ["--learn"], LEARNING_SHARE, LEARNING_RETAIN_S))
+    for name, flags, share, retain_s in lanes:
         samples = round(share * hour)
-        with Lane("predict", ["--model", "default", "--retain", str(RETAIN_S), *flags]) as lane:
+        with Lane("predict", ["--model", "default", "--retain", str(retain_s), *flags]) as lane:
             feed(lane, warm_up, targets=bool(flags))
             before = resident_mb(lane.pid)
             feed(lane, samples, targets=bool(flags))

@@ -22,20 +22,17 @@ FULL_AFTER_S = 40.0  # estimates are kept for 30 s; by then every buffer has its
 
 
 def resident_mb(pid: int) -> float:
-    """Return a process's resident memory, MB of 10^6 bytes; NaN where the system does not say."""
-    try:
-        (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
-    except (OSError, ValueError):
-        return float("nan")
+    """Return a process's resident memory, MB of 10^6 bytes; OSError where the system does not say."""
+    (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
     return int(kilobytes) * 1024 / 1e6
 
 
 def measure(seconds: float, predict: list[str]) -> dict[str, object]:
     """Return how many samples were answered, how often, how long after their source time, and what grew."""
-    count = round(seconds * RATE_HZ)
-    full_after = min(count // 2, round(FULL_AFTER_S * RATE_HZ))
-    answered, in_order, full_mb = 0, True, float("nan")
-    lag_ms = np.full(count, np.nan, np.float32)
+    count, full_after = round(seconds * RATE_HZ), round(FULL_AFTER_S * RATE_HZ)
+    answered, latest, in_order = 0, -1, True
+    full_mb = end_mb = None
+    lag_ms: list[float] = []
     with pipeline() as run, Transport(connect=[run.predictor], topics=[wire.topic(Kind.ESTIMATE)]) as ear:
         predictor = run.processes.start(
             "predict", ["--source", run.source, "--bind", run.predictor, "--wait", *predict]
@@ -43,27 +40,35 @@ def measure(seconds: float, predict: list[str]) -> dict[str, object]:
         run.processes.start(
             "source", ["--bind", run.source, "--count", str(count), "--rate", str(RATE_HZ), "--wait"]
         )
-        while answered < count and ear.wait(30_000):
+        while latest < count - 1 and ear.wait(30_000):
             now_ns = time.time_ns()
             for message in ear.receive():
                 if isinstance(message, Chunk):
-                    in_order &= message.seq == answered
-                    lag_ms[min(message.seq, count - 1)] = (now_ns - message.time_ns) / 1e6
-                    answered += 1
-                    if answered == full_after:
-                        full_mb = resident_mb(predictor.pid)
-        end_mb = resident_mb(predictor.pid)
+                    in_order &= message.seq == latest + 1
+                    answered, latest = answered + 1, message.seq
+                    lag_ms.append((now_ns - message.time_ns) / 1e6)
+            if full_mb is None and latest >= full_after:
+                full_mb = memory_mb(predictor.pid)
+        end_mb = memory_mb(predictor.pid)
     return {
         "predict": " ".join(predict),
         "samples": count,
         "estimates": answered,
         "each once, in order": in_order and answered == count,
-        "lag p50 (ms)": float(np.nanquantile(lag_ms, 0.5)),
-        "lag p99 (ms)": float(np.nanquantile(lag_ms, 0.99)),
-        "lag max (ms)": float(np.nanmax(lag_ms)),
+        "lag p50 (ms)": float(np.quantile(lag_ms, 0.5)),
+        "lag p99 (ms)": float(np.quantile(lag_ms, 0.99)),
+        "lag max (ms)": float(np.max(lag_ms)),
         "resident (MB)": end_mb,
-        f"growth after {full_after:,} samples (MB)": end_mb - full_mb,
+        f"growth after {full_after:,} samples (MB)": end_mb - full_mb if end_mb and full_mb else None,
     }
+
+
+def memory_mb(pid: int) -> float | None:
+    """As `resident_mb`; None where the system does not say."""
+    try:
+        return resident_mb(pid)
+    except OSError:
+        return None
 
 
 def main() -> None:

@@ -160,7 +160,7 @@ class Predictor:
             elif message.kind is TARGET and self._learns:
                 stream = self._hearer(message.stream)
                 if stream is None or stream.hear_next(message):
-                    return ()
+                    return self._replays.work() or ()  # however much comes in, those who ask are answered
         return self._receive(messages, now)
 
     def _receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
@@ -246,10 +246,10 @@ class Predictor:
         self._wake(stream)
 
     def _hearer(self, name: str) -> Stream | None:
-        """Return the stream that a target or an info is for, who may have something to learn from now on."""
+        """Return the stream that is to hear something, settled; it may have something to learn from then on."""
         self._settle(name)
         stream = self.streams.get(name)
-        if stream is not None and self._learns:
+        if stream is not None and self._batch is None:
             self._learning[name] = stream
         return stream
 

@@ -42,6 +42,7 @@ class Engine:
         single = None if config.level_rows else self._pipeline(1, apart=True)
         self._single = single if isinstance(single, _Pipeline) else None
         self._one_estimate = (1, 1, len(config.fields))
+        # Small, and so made also where a lone channel has another way. Forks share it.
         self._seat: Seat = GatedSeat(config) if config.cell == GATED else CellSeat(config)
         self.load(weights)
 

@@ -12,7 +12,7 @@ from trainer.model import ModelConfig, Weights
 from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
 TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
-FLOAT32 = struct.Struct("<f")
+SAMPLE = struct.Struct("<f")
 FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
 
 
@@ -162,7 +162,7 @@ class GatedSeat:
         return self._one.ear.state[:, None].copy()
 
     def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
-        (sample,) = FLOAT32.unpack(payload)
+        (sample,) = SAMPLE.unpack(payload)
         one = self._one
         one.ear.hear(sample)
         return one.mix(fused, head).tobytes()[: self._bytes]

@@ -221,11 +221,11 @@ class Reflexes:
         inputs: FloatArray = np.frombuffer(b"".join([parts[2] for _, parts in group]), "<f4").reshape(1, -1)
         states = np.empty((len(group), engine.config.state_rows), np.float32)
         for state, (reflex, _) in zip(states, group, strict=True):
-            reflex.resident.write(state)
+            reflex.resident.copy_to(state)
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.
         estimates, after = engine.run_apart(inputs, states.T)
         for state, (reflex, _) in zip(after.T, group, strict=True):
-            reflex.resident.load(state)
+            reflex.resident.copy_from(state)
         said, size = estimates.tobytes(), 4 * estimates.shape[2]
         return [said[place : place + size] for place in range(0, len(said), size)]
 

@@ -30,15 +30,15 @@ class Resident(Protocol):
         ...
 
     def state(self) -> FloatArray:
-        """Return the state [rows, 1] after the last step; further steps leave it untouched."""
+        """Return the state [rows, 1] after the last step, not to be changed; further steps leave it untouched."""
         ...
 
-    def load(self, state: FloatArray) -> None:
-        """Go on from a copy of `state` [rows]."""
+    def copy_from(self, state: FloatArray) -> None:
+        """Go on from `state` [rows]."""
         ...
 
-    def write(self, into: FloatArray) -> None:
-        """Write the state after the last step into `into` [rows]."""
+    def copy_to(self, state: FloatArray) -> None:
+        """Write the state after the last step to `state` [rows]."""
         ...
 
 
@@ -65,11 +65,11 @@ class ResidentState:
     def state(self) -> FloatArray:
         return self._state
 
-    def load(self, state: FloatArray) -> None:
+    def copy_from(self, state: FloatArray) -> None:
         self._state = state[:, None].copy()
 
-    def write(self, into: FloatArray) -> None:
-        into[:] = self._state[:, 0]
+    def copy_to(self, state: FloatArray) -> None:
+        state[:] = self._state[:, 0]
 
 
 class ResidentRnn:
@@ -102,15 +102,21 @@ class ResidentRnn:
     def state(self) -> FloatArray:
         return self._hidden[:, None].copy()
 
-    def load(self, state: FloatArray) -> None:
+    def copy_from(self, state: FloatArray) -> None:
         self._hidden[:] = state
 
-    def write(self, into: FloatArray) -> None:
-        into[:] = self._hidden
+    def copy_to(self, state: FloatArray) -> None:
+        state[:] = self._hidden
 
 
 class Seat(Protocol):
-    """Working arrays that hold one channel's state from step to step, whosever turn it is."""
+    """Working arrays that hold one channel's state from step to step; many channels take turns.
+
+    Attributes
+    ----------
+    taken_by : ResidentSeated or None
+        Whose state it holds. Who comes next has that one save it, then loads its own; a seat does neither itself.
+    """
 
     taken_by: "ResidentSeated | None"
 
@@ -161,13 +167,13 @@ class ResidentSeated:
     def state(self) -> FloatArray:
         return self._seat.save() if self._seat.taken_by is self else self._state
 
-    def load(self, state: FloatArray) -> None:
+    def copy_from(self, state: FloatArray) -> None:
         self._state = state[:, None].copy()
         if self._seat.taken_by is self:
             self._seat.taken_by = None
 
-    def write(self, into: FloatArray) -> None:
-        into[:] = self.state()[:, 0]
+    def copy_to(self, state: FloatArray) -> None:
+        state[:] = self.state()[:, 0]
 
 
 class CellSeat:

@@ -141,7 +141,10 @@ class Stream:
         return self._hear_info(message, now)
 
     def hear_next(self, target: Chunk) -> bool:
-        """Take a target chunk whose turn it is, the usual case; return whether it is."""
+        """Take a target chunk that need not wait, the usual case; return False, and leave it, if it must.
+
+        It must where targets are learnt from and this one is not simply what comes next.
+        """
         if self.lessons.learner is not None and not self._sequencer.take_second(target):
             return False
         self._teach(target)

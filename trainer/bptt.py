@@ -148,6 +148,7 @@ class _Rnn(_Recurrent):
         w_hh, later = self._w_hh, d_gates[-1]
         np.multiply(later, slope[-1], later)
         from_later = np.empty_like(later)
+        # From the last but one on down; none where the window is one sample.
         for here, slope_here in zip(d_gates[-2::-1], slope[-2::-1], strict=True):
             later.dot(w_hh, from_later)
             np.add(here, from_later, here)

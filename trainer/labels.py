@@ -122,7 +122,7 @@ class LabelBuffer(Kept):
         fields = min(targets.shape[2], self._targets.shape[2])
         known, waiting = targets[first - seq : last - seq, :, :fields], self._targets[place]
         waiting[:, :, :fields] = known
-        if not _all_finite(known):
+        if not _all_finite(known):  # fields that are not joined are NaN already
             waiting[~np.isfinite(waiting)] = np.nan
         self._labelled_to = max(self._labelled_to, last)
         return self._estimates[place], waiting

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Replay, Request, Status
 from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
+from trainer.online import OnlineConfig, OnlineLearner
 
 
 def model() -> Model:
@@ -194,6 +196,22 @@ def test_those_who_ask_are_answered_however_much_comes_in() -> None:
     assert [type(effect) for effect in effects] == [Send, Send]  # it was answered with the request
     list(core.receive([Request(b"you", Replay(Kind.ESTIMATE, "demo", 1, 0, 50)), chunk(52, [0.1])], at(0)))
     assert core.work() is None
+
+
+def test_those_who_ask_are_answered_while_inputs_and_targets_come_one_by_one() -> None:
+    learning = Predictor(model(), make_learner=partial(OnlineLearner, config=OnlineConfig()))
+    replies: list[Effect] = []
+
+    def hear(*messages: Incoming) -> None:
+        replies.extend(effect for effect in learning.receive(messages, at(0)) if isinstance(effect, Reply))
+
+    for seq in range(400):
+        hear(chunk(seq, [0.1]))
+        if seq == 149:
+            hear(Request(b"me", Replay(Kind.ESTIMATE, "demo", 1, 0, 150)))
+        hear(replace(chunk(seq, [0.1], kind=Kind.TARGET), tally=seq + 1))
+    assert len(replies) == 150
+    assert learning.streams["demo"].lessons.rmse.count == 400
 
 
 def test_streams_beyond_those_followed_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

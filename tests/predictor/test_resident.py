@@ -51,7 +51,7 @@ def test_it_goes_on_from_a_state_that_it_is_given(name: str) -> None:
     inputs = np.sin(np.arange(50, dtype=np.float32))[:, None]
     _, state = ours.run(inputs, ours.initial_state(1))
     resident = ours.resident(ours.initial_state(1))
-    resident.load(state[:, 0])
+    resident.copy_from(state[:, 0])
     payload = np.float32(0.5).tobytes()
     assert resident.step(payload) == ours.run(np.full((1, 1), 0.5, np.float32), state)[0].tobytes()
 
@@ -71,7 +71,7 @@ def test_a_state_that_was_given_stays_as_it_is_and_may_be_changed(name: str) -> 
     ours = engine(name)
     given = np.full(ours.config.state_rows, 0.25, np.float32)
     resident = ours.resident(ours.initial_state(1))
-    resident.load(given)
+    resident.copy_from(given)
     expected = ours.run(np.full((1, 1), 0.5, np.float32), given[:, None].copy())[0].tobytes()
     given[:] = 7
     assert resident.step(np.float32(0.5).tobytes()) == expected
@@ -102,9 +102,9 @@ def test_a_state_given_in_the_middle_counts_whoever_stepped_last(name: str) -> N
     for last in (first, second):
         first.step(np.float32(0.9).tobytes())
         last.step(np.float32(-0.3).tobytes())
-        first.load(given[:, 0])
+        first.copy_from(given[:, 0])
         assert first.state().tobytes() == given.tobytes()
         written = np.empty(len(given), np.float32)
-        first.write(written)
+        first.copy_to(written)
         assert written.tobytes() == given.tobytes()
         assert first.step(sample.tobytes()) == ours.run(sample, given)[0].tobytes()
