@@ -65,9 +65,9 @@ class Engine:
     def resident(self, state: FloatArray) -> Resident:
         """Return what steps one channel on from `state` [rows, 1], with the present weights."""
         config = self.config
-        if config.level_rows or not NATIVE:
+        if not NATIVE:
             return ResidentState(self, state)
-        if config.cell == "rnn" and config.layers == 1:
+        if config.cell == "rnn" and config.layers == 1 and not config.level_rows:
             return ResidentRnn(self._fused[0], self._head, state)
         return ResidentSeated(self._seat, self._fused, self._head, state)
 

@@ -9,6 +9,7 @@ import numpy as np
 from predictor.cells import CELLS
 from predictor.products import Workspace
 from streamer.messages import FloatArray
+from trainer.level import Follower
 from trainer.model import ModelConfig
 
 _FLOAT32 = np.dtype("<f4")
@@ -134,7 +135,7 @@ class Seat(Protocol):
 
 
 class ResidentSeated:
-    """Of any model without a level. Who steps has its state in the seat until somebody else does.
+    """Of any model. Who steps has its state in the seat until somebody else does.
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ class ResidentSeated:
 
 
 class CellSeat:
-    """Of recurrent cells.
+    """Of recurrent cells, with or without a level.
 
     Parameters
     ----------
@@ -190,26 +191,45 @@ class CellSeat:
         sizes = [1] + [config.hidden] * (config.layers - 1)
         self._layers = [CELLS[config.cell](inputs, config.hidden, workspace) for inputs in sizes]
         self._rows = config.state_rows_per_layer
-        self._entry = self._layers[0].inputs[0, :, 0].data.cast("B")
+        self._level = Follower(config.level_samples) if config.level_rows else None
+        self._scaled: FloatArray = self._layers[0].inputs[0, :, 0]
+        self._entry = self._scaled.data.cast("B")
         self._above = [(layer.inputs[0], below.hiddens[0]) for below, layer in pairwise(self._layers)]
         self._top = self._layers[-1].top
         self._estimate = np.empty(len(config.fields), np.float32)
 
     def load(self, state: FloatArray) -> None:
+        if self._level is not None:
+            self._level.average, self._level.weight = state[:2, 0]
+            state = state[2:]
         for number, layer in enumerate(self._layers):
             layer.load_state(state[number * self._rows : (number + 1) * self._rows])
 
     def save(self) -> FloatArray:
-        state = np.empty((self._rows * len(self._layers), 1), np.float32)
+        level = [] if self._level is None else [self._level.average, self._level.weight]
+        state = np.empty((len(level) + self._rows * len(self._layers), 1), np.float32)
+        state[: len(level), 0] = level
         for number, layer in enumerate(self._layers):
-            layer.save_state(0, state[number * self._rows : (number + 1) * self._rows])
+            first = len(level) + number * self._rows
+            layer.save_state(0, state[first : first + self._rows])
         return state
 
     def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
-        self._entry[:] = payload
+        if self._level is None:
+            self._entry[:] = payload
+            return self._run(fused, head).tobytes()
+        sample = np.frombuffer(payload, np.float32)[0]
+        level = self._level.follow(sample)
+        self._scaled[...] = sample / level
+        estimate = self._run(fused, head)
+        np.multiply(estimate, level, estimate)
+        return estimate.tobytes()
+
+    def _run(self, fused: list[FloatArray], head: FloatArray) -> FloatArray:
+        """Step over what is in the first layer's entry."""
         self._layers[0].step_in_place(fused[0])
         for layer, matrix, (inputs, below) in zip(self._layers[1:], fused[1:], self._above, strict=True):
             inputs[...] = below
             layer.step_in_place(matrix)
         head.dot(self._top, self._estimate)
-        return self._estimate.tobytes()
+        return self._estimate

@@ -47,6 +47,32 @@ def follow(inputs: FloatArray, state: FloatArray, time_constant_samples: float) 
     return levels, before
 
 
+class Follower:
+    """Follows the level of one channel sample by sample, to the bits of `follow`.
+
+    Parameters
+    ----------
+    time_constant_samples : float
+        At least 1.
+
+    Attributes
+    ----------
+    average, weight : np.float32
+        As in the state of `follow`.
+    """
+
+    def __init__(self, time_constant_samples: float) -> None:
+        self.average = self.weight = np.float32(0)
+        self._keep, self._take, self._take_magnitude = _shares(time_constant_samples)
+
+    def follow(self, sample: np.float32) -> np.float32:
+        """Return the level after a sample."""
+        self.average = abs(sample) * self._take_magnitude + self.average * self._keep
+        self.weight = self._take + self.weight * self._keep
+        level: np.float32 = self.average / self.weight
+        return level if level > FLOOR else FLOOR
+
+
 @cache
 def _shares(time_constant_samples: float) -> tuple[np.float32, np.float32, np.float32]:
     """Return the shares of the average that is kept and of the new weight and magnitude that are added."""

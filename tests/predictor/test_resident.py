@@ -11,6 +11,7 @@ CONFIGS = {
     "rnn": ModelConfig("rnn", 32),
     "rnn 7": ModelConfig("rnn", 7),
     "rnn with a level": ModelConfig("rnn", 16, level_samples=20.0),
+    "lstm with a level": ModelConfig("lstm", 6, layers=2, level_samples=7.0),
     "two layers": ModelConfig("rnn", 16, layers=2),
     "gru": ModelConfig("gru", 16),
     "gru of three layers": ModelConfig("gru", 5, layers=3),

@@ -125,3 +125,17 @@ def test_level_is_the_same_however_the_samples_are_chunked(split: int, time_cons
     assert np.array_equal(np.concatenate([first, second]), whole)
     assert np.array_equal(after, state)
     assert not start.any()
+
+
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=30),
+    st.sampled_from([1.0, 7.0, 20.0, 1e6]),
+)
+def test_a_follower_has_the_bits_of_following_all_at_once(
+    values: list[float], time_constant_samples: float
+) -> None:
+    inputs = np.array(values, np.float32)[:, None]
+    levels, state = level.follow(inputs, np.zeros((2, 1), np.float32), time_constant_samples)
+    follower = level.Follower(time_constant_samples)
+    assert [follower.follow(sample) for sample in inputs[:, 0]] == levels[:, 0].tolist()
+    assert [follower.average, follower.weight] == state[:, 0].tolist()
