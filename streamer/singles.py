@@ -95,15 +95,9 @@ def decode(topic: bytes, headers: Sequence[bytes], payloads: Sequence[bytes]) ->
         return first
     times_ns: TimeArray = np.frombuffer(b"".join(headers), "<i8").reshape(len(headers), -1)[:, 4].copy()
     values: FloatArray = np.frombuffer(b"".join(payloads), "<f4").reshape(-1, 1, 1)
+    # Not by `replace`, which takes several times as long.
     chunk = Chunk(
-        first.kind,
-        first.stream,
-        first.run,
-        first.seq,
-        first.time_ns,
-        first.rate_hz,
-        values,
-        first.model_version,
+        first.kind, first.stream, first.run, first.seq, first.time_ns, first.rate_hz, values, first.model_version,
         first.tally,
-    )
+    )  # fmt: skip
     return Burst(chunk, times_ns)
