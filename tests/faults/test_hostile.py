@@ -10,6 +10,7 @@ import numpy as np
 import plainwire
 import pytest
 import zmq
+from bounded import bounded_context
 from fixtures import Inject, Listen
 from mouth import Mouth
 from ports import REPLAY_OFFSET, Ports
@@ -109,7 +110,7 @@ def attackers(doors: list[int], rng: np.random.Generator) -> Iterator[list[int]]
     counts = [0] * len(doors)
 
     def attack(place: int, own: np.random.Generator) -> None:
-        with zmq.Context() as context:
+        with bounded_context() as context:
             while not ended.is_set():
                 raw(doors[place], own)
                 for kind in (zmq.DEALER, zmq.SUB, zmq.XSUB):
@@ -193,7 +194,7 @@ def test_who_asks_for_everything_again_and_reads_nothing_takes_no_memory(
     ear.wait_for_seq(200)
     port = source_port if asked == plainwire.INPUT else predict_port
     asks = 2_000
-    with zmq.Context() as context, context.socket(zmq.DEALER) as glutton:
+    with bounded_context() as context, context.socket(zmq.DEALER) as glutton:
         glutton.setsockopt(zmq.LINGER, 0)
         glutton.setsockopt(zmq.RCVHWM, 1)
         glutton.setsockopt(zmq.SNDHWM, 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from bounded import bounded_context
 from zmq.utils.monitor import recv_monitor_message
 
 from streamer import curve, keys
@@ -34,7 +35,7 @@ def server(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def context() -> Iterator["zmq.Context[AnySocket]"]:
-    with zmq.Context() as context:
+    with bounded_context() as context:
         yield context
 
 

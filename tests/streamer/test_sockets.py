@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from bounded import bounded_context
 
 from streamer import sockets, subscriptions, wire
 from streamer.errors import AddressError
@@ -32,7 +33,7 @@ def address(tmp_path: Path) -> str:
 
 @pytest.fixture
 def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
-    with zmq.Context() as context:
+    with bounded_context() as context:
         yield context
 
 

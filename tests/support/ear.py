@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import plainwire
 import zmq
+from bounded import bounded_context
 
 PATIENCE_S = 60.0  # bounds a hang, as in `processes`
 LOOK_EVERY_S = 0.5
@@ -63,7 +64,7 @@ class Ear:
         self.status_ahead_s = 0.0  # of the last status' time, by our clock
         self._stream = stream
         self._changed = threading.Condition()
-        self._context = zmq.Context()
+        self._context = bounded_context()
         self._sub = self._context.socket(zmq.SUB)
         self._sub.setsockopt(zmq.LINGER, 0)
         self._sub.setsockopt(zmq.RCVHWM, 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import plainwire
 import zmq
+from bounded import bounded_context
 from ear import ranges
 from ports import REPLAY_OFFSET
 
@@ -61,7 +62,7 @@ class FrameProxy:
         self.blackout = threading.Event()  # nothing passes while it is set
         self._rng = rng
         self._upstream_port = upstream_port
-        self._context = zmq.Context()
+        self._context = bounded_context()
         self._front = self._socket(zmq.XPUB)
         self._front.setsockopt(zmq.XPUB_VERBOSER, 1)
         self._front.bind(f"tcp://127.0.0.1:{port}")

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 import zmq
+from bounded import bounded_context
 
 PATIENCE_MS = 60_000
 
@@ -18,7 +19,7 @@ class Mouth:
     """
 
     def __init__(self, address: str) -> None:
-        self._context = zmq.Context()
+        self._context = bounded_context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -69,7 +70,7 @@ class Chorus:
     """
 
     def __init__(self, most: int) -> None:
-        self.context = zmq.Context()
+        self.context = bounded_context()
         # Each has a monitor: three sockets.
         self.context.set(zmq.MAX_SOCKETS, 4 * most + 100)
         self._sockets: list[zmq.Socket[bytes]] = []
