@@ -77,9 +77,9 @@ def test_a_daemon_passes_over_damaged_states_and_says_so(
 
     predict = predictor()
     ear.wait(lambda: number_of_states(ear) >= 3, "three states", provoke=True)
-    predict.stop(signal.SIGKILL, within_s=30)
+    predict.stop(signal.SIGKILL)
     states = sorted(folder.glob("state-*.safetensors"))
-    assert len(states) == 3
+    assert len(states) in (3, 4)  # killed before the oldest was removed
     for path in states[whole:]:
         damage(path, rng)
     before = ear.next_seq
@@ -87,10 +87,10 @@ def test_a_daemon_passes_over_damaged_states_and_says_so(
     ear.wait_for_seq(before + 50)
     must_keep_the_promise(ear, scene, ear.next_seq)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     said = [line for line in predict.log if "damaged" in line or "cut off" in line]
-    assert len(said) >= 3 - whole
-    injected("a state folder with damaged files, restarted from", 3 - whole)
+    assert len(said) >= len(states) - whole
+    injected("a state folder with damaged files, restarted from", len(states) - whole)
 
 
 def number_of_states(ear: Ear) -> int:

@@ -56,13 +56,13 @@ class Stage:
 
     def restart_and_check(self, predict: Command) -> None:
         """Kill the predictor, start it anew, and hold everything against the promise."""
-        predict.stop(signal.SIGKILL, within_s=30)
+        predict.stop(signal.SIGKILL)
         before = self.ear.next_seq
         predict = self.predict()
         self.ear.wait_for_seq(before + 50)
         must_keep_the_promise(self.ear, self.scene, self.ear.next_seq)
         for command in (predict, self.source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_full_disk_stops_no_estimate_and_is_healed(stage: Stage, injected: Inj
     must_keep_the_promise(stage.ear, stage.scene, stage.ear.next_seq)
     failed = stage.checkpoint("failures")
     for command in (predict, stage.source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     assert any("No space left" in line for line in predict.log)
     injected("disk full (tmpfs of 4 MiB)", failed)
 
@@ -174,18 +174,21 @@ def test_errors_of_the_disk_stop_no_estimate_and_are_counted_and_healed(
 
 
 def test_a_slow_disk_delays_no_estimate(stage: Stage, injected: Inject, tmp_path: Path) -> None:
+    """While the second state waits for its fsync, samples are answered as before."""
     stage.folder.mkdir(mode=0o700)
     log = tmp_path / "strace"
-    predict = stage.predict(prefix=tracer(stage.folder, log, "fsync:delay_enter=1500000:when=3"))
+    predict = stage.predict(prefix=tracer(stage.folder, log, "fsync:delay_enter=5000000:when=3"))
+    stage.wait_for("seq", 1)
+    before = stage.ear.next_seq
+    stage.ear.wait_for_seq(before + 200)
+    stage.ear.wait_for_status()
+    assert stage.checkpoint("seq") == 1, "the disk was not slow while these were answered"
     stage.wait_for("seq", 2)
-    lag_p99_s = stage.ear.wait_for_status("demo")["lag_p99_s"]
-    assert isinstance(lag_p99_s, float)
-    assert lag_p99_s < 1.0
     happened = log.read_text().count("(DELAYED)")
     assert happened == 1
     kill_traced(predict)
     stage.restart_and_check(predict)
-    injected("fsync that takes 1.5 s", happened, lag_p99_ms=round(1000 * lag_p99_s, 1))
+    injected("fsync that takes 5 s", happened, answered_meanwhile=200)
 
 
 def kill_traced(command: Command) -> None:
@@ -221,7 +224,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
         predict = stage.predict()
         took_s = stage.ear.wait_for_seq(before)
         assert took_s < 5
-        predict.stop(signal.SIGKILL, within_s=30)
+        predict.stop(signal.SIGKILL)
     predict = stage.predict()
     stage.restart_and_check(predict)
     injected("kill -9 at a system call of the checkpoint", len(chosen), different_calls=len(calls))

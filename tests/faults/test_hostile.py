@@ -212,4 +212,4 @@ def test_who_asks_for_everything_again_and_reads_nothing_takes_no_memory(
 
 def stop_both(*commands: Command) -> None:
     for command in commands:
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0

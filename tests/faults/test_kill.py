@@ -61,7 +61,7 @@ def test_a_predictor_killed_at_random_instants_publishes_what_an_undisturbed_one
         assert recoveries_s[-1] < RECOVERY_S
     finish(ear, scene, 100)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     resumed = sum(any("going on from the state" in line for line in life.log) for life in lives)
     assert resumed <= (kills if state else 0)
     assert resumed or not state or kills < 4  # who is killed at once has left no state
@@ -94,7 +94,7 @@ def test_a_source_killed_at_random_instants_goes_on_in_the_same_run(
     assert len(ear.runs) == 1
     finish(ear, scene, 100)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     what = f"kill -9 of the source, {f'--learn {learn}' if learn else 'not learning'}"
     injected(what, kills, **recovered(recoveries_s), estimates=ear.next_seq)
 
@@ -123,7 +123,7 @@ def test_both_killed_at_once_lose_nothing_that_was_published(
     assert max(recoveries_s[1:]) < RECOVERY_S
     finish(ear, scene, 100)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     injected("kill -9 of source and predictor together", kills, **recovered(recoveries_s[1:]))
 
 
@@ -134,7 +134,7 @@ def predictor(start: Starter, source_at: str, predict_at: str, scene: Scene, *mo
 
 def kill(command: Command) -> None:
     """Kill a process, and see it dead."""
-    assert command.stop(signal.SIGKILL, within_s=30) == -signal.SIGKILL
+    assert command.stop(signal.SIGKILL) == -signal.SIGKILL
 
 
 def finish(ear: Ear, scene: Scene, more: int) -> None:

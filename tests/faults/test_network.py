@@ -59,7 +59,7 @@ def test_messages_lost_doubled_late_and_out_of_order_change_no_estimate(
         ear.wait_for_all(count)
         body = settled(ear, proxy)
         for command in (predict, source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
     must_keep_the_promise(ear, scene, count)
     faults = {name: number for name, number in proxy.counts.items() if name not in ("requests", "answers")}
     assert all(faults.get(name) for name in MEANT[mischief])
@@ -101,7 +101,7 @@ def test_messages_of_a_past_run_are_dropped(
             ear.wait(lambda seed=seed: len(ear.runs) > seed, "a new run")  # type: ignore[misc]
             ear.wait_for_all(count)
             settled(ear, proxy)
-            assert source.stop(within_s=30) == 0
+            assert source.stop() == 0
         assert predict.stop() == 0
     assert len(ear.runs) == 2
     for seed, run in enumerate(ear.runs):
@@ -148,7 +148,7 @@ def test_a_cable_cut_within_retention_loses_nothing(
         assert ear.wait_for_status("demo")["gaps"] == 0
         assert how == "freeze" or relay.severed >= 1
         for command in (predict, source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
     word = "cut" if how == "cut" else "silent"
     injected(f"connections {word} for {cut_s} s", 1, recovery_s=round(took_s, 2))
 
@@ -205,7 +205,7 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
         assert all(ear.heard()[gap.stop].tally == 0 for gap in gaps)
         predict.says(r"GAP: samples \d+ to \d+ ")
         for command in (predict, source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
     policy = "reset" if reset_on_gap else "hold"
     injected(f"connections cut for longer than retention, --on-gap {policy}", 1, gap_samples=missing)
 
@@ -242,7 +242,7 @@ def test_what_is_learnt_over_a_gap_is_what_an_undisturbed_predictor_learns_witho
         assert {kind for kind, _ in gaps} == {Kind.INPUT, Kind.TARGET}
         must_keep_the_promise(ear, scene, count, gaps)
         for command in (predict, source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
     what = f"messages lost for longer than retention, --learn {learn}"
     injected(what, proxy.counts["blacked out"], gap_samples=sum(len(gap) for _, gap in gaps))
 
@@ -306,5 +306,5 @@ def test_a_link_between_network_namespaces_that_goes_down_loses_nothing(
     must_keep_the_promise(ear, scene, count)
     assert ear.wait_for_status("demo")["gaps"] == 0
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     injected(f"a link between network namespaces down for {cut_s} s", 1, recovery_s=round(took_s, 2))

@@ -22,7 +22,7 @@ MOST_MB = 300
 def stall(command: Command, ear: Ear, seconds: float, *, others_hear: bool) -> None:
     """Stop a process, see it stopped, and let it go on."""
     command.process.send_signal(signal.SIGSTOP)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_stopped(command.process.pid):
         assert time.monotonic() < deadline
     before = ear.next_seq
@@ -51,7 +51,7 @@ def test_a_predictor_stopped_for_less_than_retention_misses_nothing(
     must_keep_the_promise(ear, scene, ear.next_seq)
     assert ear.wait_for_status("demo")["gaps"] == 0
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     injected(f"predictor stopped (SIGSTOP) for {stall_s} s", 1, recovery_s=round(took_s, 2))
 
 
@@ -98,7 +98,7 @@ def test_a_predictor_stopped_for_longer_than_retention_reports_the_gap(
         missing = sum(map(len, gaps))
         assert ear.wait_for_status("demo")["gap_samples"] == missing > 0
         for command in (predict, source):
-            assert command.stop(within_s=30) == 0
+            assert command.stop() == 0
     injected("predictor stopped for longer than retention", 1, gap_samples=missing)
 
 
@@ -128,7 +128,7 @@ def test_a_listener_stopped_misses_nothing_and_delays_nobody(
     assert peak_mb(predict.process.pid) < MOST_MB
     must_keep_the_promise(ear, scene, count)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     injected("listener stopped for less than the predictor retains", 1)
 
 
@@ -159,5 +159,5 @@ def test_a_listener_stopped_for_longer_than_retention_is_told_what_it_missed(
     assert [seq for seq, _ in told] == [0, *np.cumsum([samples for _, samples in told])[:-1]]
     must_keep_the_promise(ear, scene, ear.next_seq)
     for command in (predict, source):
-        assert command.stop(within_s=30) == 0
+        assert command.stop() == 0
     injected("listener stopped for longer than the predictor retains", 1, gap_samples=missing)

@@ -104,7 +104,7 @@ class TestCommand:
             assert demo.stdout is not None
             assert demo.stdout.readline()  # a second has passed: the others are there
             demo.terminate()
-            demo.communicate(timeout=10)
+            demo.communicate(timeout=60)
         assert demo.returncode == 0
         self.check_nothing_left(demo, tmp_path)
 

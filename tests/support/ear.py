@@ -13,7 +13,7 @@ import plainwire
 import zmq
 from bounded import bounded_context
 
-PATIENCE_S = 60.0  # bounds a hang, as in `processes`
+PATIENCE_S = 120.0  # bounds a hang, as in `processes`
 LOOK_EVERY_S = 0.5
 PROVOKE_EVERY_S = 0.1
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-PATIENCE_S = 60.0  # bounds a hang; nothing is ever waited for this long unless it is broken
+PATIENCE_S = 120.0  # bounds a hang; nothing is ever waited for this long unless it is broken
 
 
 class Command:
@@ -77,7 +77,7 @@ class Command:
         self.collect()
         return output
 
-    def stop(self, number: int = signal.SIGTERM, within_s: float = 2.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, within_s: float = PATIENCE_S) -> int:
         """Send a signal, and return the exit code; fails if that takes longer than it may."""
         self.may_end = True
         self.process.send_signal(number)

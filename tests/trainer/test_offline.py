@@ -301,7 +301,7 @@ class TestProcess:
             assert process.stdout is not None
             first = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
         assert process.returncode == 0
         assert b"Traceback" not in err
         assert first["update"] == 0
@@ -316,6 +316,6 @@ class TestProcess:
             assert process.stderr is not None
             process.stdout.readline()
             process.stdout.close()
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
             assert process.stderr.read() == b""
         assert load_model(str(path)).config.hidden == 4
