@@ -8,8 +8,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from predictor.lines import head, missing_text, sample_texts
-from streamer.messages import Chunk, Info, Kind
+from predictor.lines import NO_PHASE, has_phase, head, missing_text, phase_texts, sample_texts
+from streamer.messages import Chunk, FloatArray, Info, Kind
 
 PARTS = (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE)
 
@@ -19,6 +19,9 @@ class _Row:
     time_ns: int
     size: int = 0
     texts: dict[Kind, str] = field(default_factory=dict)
+    inputs: FloatArray | None = None  # [channels], kept only where a phase is wanted
+    cos: FloatArray | None = None  # [channels], of an estimate that is cos alone
+    phased: bool = False  # the estimate's text has its phase already
 
 
 class Joiner:
@@ -28,9 +31,15 @@ class Joiner:
     ----------
     stream : str
     run : int
+    phase : bool
+        Add phase and amplitude of the estimate.
+    alone : bool
+        Print lines of estimates only, without input and target: the inputs serve for the phase.
     """
 
-    def __init__(self, stream: str, run: int) -> None:
+    def __init__(self, stream: str, run: int, *, phase: bool = False, alone: bool = False) -> None:
+        self._phase = phase
+        self._shown = (Kind.ESTIMATE,) if alone else PARTS
         self.stream = stream
         self.run = run
         self.late = 0
@@ -43,7 +52,7 @@ class Joiner:
         self._order: list[int] = []  # a heap of the rows' seqs
         self._next_seq = 0
         self._reached = dict.fromkeys(PARTS, 0)
-        self._has_targets: bool | None = None
+        self._has_targets: bool | None = False if alone else None
         self._moved = False
 
     @property
@@ -63,7 +72,7 @@ class Joiner:
     def add_chunk(self, chunk: Chunk) -> Iterator[str]:
         """Take one kind's part of some samples; yield the lines this finishes."""
         size = chunk.values.shape[1] * chunk.values.shape[2]
-        for seq, time_ns, text in sample_texts(chunk, prefixed=True):
+        for seq, time_ns, text in sample_texts(chunk, prefixed=True, phase=self._phase):
             row = self._row(seq, time_ns)
             if row is None or chunk.kind in row.texts:
                 self.late += 1
@@ -71,6 +80,8 @@ class Joiner:
             row.texts[chunk.kind] = text
             row.size += size
             self.held += size
+            if self._phase:
+                _keep_for_phase(row, chunk, seq - chunk.seq)
         if chunk.kind is Kind.TARGET:
             self._has_targets = True
         self._reached[chunk.kind] = max(self._reached[chunk.kind], chunk.end_seq)
@@ -81,7 +92,7 @@ class Joiner:
 
         Where the listener is `reliable`, what has not come by now may come yet.
         """
-        self._has_targets = bool(self._has_targets or info.target_fields)
+        self._has_targets = Kind.TARGET in self._shown and bool(self._has_targets or info.target_fields)
         said = () if reliable else PARTS[:2] if info.ended else PARTS[:1]
         for kind in said:
             self._reached[kind] = max(self._reached[kind], info.next_seq)
@@ -95,7 +106,7 @@ class Joiner:
     def give_up(self, *, held: int = 0) -> Iterator[str]:
         """Yield unfinished lines, oldest first, until at most `held` numbers are left in them."""
         while self._order and self.held > held:
-            yield self._line(heapq.heappop(self._order))
+            yield from self._line(heapq.heappop(self._order))
 
     def _row(self, seq: int, time_ns: int) -> _Row | None:
         """Return the row of `seq`, None if its line has gone out."""
@@ -117,12 +128,34 @@ class Joiner:
 
     def _lines_below(self, seq: int) -> Iterator[str]:
         while self._order and self._order[0] < seq:
-            yield self._line(heapq.heappop(self._order))
+            yield from self._line(heapq.heappop(self._order))
 
-    def _line(self, seq: int) -> str:
+    def _line(self, seq: int) -> Iterator[str]:
+        """Yield the line of `seq`; none where nothing of what is shown has come."""
         row = self._rows.pop(seq)
         self.held -= row.size
+        if not any(kind in row.texts for kind in self._shown):
+            return
         self._next_seq = seq + 1
         self._moved = True
-        texts = (row.texts.get(kind) or missing_text(kind) for kind in PARTS)
-        return f"{{{head(self.stream, self.run, seq, row.time_ns)}, {', '.join(texts)}}}"
+        texts = [row.texts.get(kind) or missing_text(kind) for kind in self._shown]
+        if self._phase and not row.phased:
+            texts.append(_phase_text(row))
+        yield f"{{{head(self.stream, self.run, seq, row.time_ns)}, {', '.join(texts)}}}"
+
+
+def _keep_for_phase(row: _Row, chunk: Chunk, offset: int) -> None:
+    """Keep what a phase is made from once the line goes out."""
+    if chunk.kind is Kind.INPUT:
+        row.inputs = chunk.values[offset, :, 0]
+    elif has_phase(chunk):
+        row.phased = True
+    elif chunk.kind is Kind.ESTIMATE:
+        row.cos = chunk.values[offset, :, 0]
+
+
+def _phase_text(row: _Row) -> str:
+    """Return phase and amplitude of an estimate that is cos alone, with its input."""
+    if row.cos is None or row.inputs is None or row.cos.shape != row.inputs.shape:
+        return NO_PHASE
+    return phase_texts(row.cos[None, :, None], row.inputs[None])[0]

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from predictor.phase import in_phase_of, phase_and_amplitude
 from streamer import wire
 from streamer.messages import FIELDS, Chunk, FloatArray, Info, Kind, Status
 
 
-def sample_lines(chunk: Chunk) -> Iterator[str]:
-    """Yield a line for each sample of `chunk`."""
-    for seq, time_ns, text in sample_texts(chunk, prefixed=False):
+def sample_lines(chunk: Chunk, *, phase: bool = False) -> Iterator[str]:
+    """Yield a line for each sample of `chunk`; with `phase`, of estimates with both fields, also their phase."""
+    for seq, time_ns, text in sample_texts(chunk, prefixed=False, phase=phase):
         yield f"{{{head(chunk.stream, chunk.run, seq, time_ns)}, {text}}}"
 
 
@@ -25,21 +26,51 @@ def head(stream: str, run: int, seq: int, time_ns: int) -> str:
     return f'"stream": "{stream}", "run": "{run:016x}", "seq": {seq}, "time_ns": {time_ns}'
 
 
-def sample_texts(chunk: Chunk, *, prefixed: bool) -> Iterator[tuple[int, int, str]]:
+def sample_texts(chunk: Chunk, *, prefixed: bool, phase: bool = False) -> Iterator[tuple[int, int, str]]:
     """Yield seq, source time and the members that hold the values, for each sample of `chunk`.
 
     Parameters
     ----------
     prefixed : bool
         Name fields past the first ``estimate_sin``, so that several kinds fit one line; else ``sin``.
+    phase : bool
+        Add phase and amplitude to estimates that have both fields.
     """
     names = [_member(chunk.kind, field, prefixed) for field in range(chunk.values.shape[2])]
     tail = f', "model_version": {chunk.model_version}' if chunk.kind is Kind.ESTIMATE else ""
+    phases = phase_texts(chunk.values, chunk.values[..., 0]) if phase and has_phase(chunk) else None
     finite = bool(np.isfinite(chunk.values).all())
     for offset, sample in enumerate(chunk.values):
         columns = [_numbers(sample[:, field], finite) for field in range(len(names))]
         members = [f"{name}: [{column}]" for name, column in zip(names, columns, strict=True)]
-        yield chunk.seq + offset, chunk.sample_time_ns(offset), ", ".join(members) + tail
+        text = ", ".join(members) + tail
+        yield chunk.seq + offset, chunk.sample_time_ns(offset), f"{text}, {phases[offset]}" if phases else text
+
+
+def has_phase(chunk: Chunk) -> bool:
+    """Return whether a chunk is of estimates whose phase needs no input."""
+    return chunk.kind is Kind.ESTIMATE and chunk.values.shape[2] > 1
+
+
+def phase_texts(estimates: FloatArray, inputs: FloatArray) -> list[str]:
+    """Return the members with phase and amplitude of each sample.
+
+    Parameters
+    ----------
+    estimates : float32 array, shape (samples, channels, fields)
+    inputs : float32 array, shape (samples, channels)
+        Stand for the second field where there is none.
+    """
+    phases_deg, amplitudes = phase_and_amplitude(estimates[..., 0], in_phase_of(estimates, inputs))
+    finite = bool(np.isfinite(phases_deg).all() and np.isfinite(amplitudes).all())
+    return [
+        f'"phase_deg": [{_numbers(phase_deg, finite)}], "amplitude": [{_numbers(amplitude, finite)}]'
+        for phase_deg, amplitude in zip(phases_deg, amplitudes, strict=True)
+    ]
+
+
+NO_PHASE = '"phase_deg": null, "amplitude": null'
+"""The members of a sample whose phase cannot be told."""
 
 
 def missing_text(kind: Kind) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from predictor.cosalone import CosAlone
 from predictor.inorder import MAX_STREAMS, InOrder
 from predictor.joining import PARTS, Joiner
 from predictor.lines import gap_line, report_line, sample_lines
@@ -42,6 +43,8 @@ class ListenerConfig:
         be had.
     patience : Patience
         Where reliable.
+    phase : bool
+        Print phase and amplitude of each estimate. Inputs are heard too, for models that say cos alone.
 
     Raises
     ------
@@ -56,8 +59,11 @@ class ListenerConfig:
     timeout_s: float | None = None
     reliable: bool = False
     patience: Patience = field(default_factory=Patience)
+    phase: bool = False
 
     def __post_init__(self) -> None:
+        if self.phase and not self.joined and Kind.ESTIMATE not in self.kinds:
+            raise UsageError("--phase: is of estimates: add --kind estimate, or leave --kind out")
         if self.stream is not None and not wire.STREAM_NAME.fullmatch(self.stream):
             raise UsageError(f"stream: must match {wire.STREAM_NAME.pattern}, got {self.stream!r}")
         if self.count is not None and self.count < 0:
@@ -69,6 +75,8 @@ class ListenerConfig:
     def heard_kinds(self) -> tuple[Kind, ...]:
         """Kinds to subscribe to; INPUT comes last, for a source that waits for its listeners."""
         kinds = {*PARTS, Kind.INFO} if self.joined else set(self.kinds)
+        if self.phase:
+            kinds |= {Kind.INPUT, Kind.INFO}
         if self.reliable and Kind.ESTIMATE in kinds:
             kinds.add(Kind.STATUS)
         if self.reliable and kinds & {Kind.INPUT, Kind.TARGET}:
@@ -77,8 +85,11 @@ class ListenerConfig:
 
     @property
     def sample_kinds(self) -> tuple[Kind, ...]:
-        """Kinds of samples to print."""
-        return PARTS if self.joined else tuple(kind for kind in self.kinds if kind in PARTS)
+        """Kinds of samples to bring in order."""
+        if self.joined:
+            return PARTS
+        needed = {*self.kinds, Kind.INPUT} if self.phase else set(self.kinds)
+        return tuple(kind for kind in PARTS if kind in needed)
 
     @property
     def topics(self) -> tuple[bytes, ...]:
@@ -110,6 +121,7 @@ class Listener:
         self._held = 0
         self._late = 0
         self._remind_ns: int | None = None
+        self._cos_alone = CosAlone()
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         """Print the lines that `messages` make or finish."""
@@ -165,12 +177,16 @@ class Listener:
         """Print a message in its turn."""
         if self._config.stream not in (None, message.stream):
             return
+        if self._phase_alone:
+            self._cos_alone.note(message)
         if self._in_order is None:
             if not isinstance(message, Gone):
                 yield from self._print(self._lines(message, now))
             return
         if isinstance(message, Info | Status) and self._config.shows(message):
             yield from self._print(self._lines(message, now))
+        if self._serves_phase_only(message) and not self._cos_alone.is_known(message.stream):
+            return  # asking for them would be in vain where the estimates have both fields
         for stream, event in self._in_order.take(message, now):
             yield from self._next(stream, event, now)
 
@@ -214,13 +230,35 @@ class Listener:
             return None
         return self._heard_ns + round(self._config.timeout_s * SECOND_NS)
 
+    @property
+    def _phase_alone(self) -> bool:
+        """Whether phases are printed with estimates alone."""
+        return self._config.phase and not self._config.joined
+
+    def _serves_phase_only(self, message: Message | Gone) -> bool:
+        """Whether a message is heard for the phase of estimates, and not to be printed."""
+        if not self._phase_alone or isinstance(message, Status):
+            return False
+        kind = Kind.INFO if isinstance(message, Info) else message.kind
+        return kind in (Kind.INPUT, Kind.INFO) and kind not in self._config.kinds
+
     def _lines(self, message: Message, now: Instant) -> Iterator[str]:
-        if isinstance(message, Chunk) or not (self._config.joined or self._config.reliable):
+        asked_for = not self._serves_phase_only(message)
+        if asked_for and (isinstance(message, Chunk) or not (self._config.joined or self._config.reliable)):
             self._heard_ns = now.mono_ns
         if self._config.joined and not isinstance(message, Status):
             yield from self._joined_lines(message, now)
-        elif isinstance(message, Chunk):
-            yield from sample_lines(message)
+            return
+        if self._phase_alone and not isinstance(message, Status):
+            if self._cos_alone.concerns(message):
+                yield from self._joined_lines(message, now)
+                asked_for = asked_for and not (isinstance(message, Chunk) and message.kind is Kind.ESTIMATE)
+            else:
+                yield from self._forget_inputs(message.stream)
+        if not asked_for:
+            return
+        if isinstance(message, Chunk):
+            yield from sample_lines(message, phase=self._config.phase)
         else:
             yield report_line(message)
 
@@ -244,6 +282,12 @@ class Listener:
         if self._remind_ns is None and join.waiting:
             self._remind_ns = now.mono_ns + REMIND_NS
 
+    def _forget_inputs(self, stream: str) -> Iterator[str]:
+        """Let go of inputs that were held in case that the stream's estimates need them."""
+        for key in [key for key in self._joins if key[0] == stream]:
+            yield from self._given_up(self._joins[key])
+            del self._joins[key]
+
     def _open(self, key: tuple[str, int], now: Instant) -> Iterator[str]:
         """Begin a run: what came before it on its stream has ended."""
         for (stream, _), join in self._joins.items():
@@ -253,7 +297,7 @@ class Listener:
             oldest = self._joins.pop(next(iter(self._joins)))
             self._late += oldest.late
             yield from self._given_up(oldest)
-        self._joins[key] = Joiner(*key)
+        self._joins[key] = Joiner(*key, phase=self._config.phase, alone=self._phase_alone)
 
     def _given_up(self, join: Joiner, excess: int | None = None) -> Iterator[str]:
         """Yield unfinished lines of `join`: all, or the oldest that free `excess` numbers."""

@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from predictor.phase import in_phase_of, phase_and_amplitude
 from streamer.errors import FileError
 from streamer.messages import FIELDS, FloatArray
 
@@ -115,18 +116,14 @@ def _npy(samples: int, channels: int, fields: int) -> Format:
 
 
 def _csv(_samples: int, channels: int, fields: int) -> Format:
-    names = ["seq", *(["channel"] if channels > 1 else []), "input", *FIELDS[:fields]]
-    if fields > 1:
-        names += ["phase_deg", "amplitude"]
+    names = ["seq", *(["channel"] if channels > 1 else []), "input", *FIELDS[:fields], "phase_deg", "amplitude"]
     numbers = len(names) - names.index("input")
     # Nine significant digits read back as the same float32.
     row = ",".join(["%d"] * (len(names) - numbers) + ["%.9g"] * numbers) + "\n"
 
     def encode(seq: int, inputs: FloatArray, estimates: FloatArray) -> bytes:
-        columns = [inputs, *np.moveaxis(estimates, 2, 0)]
-        if fields > 1:
-            cos, sin = columns[1:3]
-            columns += [np.degrees(np.arctan2(sin, cos)), np.hypot(cos, sin)]
+        phases = phase_and_amplitude(estimates[..., 0], in_phase_of(estimates, inputs))
+        columns = [inputs, *np.moveaxis(estimates, 2, 0), *phases]
         values = np.stack(columns, axis=-1).reshape(-1, numbers).tolist()
         if channels == 1:
             return "".join(row % (seq + n, *cells) for n, cells in enumerate(values)).encode()

@@ -46,24 +46,33 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
     is_flag=True,
     help='In order and without holes: ask again for what is missing. What cannot be had is a line {"gap": ...}.',
 )
+@click.option(
+    "--phase",
+    is_flag=True,
+    help="Add the phase in degrees (0 where the signal rises through zero) and the amplitude of each estimate.",
+)
 @source_addresses
 @predictor_addresses
 @secured
 @quiet
 def command(
     words: tuple[str, ...], joined: bool, stream: str | None, count: int | None, timeout_s: float | None,
-    reliable: bool, sources: tuple[str, ...], predictors: tuple[str, ...], security: Security, quiet: bool,
+    reliable: bool, phase: bool, sources: tuple[str, ...], predictors: tuple[str, ...], security: Security,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Print what passes as JSON lines on standard output, one line a sample.
 
     {"stream": "demo", "run": "00c0ffee00c0ffee", "seq": 0, "time_ns": 1754000000000000000,
     "estimate": [0.98], "sin": [0.02], "model_version": 0}: one number a channel, null where it is not finite.
+
+    With --phase also "phase_deg": [1.2], "amplitude": [0.98]. Of a model that says cos alone they are made with
+    the input, so that sources are listened to as well; null where the input did not come.
     """
     start_logging("listen", quiet=quiet)
     if joined and words:
         raise UsageError("--kind, --joined: give one of them; --joined prints input, target and estimate")
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
-    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable)
+    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, phase=phase)
     addresses = _addresses(config, sources, predictors)
     with (
         StopSignal() as stop,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import wave
 from pathlib import Path
@@ -96,7 +97,12 @@ def test_a_block_boundary_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_model_without_the_in_phase_field_writes_what_it_has(tmp_path: Path) -> None:
     assert applied(tmp_path, np.sin(np.arange(9.0)), "--model", "tutorial").shape == (9, 1, 1)
     apply(tmp_path / "in.npy", tmp_path / "out.csv", "--model", "tutorial", "-q")
-    assert (tmp_path / "out.csv").read_text().splitlines()[0] == "seq,input,cos"
+    head, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert head == "seq,input,cos,phase_deg,amplitude"
+    for row in rows:  # its in-phase component is the input
+        _, sin, cos, phase_deg, amplitude = map(float, row.split(","))
+        assert phase_deg == pytest.approx(math.degrees(math.atan2(sin, cos)), rel=1e-6)
+        assert amplitude == pytest.approx(math.hypot(cos, sin), rel=1e-6)
 
 
 def test_text_has_a_row_a_sample_and_channel_that_reads_back_exactly(tmp_path: Path) -> None:
