@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from predictor.leaving import leave_broken_pipe
+from predictor.log_queue import flush_log
 from streamer.errors import FileError, OperatorError
 
 COMMANDS = {
@@ -43,6 +44,8 @@ class _LazyGroup(click.Group):
         except BrokenPipeError:
             leave_broken_pipe()  # the reader has what it wanted
             return None
+        finally:
+            flush_log()  # before a last line says why it ended
         return result
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 import click
 
+from predictor.log_queue import LogQueue
 from streamer import keys as keyfiles
 from streamer.errors import UsageError
 from streamer.keys import Keys
@@ -81,8 +82,12 @@ nominal_hz = click.option(
 
 def start_logging(name: str, *, quiet: bool = False) -> None:
     """Send the program's log to standard error, each line with the time and the command's name."""
+    try:
+        handler: logging.Handler = LogQueue(sys.stderr.fileno())
+    except (OSError, AttributeError):  # no file: it never blocks
+        handler = logging.StreamHandler(sys.stderr)
     logging.basicConfig(
-        stream=sys.stderr,
+        handlers=[handler],
         level=logging.WARNING if quiet else logging.INFO,
         format=f"%(asctime)s {name}: %(message)s",
         datefmt="%H:%M:%S",
