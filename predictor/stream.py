@@ -165,15 +165,16 @@ class Stream:
         """Do what the order of the samples asks for."""
         for event in events:
             match event:
-                case Part(message, skip):
-                    yield from self._take(message, skip, now)
+                case Part():
+                    yield from self._take(event, now)
                 case Gap():
                     self._gap(event)
                 case NewRun():
                     self._begun = False
                     self._first_seq = 0
 
-    def _take(self, message: Chunk | Burst, skip: int, now: Instant) -> Iterator[Effect]:
+    def _take(self, part: Part, now: Instant) -> Iterator[Effect]:
+        message, skip = part.message, part.skip
         chunk = message if isinstance(message, Chunk) else message.chunk
         if chunk.kind is Kind.TARGET:
             self._teach(chunk, skip)
@@ -181,9 +182,9 @@ class Stream:
         if not self._begun:
             yield from self._new_run(chunk, chunk.seq + skip)
         if isinstance(message, Burst):
-            yield from self._estimate_burst(message, now)
+            yield from self._estimate_burst(message, now, live=part.live)
         else:
-            yield from self._estimate_chunk(message, skip, now)
+            yield from self._estimate_chunk(message, skip, now, live=part.live)
 
     def _teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Learn from a target chunk, or score what was estimated."""
@@ -194,10 +195,10 @@ class Stream:
 
     # Estimates
 
-    def _estimate_burst(self, burst: Burst, now: Instant) -> Iterator[Effect]:
+    def _estimate_burst(self, burst: Burst, now: Instant, *, live: bool = True) -> Iterator[Effect]:
         if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES:
             for chunk in burst.chunks():
-                yield from self._estimate_chunk(chunk, 0, now)
+                yield from self._estimate_chunk(chunk, 0, now, live=live)
             return
         inputs = self._usable(burst.chunk.values[:, :, 0])
         estimates, state = self._stepper.run(inputs, self.state)
@@ -205,7 +206,7 @@ class Stream:
         try:
             yield answer
         finally:  # also where a signal ends the batch
-            self.remember(burst, inputs, answer, now)
+            self.remember(burst, inputs, answer, now, live=live)
 
     def _estimate_whole(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Answer all samples of a chunk at once, where nothing is to be learnt in between: the usual case."""
@@ -218,7 +219,7 @@ class Stream:
             self._keep(inputs, answer, estimates, now)
         self._time.answered(chunk, now)
 
-    def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant) -> Iterator[Effect]:
+    def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant, *, live: bool = True) -> Iterator[Effect]:
         """Answer samples whose turn it is, without the first `skip`."""
         samples, channels, _ = chunk.values.shape
         first = skip
@@ -234,7 +235,7 @@ class Stream:
             finally:  # also where a signal ends the batch
                 self._keep(inputs, answer, modelled, now)
             first = end
-        self._time.answered(chunk, now)
+        self._time.answered(chunk, now, live=live)
 
     # For who answers before the stream hears of anything
 
@@ -294,7 +295,7 @@ class Stream:
 
     def remember(
         self, message: Chunk | Burst, inputs: FloatArray, answer: Send, now: Instant,
-        out_ns: TimeArray | None = None,
+        out_ns: TimeArray | None = None, *, live: bool = True,
     ) -> None:  # fmt: skip
         """Keep what has been answered, and note how late: now, or each chunk of a burst at its own time."""
         said = answer.message
@@ -302,9 +303,9 @@ class Stream:
         values = said.values if isinstance(said, Chunk) else said.chunk.values
         self._keep(inputs, said, values, now)
         if isinstance(message, Chunk):
-            self._time.answered(message, now)
+            self._time.answered(message, now, live=live)
         else:
-            self._time.answered_burst(message.chunk, message.times_ns, now, out_ns)
+            self._time.answered_burst(message.chunk, message.times_ns, now, out_ns, live=live)
 
     # What is missing
 
@@ -404,6 +405,7 @@ class Stream:
         """Begin a run with its first sample that can be had."""
         self.lessons.learn_all()
         self.counters.runs += 1
+        self._time.begin()
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)

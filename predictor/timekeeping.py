@@ -26,14 +26,19 @@ class Timekeeping:
         self._pulse = Pulse(now_ns)
         self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
 
-    def answered(self, chunk: Chunk, now: Instant) -> None:
-        """Note an input chunk whose estimates are out."""
+    def begin(self) -> None:
+        """Begin a run: how late the last one's answers were says nothing of it."""
+        self.lag_s = RecentQuantiles()
+
+    def answered(self, chunk: Chunk, now: Instant, *, live: bool = True) -> None:
+        """Note an input chunk whose estimates are out. The lag is that of `live` ones: not of those sent again."""
         samples = len(chunk.values)
         self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
-        self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
+        if live:
+            self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
     def answered_burst(
-        self, chunk: Chunk, times_ns: TimeArray, now: Instant, out_ns: TimeArray | None = None
+        self, chunk: Chunk, times_ns: TimeArray, now: Instant, out_ns: TimeArray | None = None, *, live: bool
     ) -> None:
         """Note a burst, all its samples as one chunk and the source times of its chunks.
 
@@ -42,6 +47,8 @@ class Timekeeping:
         rate_hz = chunk.rate_hz
         each_samples = len(chunk.values) // len(times_ns)
         self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
+        if not live:
+            return
         last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
         self.lag_s.extend(np.asarray(((now.wall_ns if out_ns is None else out_ns) - times_ns) / 1e9 - last_s))
 

@@ -24,10 +24,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What comes next: the samples of a message, without the first `skip`."""
+    """What comes next: the samples of a message, without the first `skip`.
+
+    `live` is False where they came after later ones had been heard of: sent again, as a rule.
+    """
 
     message: Chunk | Burst
     skip: int = 0
+    live: bool = True
 
 
 Event = NewRun | Gap | Part

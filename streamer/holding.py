@@ -11,7 +11,10 @@ COMPACT_AT = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """A message held: its samples are `seq` to `end`, and it came at `since_ns`, the `arrival`th of its stream."""
+    """A message held: its samples are `seq` to `end`, and it came at `since_ns`, the `arrival`th of its stream.
+
+    `live` tells whether nothing later had been heard of when it came.
+    """
 
     seq: int
     end: int
@@ -21,6 +24,7 @@ class Item:
     since_ns: int
     arrival: int
     message: Chunk | Burst
+    live: bool
 
 
 class Budget:
@@ -41,11 +45,12 @@ class Budget:
         return self.used_bytes > self.limit_bytes
 
 
-def item(message: Chunk | Burst, now_ns: int, arrival: int) -> Item:
+def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> Item:
     """Return a message as it is held."""
     chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
     cost = MESSAGE_BYTES + chunk.values.nbytes + 8 * count
-    return Item(chunk.seq, chunk.end_seq, chunk.tally, chunk.values.shape[1], cost, now_ns, arrival, message)
+    channels = chunk.values.shape[1]
+    return Item(chunk.seq, chunk.end_seq, chunk.tally, channels, cost, now_ns, arrival, message, live)
 
 
 class Held:

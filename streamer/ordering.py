@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamer.credence import Credence
+from streamer.events import Part
 from streamer.holding import Budget, Held, Item, item
 from streamer.messages import Burst, Chunk, Kind
 from streamer.patience import Asking, Patience
@@ -88,13 +89,14 @@ class Track:
 
     def add(self, message: Chunk | Burst, now_ns: int, arrival: int) -> None:
         """Take a message, the `arrival`th of the stream, to be handed out in its turn."""
-        new = item(message, now_ns, arrival)
         chunk = message if isinstance(message, Chunk) else message.chunk
+        reached = self._held.last.end if self._held else self.next_seq
+        live = chunk.seq >= max(reached, self._told_end, self._dropped_end)
+        new = item(message, now_ns, arrival, live=live)
         if new.end <= self.next_seq:
             self._counts.duplicates += new.end - new.seq
             return
         self.witness(new.seq, new.end, chunk.time_ns, now_ns)
-        reached = self._held.last.end if self._held else self.next_seq
         fills = new.seq <= self.next_seq and self.missing_end > self.next_seq
         if not self._held.insert(new):
             self._counts.duplicates += new.end - new.seq
@@ -193,8 +195,8 @@ class Track:
         self._held.take_first()
         self._counts.refused += 1
 
-    def take_head(self) -> Iterator[tuple[Chunk | Burst, int]]:
-        """Hand out the message that holds the next sample: its parts, and how many samples of each to skip."""
+    def take_head(self) -> Iterator[Part]:
+        """Hand out the message that holds the next sample, in one part or several."""
         taken = self._held.take_first()
         if taken.seq == self.next_seq or isinstance(taken.message, Chunk):
             parts = [(taken.message, taken.seq, taken.end)]
@@ -205,7 +207,7 @@ class Track:
             self._counts.duplicates += skip
             if end > self.next_seq:
                 self.next_seq = end
-                yield message, skip
+                yield Part(message, skip, taken.live)
 
     # What is missing
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from streamer.errors import FileError
-from streamer.events import Event, Gap, NewRun, Part, Word
+from streamer.events import Event, Gap, NewRun, Word
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering import OrderCounts, Track
@@ -268,8 +268,7 @@ class Sequencer:
             track = self._turn(now_ns)
             if track is None:
                 break
-            for message, skip in track.take_head():
-                yield Part(message, skip)
+            yield from track.take_head()
         for track in self._tracks:
             track.settle(now_ns)
         begun = self.channels is not None
