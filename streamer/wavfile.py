@@ -1,7 +1,7 @@
-"""Reads .wav files: integer PCM and floats, plain or `WAVE_FORMAT_EXTENSIBLE`.
+"""Reads .wav files: integer PCM and floats, plain or `WAVE_FORMAT_EXTENSIBLE`, RIFF or RF64.
 
-The standard library's `wave` refuses floats, which is what scientific software writes, and under Python 3.11 the
-extensible header too. Layout: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0",
+The standard library's `wave` refuses floats, which is what scientific software writes, RF64, and under Python 3.11
+the extensible header too. Layout: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0",
 1991; Microsoft, `WAVEFORMATEXTENSIBLE`.
 """
 
@@ -19,6 +19,7 @@ from streamer.messages import FloatArray
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_BYTES = 0xFFFFFFFF  # what who writes to a pipe says of a length; others leave 0
+UNKNOWN_LONG_BYTES = 2**64 - 1  # the same in RF64
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of a subformat, after its 2-byte format
 
 
@@ -45,12 +46,13 @@ def read_wav(path: Path) -> Wav:
     """Open a .wav file.
 
     Integers are divided by 2^(bits - 1), so that full scale is 1; 8-bit ones are offset binary, 128 is 0. A file
-    whose header leaves its length open, as one written to a pipe, is read to its end.
+    whose header leaves its length open or is wrong about it, as one written to a pipe or by a recorder that was
+    killed, is read to its end, with a warning.
 
     Raises
     ------
     FileError
-        If it is not one, is cut short, or holds another encoding.
+        If it is not one, or holds another encoding.
     OSError
         If it cannot be read.
     """
@@ -65,7 +67,9 @@ def read_wav(path: Path) -> Wav:
             f"{path}: must be PCM of 8, 16, 24 or 32 bits or floats of 32 or 64 bits, got format {kind:#x} with "
             f"{bits} bits and {frame_bytes} bytes for {channels} channel(s): convert it"
         )
-    samples = data_bytes // frame_bytes
+    samples, rest = divmod(data_bytes, frame_bytes)
+    if rest:
+        _log.warning("%s: its last sample is cut short and left out", path)
     shape = (samples, channels, encoding.items) if encoding.items > 1 else (samples, channels)
     if not samples:
         return Wav(np.empty(shape, encoding.dtype), encoding.decode, float(rate_hz))
@@ -74,30 +78,91 @@ def read_wav(path: Path) -> Wav:
 
 def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
     """Return the `fmt ` chunk, and where the samples begin and how many bytes they have."""
+    end = file.seek(0, 2)
+    file.seek(0)
     head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        raise FileError(f"{path}: must begin as a RIFF WAVE file, got {head!r}")
-    (riff_bytes,) = struct.unpack("<I", head[4:8])
-    layout = b""
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
+        raise FileError(f"{path}: must begin as a RIFF or RF64 WAVE file, got {head!r}: convert it")
+    layout, long_bytes, at = b"", None, 12
+    while True:
+        file.seek(at)
+        chunk = file.read(8)
+        if len(chunk) < 8:
+            raise FileError(f"{path}: has no data chunk; is it complete?")
+        name, size = struct.unpack("<4sI", chunk)
         if name == b"data":
             break
-        body = file.read(size + size % 2)  # chunks begin at even places
-        if name == b"fmt ":
-            layout = body
-    else:
-        raise FileError(f"{path}: has no data chunk; is it complete?")
+        if name in (b"fmt ", b"ds64"):
+            body = file.read(min(size, 4096))
+            if name == b"fmt ":
+                layout = body
+            elif len(body) >= 16:
+                (long_bytes,) = struct.unpack("<Q", body[8:16])
+        at = _after(file, at + 8 + size)
     if len(layout) < 16:
         raise FileError(f"{path}: has no format before its samples")
-    begin, end = file.tell(), file.seek(0, 2)
-    is_open = size == UNKNOWN_BYTES or (size == 0 and riff_bytes + 8 != end)
-    if is_open:
+    begin = at + 8
+    if size == UNKNOWN_BYTES and long_bytes is not None:
+        size = long_bytes
+        if size == UNKNOWN_LONG_BYTES:
+            size = UNKNOWN_BYTES
+    return layout, begin, _sample_bytes(file, path, begin, size, end)
+
+
+def _sample_bytes(file: BinaryIO, path: Path, begin: int, stated: int, end: int) -> int:
+    """Return how many bytes of samples there are, whatever the header states."""
+    there = end - begin
+    if stated in (there, there - 1) or _ends_in_chunks(file, begin + stated, end):
+        return stated
+    if stated in (0, UNKNOWN_BYTES):
         _log.warning("%s: its header does not say how long it is; it is read to its end", path)
-        return layout, begin, end - begin
-    if begin + size > end:
-        raise FileError(f"{path}: its header promises {size} bytes of samples, {end - begin} are there")
-    return layout, begin, size
+        return there
+    if stated < there and _is_blank(file, begin + stated, end):
+        _log.warning("%s: zeros after its %d bytes of samples are left out", path, stated)
+        return stated
+    _log.warning(
+        "%s: its header states %d bytes of samples, %d are there: it is read to its end; was its recorder stopped?",
+        path, stated, there,
+    )  # fmt: skip
+    return there
+
+
+def _ends_in_chunks(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether nothing but whole chunks lies between a place and the end."""
+    at = _after(file, at)
+    while at < end:
+        file.seek(at)
+        head = file.read(8)
+        if end - at < 8:
+            return end - at < 4 or _is_name(head)
+        name, size = struct.unpack("<4sI", head)
+        if not _is_name(name) or at + 8 + size > end:
+            return False
+        at = _after(file, at + 8 + size)
+    return at - 1 <= end  # the last one may lack its padding
+
+
+def _after(file: BinaryIO, at: int) -> int:
+    """Return where the chunk after one that ends here begins: at an even place, though some writers forget that."""
+    if at % 2 == 0:
+        return at
+    file.seek(at)
+    five = file.read(5)
+    return at if _is_name(five[:4]) and not _is_name(five[1:]) else at + 1
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) >= 4 and all(0x20 <= byte < 0x7F for byte in name[:4])
+
+
+def _is_blank(file: BinaryIO, at: int, end: int) -> bool:
+    file.seek(at)
+    while at < end:
+        block = file.read(min(2**20, end - at))
+        if any(block):
+            return False
+        at += len(block)
+    return True
 
 
 def _offset_binary(raw: NDArray[Any]) -> FloatArray:

@@ -203,13 +203,79 @@ def test_a_wav_written_to_a_pipe_is_read_to_its_end(
         read_recording(path)
 
 
+FRAMES = (np.arange(-500, 500).reshape(-1, 2) * 8).astype("<i2")  # 500 samples of 2 channels, 2,000 bytes
+
+
+def recorded(stated: int, data: bytes = FRAMES.tobytes(), tail: bytes = b"", *, riff_bytes: int = 36) -> bytes:
+    """A file whose header states a number of bytes, whatever follows."""
+    head = b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVEfmt " + struct.pack("<I", 16) + layout(1, 16)
+    return head + b"data" + struct.pack("<I", stated) + data + tail
+
+
+def rf64(stated: int, data: bytes = FRAMES.tobytes()) -> bytes:
+    ds64 = b"ds64" + struct.pack("<IQQQI", 28, 0, stated, 0, 0)
+    body = b"WAVE" + ds64 + b"fmt " + struct.pack("<I", 16) + layout(1, 16) + b"data" + b"\xff" * 4 + data
+    return b"RF64" + b"\xff" * 4 + body
+
+
+@pytest.mark.parametrize(
+    ("content", "samples", "says"),
+    [
+        (recorded(2000), 500, ""),
+        (recorded(2000, tail=b"LIST" + struct.pack("<I", 4) + b"INFO"), 500, ""),
+        (recorded(0x7FFFF000), 500, "states 2147479552 bytes of samples, 2000 are there"),  # sox into a pipe
+        (recorded(0x7FFFFFFF - 36), 500, "2000 are there"),  # ffmpeg's and others' largest
+        (recorded(0, riff_bytes=0), 500, "does not say how long it is"),  # killed before it could
+        (recorded(0, riff_bytes=2036), 500, "does not say how long it is"),
+        (recorded(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes of samples, 1500 are there"),
+        (recorded(2000, FRAMES.tobytes()[:1501]), 375, "its last sample is cut short"),
+        (recorded(500, riff_bytes=536), 500, "states 500 bytes of samples, 2000 are there"),  # updated now and then
+        (recorded(2000, tail=bytes(4096)), 500, "zeros after its 2000 bytes of samples are left out"),
+        (rf64(2000), 500, ""),
+        (rf64(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes"),
+        (rf64(0), 500, "does not say how long it is"),
+        (rf64(2**64 - 1), 500, "does not say how long it is"),
+        (b"RF64" + recorded(2000)[4:], 500, ""),
+    ],
+)
+def test_a_header_that_is_wrong_about_the_length_is_not_believed_and_that_is_said(
+    tmp_path: Path, content: bytes, samples: int, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "signal.wav"
+    path.write_bytes(content)
+    np.testing.assert_array_equal(whole(read_recording(path)), FRAMES[:samples] / 32768)
+    assert says in caplog.text
+    assert bool(says) == bool(caplog.text)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_chunk_of_odd_length_is_passed_over_with_its_padding_or_without(tmp_path: Path, padded: bool) -> None:
+    path = tmp_path / "signal.wav"
+    note = b"note" + struct.pack("<I", 3) + b"abc" + (b"\0" if padded else b"")
+    whole_file = recorded(2000)
+    path.write_bytes(whole_file[:12] + note + whole_file[12:])
+    np.testing.assert_array_equal(whole(read_recording(path)), FRAMES / 32768)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, 59), byte=st.integers(0, 255), cut=st.integers(0, 80))
+def test_a_damaged_wav_is_read_or_refused_and_never_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, cut: int
+) -> None:
+    content = bytearray(recorded(40, FRAMES.tobytes()[:40]))
+    content[place] = byte
+    path = tmp_path_factory.mktemp("damaged") / "signal.wav"
+    path.write_bytes(content[: len(content) - cut])
+    with contextlib.suppress(FileError):
+        whole(read_recording(path))
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "must begin as a RIFF WAVE file"),
-        (b"RF64" + GOOD[4:], "must begin as a RIFF WAVE file"),
+        (b"", "must begin as a RIFF or RF64 WAVE file"),
+        (b"RIFX" + GOOD[4:], "must begin as a RIFF or RF64 WAVE file"),
         (GOOD[:12], "no data chunk"),
-        (GOOD[:-8], "promises 12 bytes of samples, 8 are there"),
         (riff(layout(1, 16), b""), "no samples"),
         (riff(b"shorty", bytes(12)), "no format"),
         (riff(layout(2, 4), bytes(12)), "format 0x2 with 4 bits"),
