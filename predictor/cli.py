@@ -56,7 +56,8 @@ class _LazyGroup(click.Group):
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # files that commands write are looked after where they are written
 
 EPILOG = """Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 a fault of ours; 2 a flag; 3 a file;
-4 an address; 5 nothing heard in time; 6 a kept state that is in use, or of another model."""
+4 an address; 5 nothing heard in time; 6 a kept state that is in use, or of another model;
+130, 143 apply stopped by SIGINT, SIGTERM without an output."""
 
 
 @click.group(cls=_LazyGroup, epilog=EPILOG)

@@ -5,15 +5,19 @@ import signal
 import sys
 from types import FrameType
 
+BATCH = {"apply", "train"}  # commands whose output is not there when they are stopped so early
+
 
 def leave_at_once_on_signals() -> None:
-    """Let SIGINT and SIGTERM end the process with exit code 0 until a command has something to finish.
+    """Let SIGINT and SIGTERM end the process until a command has something to finish.
 
-    Libraries may take seconds to import, and hear no flag meanwhile.
+    Libraries may take seconds to import, and hear no flag meanwhile. The exit code is 0, or, of a command that
+    leaves its output unwritten, 128 and the signal's number.
     """
+    is_batch = not BATCH.isdisjoint(sys.argv[1:2])
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(0)
+    def leave(number: int, _frame: FrameType | None) -> None:
+        os._exit(128 + number if is_batch else 0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)

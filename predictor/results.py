@@ -1,9 +1,8 @@
 """Estimates as a .npy or .csv file, written block by block and there only once it is complete."""
 
 import io
-import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from predictor.phase import in_phase_of, phase_and_amplitude
 from streamer.errors import FileError
 from streamer.messages import FIELDS, FloatArray
+from streamer.replacing import replacing
 
 Encode = Callable[[int, FloatArray, FloatArray], bytes]
 
@@ -34,7 +34,6 @@ class Results:
     """
 
     def __init__(self, path: Path, file: BinaryIO, encode: Encode) -> None:
-        self.complete = False
         self._path = path
         self._file = file
         self._encode = encode
@@ -57,14 +56,10 @@ class Results:
         with _writing(self._path):
             self._file.write(self._encode(seq, inputs, estimates))
 
-    def finish(self) -> None:
-        """Let the file take its name once the context is left."""
-        self.complete = True
-
 
 @contextmanager
 def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterator[Results]:
-    """Open a file for the estimates of so many samples; unless `Results.finish` is called, it is as it was before.
+    """Open a file for the estimates of so many samples, missing ones included; an error leaves what was there.
 
     Raises
     ------
@@ -77,26 +72,9 @@ def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterat
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: must be a regular file, to be replaced in one piece")
     head, encode = make_format(samples, channels, fields)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # of this run alone
-    with _writing(path):
-        file = _new(partial)
-    try:
-        with _writing(path):
-            file.write(head)
-        results = Results(path, file, encode)
-        yield results
-        with _writing(path):
-            file.close()
-            if results.complete:
-                partial.replace(path)
-    finally:
-        with suppress(OSError):  # a full disk has been said already
-            file.close()
-        partial.unlink(missing_ok=True)
-
-
-def _new(path: Path) -> BinaryIO:
-    return path.open("xb")
+    with _writing(path), replacing(path) as file:
+        file.write(head)
+        yield Results(path, file, encode)
 
 
 @contextmanager
@@ -112,7 +90,15 @@ def _npy(samples: int, channels: int, fields: int) -> Format:
     head = io.BytesIO()
     shape = samples, channels, fields
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
-    return Format(head.getvalue(), lambda _seq, _inputs, estimates: estimates.astype("<f4").tobytes())
+    next_seq = 0
+
+    def encode(seq: int, _inputs: FloatArray, estimates: FloatArray) -> bytes:
+        nonlocal next_seq
+        missing = np.full((seq - next_seq, channels, fields), np.nan, "<f4").tobytes()
+        next_seq = seq + len(estimates)
+        return missing + estimates.astype("<f4").tobytes()
+
+    return Format(head.getvalue(), encode)
 
 
 def _csv(_samples: int, channels: int, fields: int) -> Format:

@@ -19,7 +19,7 @@ log = logging.getLogger("sincos")
 
 
 class StopSignal:
-    """SIGINT and SIGTERM as a flag and a readable file descriptor, while the context is entered.
+    """SIGINT and SIGTERM as a flag, its `number` and a readable file descriptor, while the context is entered.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class StopSignal:
 
     def __init__(self, *, reloads: bool = False) -> None:
         self.requested = False
+        self.number: int | None = None
         self.reload_requested = False
         self._reloads = reloads
         self._reader, self._writer = socket.socketpair()
@@ -44,6 +45,7 @@ class StopSignal:
             self.reload_requested = True
         else:
             self.requested = True
+            self.number = number
 
     def take_reload(self) -> bool:
         """Return whether a reload is wanted, once a wish."""

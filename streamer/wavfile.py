@@ -1,8 +1,9 @@
 """Reads .wav files: integer PCM and floats, plain or `WAVE_FORMAT_EXTENSIBLE`, RIFF or RF64.
 
 The standard library's `wave` refuses floats, which is what scientific software writes, RF64, and under Python 3.11
-the extensible header too. Layout: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0",
-1991; Microsoft, `WAVEFORMATEXTENSIBLE`.
+the extensible header too. soundfile (3.7 MB) and scipy read 250 of 1,000 samples where a size is stale, silently.
+Layout: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991; Microsoft,
+`WAVEFORMATEXTENSIBLE`.
 """
 
 import logging
@@ -121,7 +122,7 @@ def _sample_bytes(file: BinaryIO, path: Path, begin: int, stated: int, end: int)
         _log.warning("%s: zeros after its %d bytes of samples are left out", path, stated)
         return stated
     _log.warning(
-        "%s: its header states %d bytes of samples, %d are there: it is read to its end; was its recorder stopped?",
+        "%s: its header states %d bytes of samples, %d are there; it is read to its end",
         path, stated, there,
     )  # fmt: skip
     return there
@@ -143,7 +144,7 @@ def _ends_in_chunks(file: BinaryIO, at: int, end: int) -> bool:
 
 
 def _after(file: BinaryIO, at: int) -> int:
-    """Return where the chunk after one that ends here begins: at an even place, though some writers forget that."""
+    """Return where the chunk after one that ends here begins: at an even place, but some writers forget that."""
     if at % 2 == 0:
         return at
     file.seek(at)

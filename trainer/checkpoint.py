@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from streamer.errors import FileError, UsageError
+from streamer.replacing import replacing
 from trainer.general import TrainingState
 from trainer.model import Weights
 from trainer.offline import TrainConfig
@@ -41,12 +42,10 @@ def save_checkpoint(config: TrainConfig, state: TrainingState, path: Path) -> No
         "updates": str(state.updates),
         "best_loss": repr(state.best_loss),
     }
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(save(arrays, metadata=metadata))
-        partial.replace(path)
+        with replacing(path) as file:
+            file.write(save(arrays, metadata=metadata))
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise FileError(f"cannot write checkpoint {path}: {error}") from None
 
 

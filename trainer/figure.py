@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from streamer.errors import FileError
 from streamer.messages import FloatArray
+from streamer.replacing import replacing
 
 WIDTH_INCHES = 14.0
 PANEL_INCHES = 2.5
@@ -61,6 +62,7 @@ def save(panels: Sequence[Panel], path: Path) -> None:
         axes.margins(x=0)
         axes.legend(loc="upper right")
     try:
-        figure.savefig(path, dpi=DOTS_PER_INCH)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DOTS_PER_INCH, format=path.suffix.lstrip(".").lower())
     except OSError as error:
-        raise FileError(f"cannot write plot file {path}: {error}") from None
+        raise FileError(f"plot file {path}: cannot be written: {error.strerror or error}") from None

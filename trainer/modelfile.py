@@ -9,6 +9,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
 
 from streamer.errors import FileError, UsageError
+from streamer.replacing import replacing
 from trainer.bank import DESIGN_NOMINAL_SAMPLES
 from trainer.model import Model, ModelConfig
 
@@ -38,13 +39,11 @@ def save_model(model: Model, path: Path) -> None:
         "config": json.dumps(config),
         "provenance": json.dumps(dict(model.provenance)),
     }
-    partial = path.with_name(path.name + ".partial")
     try:
-        # Not save_file, which leaves files that their owner alone may read.
-        partial.write_bytes(save(dict(model.weights), metadata=metadata))
-        partial.replace(path)
+        with replacing(path) as file:
+            # Not save_file, which leaves files that their owner alone may read.
+            file.write(save(dict(model.weights), metadata=metadata))
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise FileError(f"cannot write model file {path}: {error}") from None
 
 

@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,8 +80,7 @@ def command(
         log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
     clock = SystemClock()
     started_ns = clock.now().mono_ns
-    if not _run(application, recording, model, output_path, quiet=quiet):
-        return
+    _run(application, recording, model, output_path, quiet=quiet)
     elapsed_s = (clock.now().mono_ns - started_ns) / 1e9
     _warn(application)
     summary = {
@@ -109,8 +109,8 @@ def command(
         sys.stdout.write(json.dumps(summary) + "\n")
 
 
-def _run(application: Application, recording: Recording, model: Model, path: Path, *, quiet: bool) -> bool:
-    """Write every estimate; return False, with nothing written, if a signal came first."""
+def _run(application: Application, recording: Recording, model: Model, path: Path, *, quiet: bool) -> None:
+    """Write every estimate; if a signal comes first, write nothing and exit as a shell would have it."""
     channels, fields = recording.columns, len(model.config.fields)
     with (
         StopSignal() as stop,
@@ -123,9 +123,7 @@ def _run(application: Application, recording: Recording, model: Model, path: Pat
             if stop.requested:
                 done = block.seq + len(block.inputs)
                 log.warning("stopped at sample %d of %d: %s is not written", done, recording.samples, path)
-                return False
-        results.finish()
-    return True
+                raise click.exceptions.Exit(128 + (stop.number or signal.SIGINT))
 
 
 def _warn(application: Application) -> None:

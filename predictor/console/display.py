@@ -12,6 +12,7 @@ from predictor.console.keyboard import Keyboard
 from predictor.console.render import plain_line, render
 from predictor.console.snapshot import Snapshot
 from streamer.errors import FileError
+from streamer.replacing import replacing
 
 TITLE = "sincos console"
 
@@ -110,6 +111,7 @@ def save_svg(snapshot: Snapshot, path: Path, width: int, height: int) -> None:
     )
     console.print(render(snapshot, width, height))
     try:
-        path.write_text(console.export_svg(title=TITLE), encoding="utf-8")
+        with replacing(path) as file:
+            file.write(console.export_svg(title=TITLE).encode())
     except OSError as error:
         raise FileError(f"--svg: cannot write {path}: {error.strerror}; choose another file") from None

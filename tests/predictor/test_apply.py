@@ -4,6 +4,9 @@ import csv
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
 import wave
 from pathlib import Path
 from typing import BinaryIO
@@ -271,7 +274,7 @@ def test_a_full_disk_leaves_the_old_output_alone(
         path.symlink_to("/dev/full")
         return path.open("wb")
 
-    monkeypatch.setattr(results, "_new", on_a_full_disk)
+    monkeypatch.setattr("streamer.replacing.open_new", on_a_full_disk)
     np.save(tmp_path / "in.npy", np.zeros(samples, np.float32))
     (tmp_path / "out.csv").write_text("before")
     with pytest.raises(FileError, match=r"out\.csv: cannot be written: No space left"):
@@ -287,8 +290,6 @@ def test_two_runs_into_one_output_do_not_mix(tmp_path: Path) -> None:
         for seq in (0, 2):
             one.write(seq, first[:2, :, 0], first[:2])
             other.write(seq, second[:2, :, 0], second[:2])
-        one.finish()
-        other.finish()
     np.testing.assert_array_equal(np.load(out), first)  # whose context was left last
     assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
 
@@ -303,18 +304,39 @@ def test_a_band_in_hz_needs_a_rate_and_one_that_cannot_be_is_said(tmp_path: Path
     assert "nothing was learnt: " in said.stderr
 
 
-def test_a_signal_leaves_the_old_output_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_old_output_alone_and_the_exit_code_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     before = applied(tmp_path, np.ones(5))
     monkeypatch.setattr("predictor.applying.BLOCK_VALUES", 2)
     true_write = results.Results.write
 
     def write_and_interrupt(self: results.Results, *block: object) -> None:
         true_write(self, *block)  # type: ignore[arg-type]
-        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(results.Results, "write", write_and_interrupt)
     said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
-    assert (said.exit_code, said.stdout) == (0, "")
+    assert (said.exit_code, said.stdout) == (128 + number, "")
     assert "stopped at sample 2 of 5" in said.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.npy", "out.npy"]
+
+
+@pytest.mark.parametrize(("command", "code"), [("apply", 130), ("source", 0)])
+def test_a_signal_before_a_command_has_begun_ends_it_with_the_code_of_its_kind(command: str, code: int) -> None:
+    program = (
+        "import os, signal, sys; from predictor.leaving import leave_at_once_on_signals as f; f();"
+        "os.kill(os.getpid(), signal.SIGINT); sys.exit(99)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, command], timeout=60, check=False).returncode == code
+
+
+def test_an_output_that_is_a_symbolic_link_is_written_where_it_leads(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.ones(5))
+    np.save(tmp_path / "target.npy", np.zeros(3))
+    (tmp_path / "out.npy").symlink_to("target.npy")
+    apply(tmp_path / "in.npy", tmp_path / "out.npy", "-q", *MODEL)
+    assert np.load(tmp_path / "target.npy").shape == (5, 1, 2)
+    assert (tmp_path / "out.npy").is_symlink()

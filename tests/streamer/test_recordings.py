@@ -227,9 +227,9 @@ def rf64(stated: int, data: bytes = FRAMES.tobytes()) -> bytes:
         (recorded(0x7FFFFFFF - 36), 500, "2000 are there"),  # ffmpeg's and others' largest
         (recorded(0, riff_bytes=0), 500, "does not say how long it is"),  # killed before it could
         (recorded(0, riff_bytes=2036), 500, "does not say how long it is"),
-        (recorded(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes of samples, 1500 are there"),
+        (recorded(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes of samples, 1500 are"),
         (recorded(2000, FRAMES.tobytes()[:1501]), 375, "its last sample is cut short"),
-        (recorded(500, riff_bytes=536), 500, "states 500 bytes of samples, 2000 are there"),  # updated now and then
+        (recorded(500, riff_bytes=536), 500, "states 500 bytes of samples, 2000 are"),  # stale
         (recorded(2000, tail=bytes(4096)), 500, "zeros after its 2000 bytes of samples are left out"),
         (rf64(2000), 500, ""),
         (rf64(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes"),

@@ -1,5 +1,6 @@
 """Offline training: the lesson to the last digit, the general recipe, the shipped models, the command."""
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from torch import nn
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from trainer import examples, offline
+from trainer import examples, figure, offline
 from trainer.model import GATES, Model, ModelConfig
 from trainer.modelfile import load_model
 from trainer.network import predict
@@ -233,6 +234,22 @@ class TestCommand:
         assert "#ff0000" in picture
         assert "#0000ff" in picture
 
+    @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+    def test_a_plot_on_a_full_disk_leaves_what_was_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    ) -> None:
+        path = tmp_path / f"plot.{ending}"
+        path.write_text("before")
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(FileError, match=f"plot.{ending}: cannot be written: No space left"):
+            figure.save([figure.Panel("p", np.zeros(2, np.float32), np.zeros(2, np.float32))], path)
+        assert path.read_text() == "before"
+        assert list(tmp_path.iterdir()) == [path]
+
     @pytest.mark.parametrize("flag", ["--out", "--plot"])
     @pytest.mark.parametrize("place", ["none/a.png", ".", "x" * 250 + ".png", os.devnull, "a.png/b.png"])
     def test_refuses_unwritable_files_before_it_trains(
@@ -265,8 +282,8 @@ class TestCommand:
     def test_help_tells_the_recipes_own_defaults_without_torch(self) -> None:
         text = " ".join(invoke("--help").stdout.split())
         for recipe, own in RECIPES.items():
-            for figure in (own.updates, own.model.hidden, own.model.layers):
-                assert f"{figure} for {recipe}" in text
+            for number in (own.updates, own.model.hidden, own.model.layers):
+                assert f"{number} for {recipe}" in text
         code = (
             "import sys, predictor.commands.train; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
         )
