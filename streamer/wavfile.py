@@ -113,7 +113,7 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
 def _sample_bytes(file: BinaryIO, path: Path, begin: int, stated: int, end: int) -> int:
     """Return how many bytes of samples there are, whatever the header states."""
     there = end - begin
-    if stated in (there, there - 1) or _ends_in_chunks(file, begin + stated, end):
+    if stated in (there, there - 1) or (stated < there and _ends_in_chunks(file, begin + stated, end)):
         return stated
     if stated in (0, UNKNOWN_BYTES):
         _log.warning("%s: its header does not say how long it is; it is read to its end", path)
