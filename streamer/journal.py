@@ -59,10 +59,12 @@ class JournalFile:
         self._failing = self._was_unsynced = False
         self._missed_samples = self._retry_ns = 0
         try:
-            self._lock = _locked(path)
+            self._lock, made = _locked(path)
             try:
                 self._take_up()
             except BaseException:
+                if made:
+                    _remove(_lock_path(path))  # before anybody else can have it
                 os.close(self._lock)
                 raise
         except OSError as error:
@@ -82,8 +84,12 @@ class JournalFile:
             self._begin()
             return
         self._size, self._weight = last.sound_bytes, last.weight
-        os.truncate(self._path, self._size)
         self._descriptor = os.open(self._path, _APPEND)
+        try:
+            os.ftruncate(self._descriptor, self._size)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def _begin(self, *, keep: bool = False) -> None:
         """Begin the file, in place of any that is there; that one is kept as the older if there is need."""
@@ -104,6 +110,7 @@ class JournalFile:
                 self._path.replace(older(self._path))
             fresh.replace(self._path)
         except BaseException:
+            _remove(fresh)
             os.close(descriptor)
             raise
         self._descriptor, self._size, self._weight = descriptor, len(first), 0
@@ -194,12 +201,31 @@ def _write_whole(descriptor: int, record: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _locked(path: Path) -> int:
-    """Return the descriptor of a lock that no other process has."""
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise FileError(f"{path}: another process writes it; stop that one, or give another file") from None
-    return lock
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _locked(path: Path) -> tuple[int, bool]:
+    """Return the descriptor of a lock that no other process has, and whether its file was made for it."""
+    beside = _lock_path(path)
+    while True:
+        made = not beside.exists()
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise FileError(f"{path}: another process writes it; stop that one, or give another file") from None
+        except OSError:
+            if made:
+                _remove(beside)
+            os.close(lock)
+            raise
+        if os.fstat(lock).st_nlink:
+            return lock, made
+        os.close(lock)  # whoever made it failed to start, and has just removed it

@@ -279,6 +279,85 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, broken: str) ->
         JournalFile(tmp_path / broken, ABOUT, 1, MB)
 
 
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {one.name: one.read_bytes() for one in folder.iterdir()}
+
+
+def refuse(*_arguments: object, **_options: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["write", "rename", "flock", "half of a write"])
+def test_whoever_cannot_begin_leaves_nothing_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    match call:
+        case "write":
+            monkeypatch.setattr(journal_module.os, "write", fails(errno.ENOSPC))
+        case "half of a write":
+            monkeypatch.setattr(journal_module.os, "write", short)
+        case "rename":
+            monkeypatch.setattr(Path, "replace", refuse)
+        case "flock":
+            monkeypatch.setattr(journal_module.fcntl, "flock", refuse)
+    with pytest.raises(FileError, match="cannot be used as a journal: No space left"):
+        JournalFile(path, ABOUT, RUN, MB)
+    assert everything_in(path.parent) == {}
+    monkeypatch.undo()
+    assert written(path, pairs(1))
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "flock"])
+def test_whoever_cannot_take_a_journal_up_leaves_it_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    data = written(path, pairs(2))
+    path.with_name("journal.lock").unlink()
+    path.write_bytes(data[:-1])
+    monkeypatch.setattr(journal_module.fcntl if call == "flock" else os, call, refuse)
+    with pytest.raises(FileError, match="No space left"):
+        JournalFile(path, ABOUT, RUN, MB)
+    assert everything_in(path.parent) == {"journal": data[:-1]}
+
+
+def test_a_file_that_is_refused_gets_no_lock_beside_it(path: Path) -> None:
+    path.write_bytes(b"precious")
+    with pytest.raises(FileError, match="is no journal"):
+        JournalFile(path, ABOUT, RUN, MB)
+    assert everything_in(path.parent) == {"journal": b"precious"}
+
+
+def test_a_file_that_cannot_be_begun_anew_leaves_no_half_of_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(path) as journal:
+        fill(journal, 0, 26)
+        monkeypatch.setattr(journal_module.os, "write", short)
+        fill(journal, 26, 3)
+        assert not path.with_name("journal.new").exists()
+
+
+def test_a_lock_that_was_removed_by_who_failed_to_start_is_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two could hold one each: the one whose file is gone, and the one that was made after it."""
+    real = journal_module.fcntl.flock
+    beside, taken = path.with_name("journal.lock"), []
+
+    def late(lock: int, how: int) -> None:
+        if not taken:
+            beside.unlink()
+        taken.append(lock)
+        real(lock, how)
+
+    monkeypatch.setattr(journal_module.fcntl, "flock", late)
+    with opened(path):
+        assert len(taken) == 2
+        monkeypatch.undo()
+        with pytest.raises(FileError, match="another process writes it"):
+            JournalFile(path, ABOUT, 1, MB)
+
+
 LARGE = 10_000  # samples
 
 
