@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from predictor.arithmetic import arithmetic, remark
 from predictor.batch import Batch
 from predictor.engine import Engine
 from predictor.identity import check_identity, identity, model_hash
@@ -13,7 +14,7 @@ from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.alarms import Alarms
 from streamer.clock import Instant
-from streamer.effects import ERROR, WARNING, Effect, Say, Send
+from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.history import History
 from streamer.holding import Budget
@@ -141,6 +142,7 @@ class Predictor:
         every_s = self._config.checkpoint_every_s
         self._snapshots = Snapshots(every_s, self._settle) if every_s is not None else None
         self._identity = self._own_identity() if self._snapshots is not None else {}
+        self._remarks: list[Say] = []  # on what was restored, for the next tick
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
@@ -259,6 +261,8 @@ class Predictor:
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
+        yield from self._remarks
+        self._remarks = []
         if self._snapshots is not None:
             yield from self._snapshots.tick(self.streams, self._identity, now)
         if self._started_ns is None:
@@ -365,7 +369,12 @@ class Predictor:
         FileError
             If it is no such state.
         """
-        check_identity(subtree(tree, "identity"), self._identity)
+        theirs = subtree(tree, "identity")
+        check_identity(theirs, self._identity)
+        elsewhere = remark(theirs.get("arithmetic"), self._identity["arithmetic"])
+        if elsewhere is not None:
+            text, serious = elsewhere
+            self._remarks.append(Say(text, WARNING if serious else INFO))
         streams = trees(tree, "streams")
         try:
             for state in streams:
@@ -395,7 +404,8 @@ class Predictor:
         return None if self._learns or self._config.nominal_hz is not None else self._engine
 
     def _own_identity(self) -> Tree:
-        return identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
+        ours = identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
+        return ours | {"arithmetic": arithmetic(self._model)}
 
     def _stream(self, name: str) -> Stream | None:
         """Return the stream of an input, who may have something to learn from now on; None if it is refused."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -144,14 +145,13 @@ def command(
         stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for, retain_s,
         retain_mb * 2**20, linger_s,
     )  # fmt: skip
-    journal = None if journal_file is None else _journal(journal_file, config, signal)
-    core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)
     patient = not config.paced
     with (
-        contextlib.nullcontext() if journal is None else contextlib.closing(journal),
         StopSignal(reloads=security["keys"] is not None) as stop,
         Transport(bind=bind, watch=[stop], back_pressure=patient, answers=True, **security) as transport,
+        _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind
     ):
+        core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)
         log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
         if journal is not None and journal.resumed:
             core.record.resume(journal.chunks(), journal.next_seq, journal.next_target_seq, SystemClock().now())
@@ -161,11 +161,16 @@ def command(
         run(core, transport, SystemClock(), stop, precise=True)
 
 
-def _journal(path: Path, config: SourceConfig, signal: Signal) -> JournalFile:
+@contextlib.contextmanager
+def _journal(path: Path | None, config: SourceConfig, signal: Signal) -> Iterator[JournalFile | None]:
+    if path is None:
+        yield None
+        return
     about = {
         "stream": config.stream,
         "targets": config.targets,
         "target_delay_samples": config.target_delay_samples,
         "signal": asdict(signal),
     }
-    return JournalFile(path, about, secrets.randbits(64), config.retain_bytes)
+    with contextlib.closing(JournalFile(path, about, secrets.randbits(64), config.retain_bytes)) as journal:
+        yield journal
