@@ -6,25 +6,29 @@
         authorised/NAME.key    public keys that may connect here
         servers/HOST.key       public keys of the machines to connect to; local.key for ipc
 
-The files are ZeroMQ certificates, as pyzmq and czmq read them. pyzmq writes them readable by everybody, so they
-are written here.
+The files are ZeroMQ certificates, as pyzmq and czmq read and write them. pyzmq writes them readable by everybody,
+and reads whatever stands there, a FIFO too, so both is done here.
 """
 
 import os
+import re
 import stat
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
-import zmq.auth
 from zmq.utils import z85
 
 from streamer.errors import FileError
+from streamer.regular_files import read_regular
 
 SECRET, PUBLIC = "own.key_secret", "own.key"
 AUTHORISED, SERVERS = "authorised", "servers"
 KEY_BYTES = 32  # of a public or secret key; 40 letters in Z85
+MAX_FILE_BYTES = 65_536
+_KEY = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([^"\n]*)"\s*$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Keys:
         scheme, _, rest = address.partition("://")
         host = "local" if scheme == "ipc" else rest.rpartition(":")[0].strip("[]")
         path = self.folder / SERVERS / f"{host}.key"
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise FileError(
                 f"{path}: no key for {address}; copy that machine's {PUBLIC} there, over a channel you trust"
             )
@@ -110,11 +114,11 @@ def load(folder: Path) -> Keys:
         If it is missing or damaged, or if others may read it.
     """
     path = folder / SECRET
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise FileError(f"{path}: no such file; make keys with `sincos keys make --keys {folder}`")
     _check_private(folder, 0o700)
-    _check_private(path, 0o600)
     public, secret = _read(path)
+    _check_private(path, 0o600)
     if secret is None or zmq.curve_public(secret) != public:
         raise FileError(f"{path}: not a key pair; restore it, or move it away and make new keys")
     return Keys(folder, public, secret)
@@ -147,12 +151,12 @@ def _read_public(path: Path) -> bytes:
 
 def _read(path: Path) -> tuple[bytes, bytes | None]:
     """Return the public and, if the file has it, the secret key."""
+    found = dict(_KEY.findall(read_regular(path, MAX_FILE_BYTES)))
+    public, secret = found.get(b"public", b""), found.get(b"secret")
     try:
-        public, secret = zmq.auth.load_certificate(path)
-        for key in (public, secret):
-            if key is not None and len(z85.decode(key)) != KEY_BYTES:
-                raise ValueError
-    except (OSError, ValueError, KeyError, IndexError, UnicodeError):
+        if any(len(z85.decode(key)) != KEY_BYTES for key in (public, secret) if key is not None):
+            raise ValueError
+    except (ValueError, KeyError, IndexError, struct.error):
         raise FileError(f"{path}: cannot be read as a ZeroMQ certificate; copy it anew") from None
     return public, secret
 

@@ -15,6 +15,7 @@ from trainer.model import Model, ModelConfig
 
 FORMAT = "sincos-model-1"
 MAX_FILE_BYTES = 512 * 2**20
+MAX_NUMBER = 1e9  # what a configuration needs is smaller; a whole number in JSON may have thousands of digits
 SHIPPED = ("default", "tutorial")
 
 
@@ -84,7 +85,7 @@ def _read(path: Path, name: str) -> Model:
         return Model(name, config, weights, {key: str(value) for key, value in provenance.items()})
     except UsageError as error:
         raise FileError(f"model file {path}: {error}") from None
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(f"model file {path}: cannot be read: {error}") from None
 
 
@@ -113,8 +114,14 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
     nominal_samples = config.get("nominal_samples", DESIGN_NOMINAL_SAMPLES)  # files from before there was one
     if not isinstance(cell, str) or type(hidden) is not int or type(layers) is not int:
         raise FileError(f"model file {path}: needs a cell, and whole numbers as hidden and layers")
-    if not isinstance(fields, list) or not isinstance(level_samples, int | float):
-        raise FileError(f"model file {path}: needs a list of fields, and a number as level_samples")
-    if not isinstance(nominal_samples, int | float):
-        raise FileError(f"model file {path}: nominal_samples must be a number, got {nominal_samples!r}")
-    return ModelConfig(cell, hidden, layers, tuple(fields), float(level_samples), float(nominal_samples))
+    if not isinstance(fields, list):
+        raise FileError(f"model file {path}: needs a list of fields")
+    numbers = (_number(path, "level_samples", level_samples), _number(path, "nominal_samples", nominal_samples))
+    return ModelConfig(cell, hidden, layers, tuple(fields), *numbers)
+
+
+def _number(path: Path, key: str, value: object) -> float:
+    """Return a finite number; true and false are none."""
+    if type(value) not in (int, float) or not -MAX_NUMBER <= value <= MAX_NUMBER:  # type: ignore[operator]
+        raise FileError(f"model file {path}: {key} must be a number, got {str(value)[:60]}")
+    return float(value)  # type: ignore[arg-type]

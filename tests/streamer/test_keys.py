@@ -60,6 +60,10 @@ def test_permissions_that_are_too_wide_are_refused_with_the_remedy(folder: Path,
         keys.load(folder)
 
 
+def link_to_zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 def remove(path: Path) -> None:
     path.unlink()
 
@@ -83,6 +87,26 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], None], said: str
     damage(folder / "own.key_secret")
     with pytest.raises(FileError, match=said):
         keys.load(folder)
+
+
+def use(own: keys.Keys) -> None:
+    own.authorised()
+    own.server_key("tcp://127.0.0.1:5555")
+
+
+@pytest.mark.parametrize("name", ["own.key_secret", "authorised/x.key", "servers/127.0.0.1.key"])
+@pytest.mark.parametrize(
+    ("put", "said"), [(os.mkfifo, "FIFO"), (link_to_zeros, "symbolic link"), (os.mkdir, "directory")]
+)
+def test_what_is_no_file_is_refused_and_nobody_waits_for_it(
+    folder: Path, name: str, put: Callable[[Path], None], said: str
+) -> None:
+    own = keys.load(folder)
+    path = folder / name
+    path.unlink(missing_ok=True)
+    put(path)
+    with pytest.raises(FileError, match=f"must be a regular file, got a {said}"):
+        use(keys.load(folder) if name == "own.key_secret" else own)
 
 
 def test_a_pair_whose_halves_do_not_belong_together_is_refused(folder: Path, tmp_path: Path) -> None:
