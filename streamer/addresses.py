@@ -28,9 +28,23 @@ def check_address(verb: str, address: str) -> None:
     if scheme not in ("tcp", "ipc") or not rest or not address.isprintable():
         raise AddressError(f"cannot {verb} {address!r}: not tcp://HOST:PORT or ipc://PATH; {EXAMPLE}")
     if scheme == "tcp":
+        _check_host(verb, address)
         _check_port(verb, address, rest.rpartition(":")[2])
+    elif rest == "*":
+        raise AddressError(f"cannot {verb} {address!r}: a path is needed; {EXAMPLE}")
     elif verb == "bind" and not rest.startswith("@"):  # @ names a socket that is in no file system
         _check_path(address, Path(rest))
+
+
+def split_tcp(address: str) -> tuple[str, str]:
+    """Return host, without the brackets of IPv6, and port of a tcp address."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+def is_ipv6(address: str) -> bool:
+    """Return whether an address names an IPv6 address, as in ``tcp://[::1]:5555``."""
+    return address.startswith("tcp:") and ":" in split_tcp(address)[0]
 
 
 def replay_address(address: str) -> str:
@@ -50,9 +64,7 @@ def replay_address(address: str) -> str:
 
 def check_private(verb: str, address: str) -> None:
     """Raise AddressError if `address`, already checked, leads beyond this machine."""
-    scheme, _, rest = address.partition("://")
-    host = rest.rpartition(":")[0].strip("[]")
-    if scheme == "tcp" and not _is_loopback(host):
+    if address.startswith("tcp:") and not _is_loopback(split_tcp(address)[0]):
         raise AddressError(
             f"cannot {verb} {address!r}: beyond this machine anybody could listen in or pretend to be us; "
             "give --keys DIR (see `sincos keys`), or --insecure where you trust the whole network"
@@ -64,6 +76,21 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False  # a name, or an interface's
+
+
+def _check_host(verb: str, address: str) -> None:
+    """Refuse what could be taken for another host: an IPv6 address without its brackets."""
+    host = address.partition("://")[2].rpartition(":")[0]
+    bracketed = host.startswith("[") and host.endswith("]")
+    if ":" in host and not bracketed:
+        raise AddressError(
+            f"cannot {verb} {address!r}: an IPv6 address stands in brackets, as in tcp://[::1]:5555; {EXAMPLE}"
+        )
+    if bracketed:
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            raise AddressError(f"cannot {verb} {address!r}: not an IPv6 address in brackets; {EXAMPLE}") from None
 
 
 def _check_port(verb: str, address: str, port: str) -> None:
@@ -79,8 +106,11 @@ def _check_path(address: str, path: Path) -> None:
     if not path.is_socket():
         raise AddressError(f"cannot bind {address!r}: there is a file of that name; choose another path")
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:
+            pass  # somebody listens there, and has more to accept than fits
         except OSError:
             return  # left behind by a process that has gone
     raise in_use(address)

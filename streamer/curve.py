@@ -11,6 +11,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
+from streamer.addresses import is_ipv6
 from streamer.errors import AddressError
 from streamer.keys import Keys
 
@@ -39,7 +40,7 @@ class Guard:
 
     def __init__(self, context: "zmq.Context[AnySocket]", keys: Keys) -> None:
         self._keys = keys
-        self._authorised = keys.authorised()
+        self.authorised = keys.authorised()  # who may connect from now on
         quiet = logging.getLogger(__name__)
         quiet.setLevel(logging.CRITICAL)  # a stranger must not be able to fill the log
         self._authenticator = ThreadAuthenticator(context, log=quiet)
@@ -48,15 +49,15 @@ class Guard:
 
     def callback(self, domain: str, key: bytes) -> bool:  # noqa: ARG002 - as the authenticator calls it
         """Return whether a public key, in Z85, may connect."""
-        return key in self._authorised
+        return key in self.authorised
 
     def reload(self) -> int:
         """Read the authorised keys again; return how many there are. Old ones stay where that fails.
 
         Connections that exist are not asked again: rebuild the socket to be rid of who was removed.
         """
-        self._authorised = self._keys.authorised()
-        return len(self._authorised)
+        self.authorised = self._keys.authorised()
+        return len(self.authorised)
 
     def serve(self, socket: AnySocket) -> None:
         """Make a socket, before it binds, demand authorised keys."""
@@ -102,13 +103,15 @@ class Guard:
 def _knock(endpoint: str, server_key: bytes, kind: int = zmq.SUB) -> int | None:
     """Try to connect as a stranger; return the event that ends the attempt, or None if nothing does in time."""
     public, secret = zmq.curve_keypair()
+    reachable = _reachable(endpoint)
     with zmq.Context() as stranger, stranger.socket(kind) as socket:
         socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.IPV6, is_ipv6(reachable))
         socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
         monitor = socket.get_monitor_socket(_REFUSED | _LET_IN)
-        socket.connect(_reachable(endpoint))
+        socket.connect(reachable)
         event = int(recv_monitor_message(monitor)["event"]) if monitor.poll(SELF_TEST_MS) else None
         socket.disable_monitor()
         monitor.close(linger=0)

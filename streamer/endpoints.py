@@ -1,15 +1,16 @@
 """Sockets, bound and connected with every limit in place: set later, a first peer would get by without."""
 
-import errno
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import zmq
 
-from streamer.addresses import EXAMPLE, check_address, check_private, in_use
+from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
 from streamer.keys import Keys
+from streamer.listening import Listener, listen, listen_with_replay
 
 if TYPE_CHECKING:
     from streamer.curve import Guard
@@ -25,7 +26,6 @@ KEEP_ALIVE = {
     zmq.TCP_KEEPALIVE_INTVL: 2,
     zmq.TCP_KEEPALIVE_CNT: 3,
 }
-REBIND_TRIES, REBIND_MS = 100, 10
 
 # For the same reason nobody whom we did not choose may be able to fill a queue.
 NEVER_FULL = {zmq.RCVHWM: 0}
@@ -52,6 +52,7 @@ class Endpoints:
     def __init__(self, keys: Keys | None, *, insecure: bool) -> None:
         self._context = zmq.Context()
         self._exposed = insecure or keys is not None
+        self._listeners: list[Listener] = []
         self._guard: Guard | None = None
         if keys is not None:
             try:
@@ -60,8 +61,8 @@ class Endpoints:
                 self._context.destroy(0)
                 raise
 
-    def bound(self, kind: int, address: str, options: Options) -> AnySocket:
-        """Return a socket that is bound to `address`.
+    def listen(self, address: str) -> Listener:
+        """Return a socket of the system that listens at `address`, until `close`.
 
         Raises
         ------
@@ -69,24 +70,47 @@ class Endpoints:
             If the address is malformed or in use, or leads beyond this machine without keys.
         """
         self._check("bind", address)
-        socket = self._socket(kind, options)
+        listener = listen(address)
+        self._listeners.append(listener)
+        return listener
+
+    def listen_with_replay(self, address: str) -> tuple[Listener, Listener]:
+        """Return what listens at `address`, and what listens where samples are asked for again.
+
+        Raises
+        ------
+        AddressError
+            As `listen`, of either address.
+        """
+        self._check("bind", address)
+        pair = listen_with_replay(address)
+        self._listeners += pair
+        return pair
+
+    def serving(self, kind: int, listener: Listener, options: Options) -> AnySocket:
+        """Return a ZeroMQ socket that takes the connections of a listener, like those before it.
+
+        Raises
+        ------
+        AddressError
+            If the system gives no more descriptors.
+        """
+        try:
+            socket = self._socket(kind, options)
+        except zmq.ZMQError as error:
+            raise _address_error("bind", listener.address, error) from None
         if self._guard is not None:
             self._guard.serve(socket)
         try:
-            socket.bind(address)
+            socket.setsockopt(zmq.USE_FD, listener.duplicate())
+            socket.bind(listener.address)
         except zmq.ZMQError as error:
             socket.close(linger=0)
-            raise _address_error("bind", address, error) from None
+            raise _address_error("bind", listener.address, error) from None
+        except AddressError:
+            socket.close(linger=0)
+            raise
         return socket
-
-    def bound_again(self, kind: int, address: str, options: Options) -> AnySocket:
-        """Bind where this process's own socket was closed a moment ago: ZeroMQ closes in the background."""
-        for _ in range(REBIND_TRIES):
-            try:
-                return self.bound(kind, address, options)
-            except AddressError:
-                zmq.zmq_poll([], REBIND_MS)
-        return self.bound(kind, address, options)
 
     def connected(
         self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = ()
@@ -107,6 +131,7 @@ class Endpoints:
             self._check("connect", address)
             if self._guard is not None:
                 self._guard.join(socket, address)
+            socket.setsockopt(zmq.IPV6, is_ipv6(address))  # a name or IPv4 address is none of IPv6
             try:
                 socket.connect(address)
             except zmq.ZMQError as error:
@@ -136,26 +161,34 @@ class Endpoints:
         if self._guard is not None:
             self._guard.prove(endpoint, kind)
 
-    def reload(self) -> int | None:
-        """Read the authorised keys again; return how many there are, or None without keys.
+    @contextlib.contextmanager
+    def reloaded(self) -> Iterator[int | None]:
+        """Read the authorised keys again; yield how many there are, or None without keys.
+
+        Where the block fails, the old keys are in force again.
 
         Raises
         ------
         FileError
             If a key cannot be read; the old ones stay.
         """
-        return None if self._guard is None else self._guard.reload()
+        if self._guard is None:
+            yield None
+            return
+        before = self._guard.authorised
+        try:
+            yield self._guard.reload()
+        except BaseException:
+            self._guard.authorised = before
+            raise
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close every socket: at once after `linger_ms`, or each as it was made to."""
+        for listener in self._listeners:  # first, so that nobody waits to be let in meanwhile
+            listener.close()
         if self._guard is not None:
             self._guard.close()
         self._context.destroy(linger_ms)
-
-
-def endpoint(socket: AnySocket) -> str:
-    """Return where a socket is bound, its port chosen."""
-    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
 def _guard(context: "zmq.Context[AnySocket]", keys: Keys) -> "Guard":
@@ -166,7 +199,5 @@ def _guard(context: "zmq.Context[AnySocket]", keys: Keys) -> "Guard":
 
 
 def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:
-    if error.errno == errno.EADDRINUSE:
-        return in_use(address)
     reason = str(error.strerror or error).partition(" (addr=")[0]
     return AddressError(f"cannot {verb} {address!r}: {reason}; {EXAMPLE}")

@@ -11,10 +11,11 @@ import zmq
 from streamer import bursts, wire
 from streamer.addresses import replay_address
 from streamer.clock import SystemClock
-from streamer.endpoints import NEVER_FULL, Endpoints, endpoint
+from streamer.endpoints import NEVER_FULL, Endpoints
 from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
+from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Message, Rejected, Replay
 from streamer.replaysockets import DEALER_OPTIONS, ROUTER_OPTIONS, Answerer, Asker
 from streamer.singles import Parts
@@ -34,7 +35,6 @@ LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
 MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
-PORT_TRIES = 20  # for two free ports at the right distance
 
 
 give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
@@ -133,6 +133,8 @@ class Transport:
         self._lone = False  # a message that came alone is being answered
         self._clock = SystemClock()
         self._pub: AnySocket | None = None
+        self._pub_listener: Listener | None = None
+        self._answerer_listener: Listener | None = None
         self._sub: AnySocket | None = None
         self._sub_fd = -1
         self._answerer: Answerer | None = None
@@ -153,32 +155,49 @@ class Transport:
             self._watched.register(item.fileno(), zmq.POLLIN)
 
     def _bind(self, address: str, answers: bool) -> None:
-        pub = self._endpoints.bound(zmq.XPUB, address, self._pub_options())
         if answers:
-            pub, router = self._with_router(pub, address)
-            self._endpoints.prove(endpoint(router), zmq.DEALER)
-            self._answerer = Answerer(router)
-            self._heed(router)
-        self._pub, self.address = pub, endpoint(pub)
-        self._way.register(pub, zmq.POLLIN)
+            self._pub_listener, self._answerer_listener = self._endpoints.listen_with_replay(address)
+        else:
+            self._pub_listener = self._endpoints.listen(address)
+        self.address = self._pub_listener.address
+        self._serve_anew()
+        if self._answerer_listener is not None:
+            self._endpoints.prove(self._answerer_listener.address, zmq.DEALER)
         self._endpoints.prove(self.address, zmq.SUB)
+
+    def _serve_anew(self, *, pub: bool = True, answerer: bool = True) -> None:
+        """Serve what listens by new sockets; the old are closed, with all connections, once the new ones stand."""
+        made: list[AnySocket] = []
+        try:
+            if pub and self._pub_listener is not None:
+                made.append(self._endpoints.serving(zmq.XPUB, self._pub_listener, self._pub_options()))
+            if answerer and self._answerer_listener is not None:
+                made.append(self._endpoints.serving(zmq.ROUTER, self._answerer_listener, ROUTER_OPTIONS))
+        except AddressError:
+            for socket in made:
+                socket.close(linger=0)
+            raise
+        for socket in made:
+            if socket.type == zmq.XPUB:
+                self._replace_pub(socket)
+            else:
+                self._replace_answerer(socket)
+
+    def _replace_pub(self, pub: AnySocket) -> None:
+        if self._pub is not None:
+            self._disregard(self._pub)
+            self._way.unregister(self._pub)
+            self._pub.close(LINGER_MS)
+        self._pub, self._subscriptions = pub, Subscriptions()
+        self._way.register(pub, zmq.POLLIN)
         self._heed(pub)
 
-    def _with_router(self, pub: AnySocket, address: str) -> tuple[AnySocket, AnySocket]:
-        """Bind the socket for replays too; where any port will do, both anew until two are free."""
-        tries = PORT_TRIES if address.endswith((":*", ":0")) else 1
-        while True:
-            tries -= 1
-            beside = replay_address(endpoint(pub))
-            try:
-                return pub, self._endpoints.bound(zmq.ROUTER, beside, ROUTER_OPTIONS)
-            except AddressError as error:
-                if not tries:
-                    raise AddressError(
-                        f"{error}; who publishes at {endpoint(pub)} answers replays there"
-                    ) from None
-            pub.close(linger=0)
-            pub = self._endpoints.bound(zmq.XPUB, address, self._pub_options())
+    def _replace_answerer(self, router: AnySocket) -> None:
+        if self._answerer is not None:
+            self._disregard(self._answerer.socket)
+            self._answerer.socket.close(linger=0)
+        self._answerer = Answerer(router)
+        self._heed(router)
 
     def _pub_options(self) -> dict[zmq.SocketOption, int]:
         patient = self._back_pressure
@@ -304,16 +323,23 @@ class Transport:
         taken = map(self._subscriptions.take, drain(self._pub))
         messages: list[Incoming] = [message for message in taken if message is not None]
         if self._subscriptions.too_many:
-            messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; all were dropped"))
-            self._rebuild_pub()
+            shed = self._shed(answerer=False)
+            messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; {shed}"))
         return messages
 
     def _hear_askers(self, answerer: Answerer) -> list[Incoming]:
         messages = answerer.receive()
         if answerer.flooded:
-            messages.append(Rejected("requests: too many at a time; all connections were dropped"))
-            self._rebuild_answerer()
+            messages.append(Rejected(f"requests: too many at a time; {self._shed(pub=False)}"))
         return messages
+
+    def _shed(self, *, pub: bool = True, answerer: bool = True) -> str:
+        """Drop all connections of a socket; return what became of it."""
+        try:
+            self._serve_anew(pub=pub, answerer=answerer)
+        except AddressError as error:  # the old socket goes on, and this is tried again
+            return f"connections could not be dropped: {error}"
+        return "all connections were dropped"
 
     def send(self, message: Message | Burst) -> None:
         """Publish. A subscriber that has fallen too far behind loses the message."""
@@ -361,42 +387,20 @@ class Transport:
     def reload(self) -> int | None:
         """Read the authorised keys again and turn away who is no longer among them; return how many there are.
 
-        The bound sockets are closed and bound anew, since a connection is only asked for its key when it is
-        made: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
+        A connection is only asked for its key when it is made, so all are ended. The ports stay in use, by this
+        process: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
 
         Raises
         ------
         FileError
             If a key cannot be read; everything stays as it was.
+        AddressError
+            If the system gives no further sockets; the same.
         """
-        count = self._endpoints.reload()
-        if count is not None:
-            self._rebuild_pub()
-            self._rebuild_answerer()
+        with self._endpoints.reloaded() as count:
+            if count is not None:
+                self._serve_anew()
         return count
-
-    def _rebuild_pub(self) -> None:
-        """Close the publishing socket, with all connections to it, and bind it anew."""
-        if self._pub is None or self.address is None:
-            return
-        self._disregard(self._pub)
-        self._way.unregister(self._pub)
-        self._pub.close()
-        self._pub = None
-        self._subscriptions = Subscriptions()
-        self._pub = self._endpoints.bound_again(zmq.XPUB, self.address, self._pub_options())
-        self._way.register(self._pub, zmq.POLLIN)
-        self._heed(self._pub)
-
-    def _rebuild_answerer(self) -> None:
-        if self._answerer is None or self.address is None:
-            return
-        self._disregard(self._answerer.socket)
-        self._answerer.socket.close(linger=0)
-        self._answerer = None
-        router = self._endpoints.bound_again(zmq.ROUTER, replay_address(self.address), ROUTER_OPTIONS)
-        self._answerer = Answerer(router)
-        self._heed(router)
 
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.
