@@ -24,7 +24,9 @@ class Timekeeping:
         self.rate_hz: float | None = None
         self.lag_s = RecentQuantiles()
         self._pulse = Pulse(now_ns)
-        self._seen: tuple[int, int] | None = None  # samples and monotonic ns when the rate was last measured
+        self._heard_ns: int | None = None  # when the last samples came
+        self._chunk_samples = 0
+        self._seen: tuple[int, int] | None = None  # samples, and when the last of them came: measured up to there
 
     def begin(self) -> None:
         """Begin a run: how late the last one's answers were says nothing of it."""
@@ -33,7 +35,7 @@ class Timekeeping:
     def answered(self, chunk: Chunk, now: Instant, *, live: bool = True) -> None:
         """Note an input chunk whose estimates are out. The lag is that of `live` ones: not of those sent again."""
         samples = len(chunk.values)
-        self._pulse.sample(now.mono_ns, samples / chunk.rate_hz if chunk.rate_hz else 0.0)
+        self._heard(samples, chunk.rate_hz, now)
         if live:
             self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
@@ -46,11 +48,15 @@ class Timekeeping:
         """
         rate_hz = chunk.rate_hz
         each_samples = len(chunk.values) // len(times_ns)
-        self._pulse.sample(now.mono_ns, each_samples / rate_hz if rate_hz else 0.0)
+        self._heard(each_samples, rate_hz, now)
         if not live:
             return
         last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
         self.lag_s.extend(np.asarray(((now.wall_ns if out_ns is None else out_ns) - times_ns) / 1e9 - last_s))
+
+    def _heard(self, chunk_samples: int, rate_hz: float, now: Instant) -> None:
+        self._pulse.sample(now.mono_ns, chunk_samples / rate_hz if rate_hz else 0.0)
+        self._heard_ns, self._chunk_samples = now.mono_ns, chunk_samples
 
     def spoken(self, now: Instant, *, ended: bool) -> None:
         """Note that the source spoke of the stream."""
@@ -62,10 +68,20 @@ class Timekeeping:
         return self.health is not before
 
     def measure(self, samples: int, now_ns: int) -> None:
-        """Measure the rate, `samples` having come in all."""
-        if self._seen is not None:
-            samples_then, then_ns = self._seen
-            if now_ns - then_ns < RATE_OVER_NS:
-                return
-            self.rate_hz = (samples - samples_then) / ((now_ns - then_ns) / 1e9)
-        self._seen = (samples, now_ns)
+        """Measure the rate, `samples` having come in all.
+
+        From arrival to arrival, however far apart: between two looks at the clock, there may be any part of a
+        chunk too many or too few. In silence, it is no more than if the next chunk came now.
+        """
+        if self._heard_ns is None:
+            return
+        if self._seen is None:
+            self._seen = (samples, self._heard_ns)
+            return
+        samples_then, then_ns = self._seen
+        came = samples - samples_then
+        if came and self._heard_ns - then_ns >= RATE_OVER_NS:
+            self.rate_hz = came * 1e9 / (self._heard_ns - then_ns)
+            self._seen = (samples, self._heard_ns)
+        elif self.rate_hz is not None and now_ns - then_ns >= RATE_OVER_NS:
+            self.rate_hz = min(self.rate_hz, (came + self._chunk_samples) * 1e9 / (now_ns - then_ns))

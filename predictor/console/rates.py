@@ -1,36 +1,44 @@
-"""How many a second, measured over the last few seconds."""
+"""How many a second, measured over the last few seconds, or over the last two arrivals where they are rarer."""
 
 from collections import deque
 
 WINDOW_NS = 4_000_000_000
 BIN_NS = 100_000_000
+LEAST_NS = 1_000_000_000  # to measure over
 
 
 class RateMeter:
-    """Counts what comes in, in bins of a tenth of a second."""
+    """Counts what comes in, in bins of a tenth of a second, each with the time of its last arrival."""
 
     def __init__(self) -> None:
-        self._bins: deque[tuple[int, int]] = deque()
-        self._first_ns: int | None = None
+        self._bins: deque[tuple[int, int]] = deque()  # when the last came, and how many
         self.total = 0
 
     def add(self, count: int, mono_ns: int) -> None:
         """Take `count` more at `mono_ns` on the monotonic clock."""
         self.total += count
-        if self._first_ns is None:
-            # What came at once with the first was queued before, over a time nobody knows.
-            self._first_ns = mono_ns
-            return
-        start = mono_ns - mono_ns % BIN_NS
-        if self._bins and self._bins[-1][0] == start:
+        if self._bins and self._bins[-1][0] // BIN_NS == mono_ns // BIN_NS:
             count += self._bins.pop()[1]
-        self._bins.append((start, count))
+        self._bins.append((mono_ns, count))
 
     def per_second(self, mono_ns: int) -> float | None:
-        """Return the rate; None until there is a second to measure."""
-        while self._bins and self._bins[0][0] <= mono_ns - WINDOW_NS:
-            self._bins.popleft()
-        if self._first_ns is None:
+        """Return the rate; None until there is a second to measure.
+
+        It goes from arrival to arrival, so that it depends neither on chunks nor on when it is asked for. In
+        silence, it is no more than if as many as ever came at once came now.
+        """
+        bins = self._bins
+        # What came with the first bin, or before, took a time nobody knows: the first one only says when.
+        while len(bins) > 2 and bins[1][0] <= mono_ns - WINDOW_NS:
+            bins.popleft()
+        if not bins:
             return None
-        span_ns = min(mono_ns - self._first_ns, WINDOW_NS)
-        return sum(count for _, count in self._bins) * 1e9 / span_ns if span_ns >= 1_000_000_000 else None
+        first_ns, last_ns = bins[0][0], bins[-1][0]
+        if mono_ns - first_ns < LEAST_NS:
+            return None
+        came = sum(count for _, count in bins) - bins[0][1]
+        if mono_ns - last_ns >= WINDOW_NS and mono_ns - last_ns > 2 * (last_ns - first_ns):
+            return 0.0
+        most = max(count for _, count in bins)
+        silent = (came + most) * 1e9 / (mono_ns - first_ns)
+        return min(came * 1e9 / (last_ns - first_ns), silent) if last_ns > first_ns else silent

@@ -272,6 +272,19 @@ class TestRates:
         assert meter.per_second(5 * 10**9) == pytest.approx(400, rel=0.03)
         assert meter.total == 2020
 
+    @pytest.mark.parametrize("every_s", [0.1, 0.3, 0.52, 1.0, 1.43, 3.0, 5.0, 30.0])
+    @pytest.mark.parametrize("chunk", [1, 1000])
+    def test_a_rate_is_right_however_slow_and_whenever_it_is_asked_for(self, every_s: float, chunk: int) -> None:
+        meter, seen, next_s = RateMeter(), [], 0.0
+        for look_s in np.arange(0, 40 * max(every_s, 0.5), max(every_s, 0.5) / 7):
+            while next_s <= look_s:
+                meter.add(chunk, round(next_s * 1e9))
+                next_s += every_s
+            if (rate := meter.per_second(round(look_s * 1e9))) is not None and look_s > 2 * max(every_s, 1):
+                seen.append(rate)
+        assert len(seen) > 200
+        np.testing.assert_allclose(seen, chunk / every_s, rtol=0.02)
+
     def test_silence_lowers_the_rate_to_nothing(self) -> None:
         meter = RateMeter()
         for tick in range(11):

@@ -353,11 +353,40 @@ def test_lag_and_rate_are_measured() -> None:
     for seq in range(100):
         answer(core, [chunk(seq, [0.0])], seconds=seq * 0.01 + 0.003)
         if seq == 0:
-            list(core.tick(at(0.01)))  # from here on the rate counts
-    assert status_of(core, seconds=0.02)["rate_hz"] is None
+            assert status_of(core, seconds=0.01)["rate_hz"] is None  # from here on it counts
     status = status_of(core, seconds=1.01)
     assert status["lag_p50_s"] == pytest.approx(0.003, abs=1e-6)
-    assert status["rate_hz"] == pytest.approx(99.0, rel=1e-3)
+    assert status["rate_hz"] == pytest.approx(100.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "chunk_samples"), [(0.2, 1), (0.7, 1), (1.0, 1), (1.9, 1), (3.0, 30), (100.0, 77), (10_000.0, 1000)]
+)
+def test_a_rate_is_right_however_slow_and_however_samples_are_cut(rate_hz: float, chunk_samples: int) -> None:
+    core = Predictor(model())
+    seen, seq, tick_s = [], 0, 0.0
+    while tick_s < 40:
+        while (due_s := (seq + chunk_samples) / rate_hz) < tick_s:
+            answer(core, [chunk(seq, np.zeros(chunk_samples))], due_s)
+            seq += chunk_samples
+        if seq:
+            seen.append(status_of(core, seconds=tick_s)["rate_hz"])
+        tick_s += 1.03
+    measured = [rate for rate in seen if rate is not None]
+    assert len(measured) >= len(seen) // 2
+    np.testing.assert_allclose(measured, rate_hz, rtol=1e-6)
+
+
+def test_in_silence_the_measured_rate_falls() -> None:
+    core = Predictor(model())
+    for seq in range(300):
+        answer(core, [chunk(seq, [0.0])], seq * 0.01)
+        if seq % 100 == 0:
+            list(core.tick(at(seq * 0.01)))
+    rates = [status_of(core, seconds=s)["rate_hz"] for s in (3.0, 4.0, 8.0, 103.0)]
+    assert rates[0] == pytest.approx(100)
+    assert rates[1] > rates[2] > rates[3]  # type: ignore[operator]
+    assert rates[3] < 0.02  # type: ignore[operator]
 
 
 # Learning
