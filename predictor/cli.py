@@ -9,7 +9,7 @@ import click
 
 from predictor.leaving import leave_broken_pipe
 from predictor.log_queue import flush_log
-from streamer.errors import FileError, OperatorError
+from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {
     "source": "Publish a signal, sample by sample.",
@@ -44,9 +44,18 @@ class _LazyGroup(click.Group):
         except BrokenPipeError:
             leave_broken_pipe()  # the reader has what it wanted
             return None
+        except UsageError as error:
+            raise self._as_typed(error, ctx) from None
         finally:
             flush_log()  # before a last line says why it ended
         return result
+
+    def _as_typed(self, error: UsageError, ctx: click.Context) -> UsageError:
+        """Return an error about a field with the name of the option that sets it: --rate, and not rate_hz."""
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        field, colon, rule = str(error).partition(":")
+        typed = {option.name: option.opts[0] for option in command.params} if command is not None else {}
+        return UsageError(f"{typed[field]}{colon}{rule}") if field in typed else error
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

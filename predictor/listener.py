@@ -65,11 +65,11 @@ class ListenerConfig:
         if self.phase and not self.joined and Kind.ESTIMATE not in self.kinds:
             raise UsageError("--phase: is of estimates: add --kind estimate, or leave --kind out")
         if self.stream is not None and not wire.STREAM_NAME.fullmatch(self.stream):
-            raise UsageError(f"stream: must match {wire.STREAM_NAME.pattern}, got {self.stream!r}")
+            raise UsageError(f"stream: {wire.STREAM_RULE}, got {self.stream!r}")
         if self.count is not None and self.count < 0:
             raise UsageError(f"count: must be at least 0, got {self.count}")
         if self.timeout_s is not None and not 0 < self.timeout_s <= 1e9:
-            raise UsageError(f"timeout: must be above 0 and at most 1e9 seconds, got {self.timeout_s}")
+            raise UsageError(f"timeout_s: must be above 0 and at most 1e9 seconds, got {self.timeout_s}")
 
     @property
     def heard_kinds(self) -> tuple[Kind, ...]:

@@ -14,6 +14,7 @@ from streamer.quantiles import RecentQuantiles
 from streamer.record import Journal, Record
 from streamer.replay import ReplayServer
 from streamer.signals import Signal
+from streamer.waveforms import check_range
 
 INFO_EVERY_NS = 1_000_000_000
 MAX_RETAIN_S = 1e6
@@ -67,19 +68,14 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         if not wire.STREAM_NAME.fullmatch(self.stream):
-            raise UsageError(f"stream: must match {wire.STREAM_NAME.pattern}, got {self.stream!r}")
+            raise UsageError(f"stream: {wire.STREAM_RULE}, got {self.stream!r}")
         for name, least in (("chunk", 1), ("count", 0), ("target_delay_samples", 0), ("wait_for", 0)):
             value = getattr(self, name)
             if value is not None and not least <= value < wire.MAX_SEQ:
                 raise UsageError(f"{name}: must be at least {least} and below 2^63, got {value}")
-        for name, most in (
-            ("retain_s", MAX_RETAIN_S),
-            ("linger_s", MAX_RETAIN_S),
-            ("retain_bytes", MAX_RETAIN_BYTES),
-        ):
-            value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise UsageError(f"{name}: must be 0 to {most:g}, got {value}")
+        check_range("retain_s", self.retain_s, 0, MAX_RETAIN_S)
+        check_range("linger_s", self.linger_s, 0, MAX_RETAIN_S)
+        check_range("retain_mb", self.retain_bytes / 2**20, 0, MAX_RETAIN_BYTES / 2**20)
 
 
 class Publisher:

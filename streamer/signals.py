@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from streamer import wire
+from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from streamer.waveforms import LARGEST_VALUE, Float64Array, Oscillation, check_range
 
@@ -50,6 +51,17 @@ class Signal:
         check_range("offset", self.offset, -LARGEST_VALUE, LARGEST_VALUE)
         check_range("noise", self.noise, 0, LARGEST_VALUE)
         check_range("seed", self.seed, 0, 2**64 - 1)
+        self._check_not_aliased()
+
+    def _check_not_aliased(self) -> None:
+        """Refuse an oscillation that these samples would show at another frequency."""
+        limit_hz = self.rate_hz / 2
+        for name, what, reaches_hz in self.oscillation.reaches():
+            if reaches_hz >= limit_hz:
+                raise UsageError(
+                    f"{name}: {what} must stay below half of the {self.rate_hz:g} samples a second, "
+                    f"{limit_hz:g} Hz, got {reaches_hz:g} Hz: the samples would show another frequency"
+                )
 
     def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
         """Return inputs [count, channels, 1] and targets [count, channels, 2] (cos, sin) from `seq` on."""

@@ -5,7 +5,7 @@ An oscillation is a sum of partials ``a_k sin(2 pi k c)``: `c` counts cycles of 
 sum of ``a_k cos(2 pi k c)``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,32 @@ class Oscillation:
     def other_hz(self) -> float:
         """The frequency `chirp` and `step` go to."""
         return 2 * self.frequency_hz if self.to_frequency_hz is None else self.to_frequency_hz
+
+    def reaches(self) -> Iterator[tuple[str, str, float]]:
+        """Return how high it goes: the parameter that decides it, what it is, and its frequency in Hz."""
+        yield "frequency_hz", "the frequency", self.frequency_hz
+        match self.waveform:
+            case "chirp" | "step":
+                default = "" if self.to_frequency_hz is not None else ", by default the double,"
+                yield "to_frequency_hz", f"the other frequency{default}", self.other_hz
+            case "harmonics":
+                yield "frequency_hz", f"{len(HARMONICS)} times the frequency", len(HARMONICS) * self.frequency_hz
+            case "am":
+                yield "every_s", "the frequency plus that of its modulation", self.frequency_hz + 1 / self.every_s
+            case "jump":
+                jumps_hz = JUMP_CYCLES / self.every_s
+                yield "every_s", "the mean frequency with all its jumps", self.frequency_hz + jumps_hz
+
+    def doubts(self) -> Iterator[str]:
+        """Return what an operator may not have meant, in words."""
+        if max(hz for _, _, hz in self.reaches()) == 0:
+            yield "a frequency of 0 Hz is a constant: it has no phase, and its target is a constant too"
+        if self.waveform == "am" and self.every_s * self.frequency_hz <= 1:
+            swing_hz = 1 / self.every_s
+            yield (
+                f"the amplitude swings at {swing_hz:g} Hz, as fast as the wave, {self.frequency_hz:g} Hz: "
+                "the target is not the true quadrature any more"
+            )
 
     def at(
         self, time_s: Float64Array, shift_cycles: Float64Array | float = 0.0

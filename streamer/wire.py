@@ -33,6 +33,7 @@ MAX_TOPIC_BYTES = 96  # the longest word and the longest name take 75
 REMEMBERED_TOPICS = 32_768  # inputs and targets of 10,000 streams, and then some
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+STREAM_RULE = "must be 1 to 64 letters (a to z, A to Z), digits, _, . or -, the first a letter or digit"
 
 _CHUNKS = frozenset({Kind.INPUT, Kind.TARGET, Kind.ESTIMATE})
 _KINDS = {int(kind): kind for kind in PUBLISHED}
@@ -221,7 +222,7 @@ def _stream_of(name: bytes, kind: Kind) -> str:
         raise WireError(f"topic: a {kind.word} message needs {prefix.decode()}STREAM/, got {name!r}")
     stream = name[len(prefix) : -1].decode("ascii", errors="replace")
     if not STREAM_NAME.fullmatch(stream) and not (kind is Kind.STATUS and stream == ""):
-        raise WireError(f"stream: must match {STREAM_NAME.pattern}, got {stream!r}")
+        raise WireError(f"stream: {STREAM_RULE}, got {stream!r}")
     return stream
 
 

@@ -22,6 +22,7 @@ from trainer.state import Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
+MAX_LEARNING_RATE = 1e6
 NO_LEVEL = np.ones((1, 1), np.float32)
 LEARNING_RATES = {Bptt: 0.01, Mixing: 0.000002}
 
@@ -60,8 +61,8 @@ class OnlineConfig:
                 f"--stride: must be 1 to the window, {self.window_samples}, got {self.stride_samples}"
             )
         for flag, value in (("--learning-rate", self.learning_rate), ("clip_norm", self.clip_norm)):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise UsageError(f"{flag}: must be finite and above 0, got {value}")
+            if value is not None and not 0 < value <= MAX_LEARNING_RATE:
+                raise UsageError(f"{flag}: must be above 0 and at most {MAX_LEARNING_RATE:g}, got {value}")
 
 
 class OnlineLearner(Kept):

@@ -20,6 +20,7 @@ from predictor.console.display import Nowhere, check_writable, display_on, save_
 from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
 from predictor.console.watch import TOPICS, watch
+from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.shell import StopSignal
@@ -63,6 +64,8 @@ def command(
     for name, value in (("--after", after_s), ("--timeout", timeout_s)):
         if not 0 <= value < math.inf:
             raise UsageError(f"{name}: must be finite and not negative, got {value}")
+    if stream is not None and not wire.STREAM_NAME.fullmatch(stream):
+        raise UsageError(f"--stream: {wire.STREAM_RULE}, got {stream!r}")
     if svg is not None:
         check_writable(svg)
     clock, console, selection = SystemClock(), Console(), Selection(stream, channel)

@@ -18,6 +18,8 @@ from predictor.processes import Processes
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.shell import StopSignal
+from streamer.signals import Signal
+from streamer.waveforms import Oscillation
 
 UNATTENDED_S = 20.0  # how long it runs where nobody can press q
 LISTENERS = 2  # the predictor and the console: nothing is missed
@@ -52,6 +54,7 @@ def command(
         duration_s = math.inf if console.is_terminal else UNATTENDED_S
     if not duration_s > 0:
         raise UsageError(f"--duration: must be above 0, got {duration_s}")
+    Signal(Oscillation(waveform, frequency_hz), rate_hz, noise=noise)  # refuses here what the source would refuse
     source = ["--waveform", waveform, f"--frequency={frequency_hz}", f"--rate={rate_hz}", f"--noise={noise}"]
     predict = ["--wait=1", "--model", model, *(["--learn"] if learn else [])]
     # Signals are caught before the first process starts, so that none can outlive the demo.

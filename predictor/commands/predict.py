@@ -23,10 +23,13 @@ from streamer.patience import Patience
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
+from streamer.waveforms import check_range
 from trainer.model import GATES
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
 TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
+
+MAX_LISTENERS = 1_000_000
 
 
 @click.command()
@@ -110,6 +113,7 @@ def command(
     np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     model = choose()
+    check_range("--wait", wait_for, 0, MAX_LISTENERS)
     learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
     patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(

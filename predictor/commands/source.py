@@ -18,9 +18,10 @@ from streamer.publisher import Publisher, SourceConfig
 from streamer.shell import StopSignal, log, run
 from streamer.signals import Signal
 from streamer.sockets import SOURCE_ADDRESS, Transport
-from streamer.waveforms import WAVEFORMS, Oscillation
+from streamer.waveforms import WAVEFORMS, Oscillation, check_range
 
 NOMINAL_RATE_HZ = 100.0
+MAX_DURATION_S = 1e9
 
 
 def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> float | None:
@@ -135,11 +136,12 @@ def command(
         Oscillation(waveform, frequency_hz, to_frequency_hz, every_s, amplitude, phase_deg),
         NOMINAL_RATE_HZ if rate_hz is None else rate_hz, channels, offset, noise, seed,
     )  # fmt: skip
+    for doubt in signal.oscillation.doubts():
+        log.warning("%s", doubt)
     if duration_s is not None:
         if count is not None:
             raise UsageError("--count, --duration: give one of them, not both")
-        if not 0 <= duration_s < float("inf"):
-            raise UsageError(f"--duration: must be finite and not negative, got {duration_s}")
+        check_range("duration_s", duration_s, 0, MAX_DURATION_S)
         count = round(duration_s * signal.rate_hz)
     config = SourceConfig(
         stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for, retain_s,

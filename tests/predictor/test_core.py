@@ -360,7 +360,8 @@ def test_lag_and_rate_are_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "chunk_samples"), [(0.2, 1), (0.7, 1), (1.0, 1), (1.9, 1), (3.0, 30), (100.0, 77), (10_000.0, 1000)]
+    ("rate_hz", "chunk_samples"),
+    [(0.2, 1), (0.7, 1), (1.0, 1), (1.9, 1), (3.0, 30), (100.0, 77), (10_000.0, 1000)],
 )
 def test_a_rate_is_right_however_slow_and_however_samples_are_cut(rate_hz: float, chunk_samples: int) -> None:
     core = Predictor(model())

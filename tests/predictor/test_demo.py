@@ -109,9 +109,9 @@ class TestCommand:
         self.check_nothing_left(demo, tmp_path)
 
     def test_a_part_that_cannot_start_is_named(self, tmp_path: Path) -> None:
-        with self.start(tmp_path, "--frequency", "-1") as demo:
+        with self.start(tmp_path, "--model", "nowhere") as demo:
             _, err = demo.communicate(timeout=60)
-        assert demo.returncode == 2
-        assert "frequency" in err
-        assert err.splitlines()[-1] == "sincos: the demo's `sincos source` ended with exit code 2"
+        assert demo.returncode == 3
+        assert "nowhere" in err
+        assert err.splitlines()[-1] == "sincos: the demo's `sincos predict` ended with exit code 3"
         self.check_nothing_left(demo, tmp_path)
