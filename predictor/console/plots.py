@@ -96,7 +96,7 @@ def _drawable(values: NDArray[np.float32]) -> Values:
 def _sample_axis(seq: Values, samples: int, rate_hz: float | None) -> Axis:
     """The newest sample at the right edge, time counted back from it."""
     newest = float(seq[-1])
-    if not rate_hz:
+    if not rate_hz or not samples:
         return Axis(newest - samples, newest, [(newest, "newest")])
     span_s = samples / rate_hz
     step_s = _round_step(span_s / 4)

@@ -22,7 +22,7 @@ class RateMeter:
         self._bins.append((mono_ns, count))
 
     def per_second(self, mono_ns: int) -> float | None:
-        """Return the rate; None until there is a second to measure.
+        """Return the rate; None until there are two arrivals and a second to measure.
 
         It goes from arrival to arrival, so that it depends neither on chunks nor on when it is asked for. In
         silence, it is no more than if as many as ever came at once came now.
@@ -31,7 +31,7 @@ class RateMeter:
         # What came with the first bin, or before, took a time nobody knows: the first one only says when.
         while len(bins) > 2 and bins[1][0] <= mono_ns - WINDOW_NS:
             bins.popleft()
-        if not bins:
+        if len(bins) < 2:
             return None
         first_ns, last_ns = bins[0][0], bins[-1][0]
         if mono_ns - first_ns < LEAST_NS:
@@ -40,5 +40,4 @@ class RateMeter:
         if mono_ns - last_ns >= WINDOW_NS and mono_ns - last_ns > 2 * (last_ns - first_ns):
             return 0.0
         most = max(count for _, count in bins)
-        silent = (came + most) * 1e9 / (mono_ns - first_ns)
-        return min(came * 1e9 / (last_ns - first_ns), silent) if last_ns > first_ns else silent
+        return min(came * 1e9 / (last_ns - first_ns), (came + most) * 1e9 / (mono_ns - first_ns))
