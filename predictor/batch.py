@@ -84,7 +84,7 @@ class Batch:
         if len(jobs) == 1:
             yield from jobs[0].stream.predict(jobs[0].message, now)
             return
-        inputs = [job.stream.accept(job.chunk) for job in jobs]
+        inputs = [job.stream.accept(job.message) for job in jobs]
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.
         states = np.concatenate([job.stream.state.T for job in jobs]).T
         estimates, after = self._engine.run_apart(np.concatenate(inputs, axis=1), states)

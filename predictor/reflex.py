@@ -13,7 +13,7 @@ from predictor.resident import Resident
 from predictor.stream import Stream
 from streamer import singles, wire
 from streamer.clock import Instant
-from streamer.messages import Chunk, FloatArray, Kind
+from streamer.messages import FloatArray, Kind
 from streamer.sequencer import AMISS
 from streamer.singles import Parts, Succession
 
@@ -108,9 +108,8 @@ class Reflex:
         answers, out_ns = self._answers, self._out_ns
         message = singles.decode(self.topic, self._headers, self._payloads)
         self._headers, self._payloads, self._answers, self._out_ns = [], [], [], []
-        chunk = message if isinstance(message, Chunk) else message.chunk
         values: FloatArray = np.array(np.frombuffer(b"".join(answers), "<f4").reshape(len(answers), 1, -1))
-        inputs = stream.accept(chunk)
+        inputs = stream.accept(message)
         answer = stream.answer(message, values, self.resident.state())
         stream.remember(message, inputs, answer, self._last, np.array(out_ns))
         self._state = stream.state

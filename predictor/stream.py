@@ -116,14 +116,14 @@ class Stream:
         elif self.lessons.learns:
             return self._predict_each(message, now)
         elif self.continues(message.chunk):
-            self._sequencer.advance(message.chunk.end_seq)
+            self._sequencer.advance(message)
             return self._estimate_burst(message, now)
         return self._follow(self._sequencer.receive(message, now.mono_ns), now)
 
     def predict_next(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Estimate the samples of a chunk that continues the stream."""
         values = chunk.values
-        self._sequencer.advance(chunk.seq + len(values))
+        self._sequencer.advance(chunk)
         if self.lessons.learns or values.size > SLICE_VALUES:
             return self._estimate_chunk(chunk, 0, now)
         return self._estimate_whole(chunk, now)
@@ -282,9 +282,10 @@ class Stream:
             and chunk.values.shape[1] == self.state.shape[1]
         )
 
-    def accept(self, chunk: Chunk) -> FloatArray:
-        """Take a chunk that continues the stream; return its inputs for the engine."""
-        self._sequencer.advance(chunk.end_seq)
+    def accept(self, message: Chunk | Burst) -> FloatArray:
+        """Take a message that continues the stream; return its inputs for the engine."""
+        self._sequencer.advance(message)
+        chunk = message if isinstance(message, Chunk) else message.chunk
         return self._usable(chunk.values[:, :, 0])
 
     def answer(self, message: Chunk | Burst, estimates: FloatArray, state: FloatArray) -> Send:

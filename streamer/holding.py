@@ -19,6 +19,7 @@ class Item:
     seq: int
     end: int
     tally: int
+    time_ns: int
     channels: int
     cost_bytes: int
     since_ns: int
@@ -50,7 +51,9 @@ def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> It
     chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
     cost = MESSAGE_BYTES + chunk.values.nbytes + 8 * count
     channels = chunk.values.shape[1]
-    return Item(chunk.seq, chunk.end_seq, chunk.tally, channels, cost, now_ns, arrival, message, live)
+    return Item(
+        chunk.seq, chunk.end_seq, chunk.tally, chunk.time_ns, channels, cost, now_ns, arrival, message, live
+    )  # fmt: skip
 
 
 class Held:

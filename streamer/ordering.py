@@ -11,6 +11,9 @@ from streamer.patience import Asking, Patience
 
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
 PORTION_BYTES = 2**20
+LOOK_EVERY_NS = 1_000_000_000
+OVERSLEPT_NS = 1_500_000_000  # since the last look: who looks was stopped meanwhile (SIGSTOP, a closed lid)
+MOST_SLEEPS = 4
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
 
 
@@ -39,6 +42,8 @@ class Track:
         The sample that comes next.
     replays : bool or None
         Whether missing samples can be asked for; None while that is not known.
+    credence : Credence
+        How far the run is known to be.
 
     Parameters
     ----------
@@ -54,15 +59,17 @@ class Track:
         "_asking",
         "_budget",
         "_counts",
-        "_credence",
         "_deadline_ns",
         "_dropped_end",
         "_held",
         "_last_hole_end",
+        "_looked_ns",
         "_needed_end",
         "_portion_samples",
         "_since_ns",
+        "_sleeps",
         "_told_end",
+        "credence",
         "kind",
         "next_seq",
         "replays",
@@ -81,8 +88,10 @@ class Track:
         self._needed_end = 0  # what a message of the other kind waits for
         self._dropped_end = 0  # what was held, and could not be any longer
         self._last_hole_end = 0
+        self._looked_ns = 0
+        self._sleeps = 0  # looks in a row that came far too late
         self._since_ns: int | None = None  # since when samples are missing after the last one held
-        self._credence = Credence()
+        self.credence = Credence()
         self._portion_samples = 1
 
     # What comes in
@@ -96,7 +105,9 @@ class Track:
         if new.end <= self.next_seq:
             self._counts.duplicates += new.end - new.seq
             return
-        self.witness(new.seq, new.end, chunk.time_ns, now_ns)
+        self.credence.rate_hz = chunk.rate_hz
+        fits = self.credence.fits(new.seq, chunk.time_ns)
+        self.credence.hear(new.seq, new.end, self.next_seq, chunk.time_ns, now_ns, fits=fits)
         fills = new.seq <= self.next_seq and self.missing_end > self.next_seq
         if not self._held.insert(new):
             self._counts.duplicates += new.end - new.seq
@@ -115,6 +126,7 @@ class Track:
         self._portion_samples = max(1, most * samples // messages)
         if new.seq < self._asking.asked_to:
             self._counts.recovered_samples += new.end - max(new.seq, self.next_seq)
+        self._sleeps = 0
         self._asking.progress(new.end, now_ns)
 
     def _drop_newest(self) -> None:
@@ -127,7 +139,9 @@ class Track:
     def tell(self, end: int, time_ns: int, now_ns: int) -> None:
         """Heed that the samples up to `end` have been said, by a message of that time."""
         self._told_end = end  # and not the highest so far: who was wrong once may be right again
-        self.witness(end, end, time_ns, now_ns)
+        self.credence.announce(end, time_ns, now_ns)
+        self.credence.hear(end, end, self.next_seq, time_ns, now_ns, fits=self.credence.fits(end, time_ns))
+        self._drop_contradicted()
 
     def need(self, end: int) -> None:
         """Miss the samples up to `end`, for something waits for them."""
@@ -145,21 +159,47 @@ class Track:
 
     def witness(self, seq: int, end: int, time_ns: int, now_ns: int) -> None:
         """Note that a message of that time tells of samples `seq` to `end`, or only of where they end."""
-        self._credence.hear(seq, end, self.next_seq, time_ns, now_ns)
+        self.credence.hear(seq, end, self.next_seq, time_ns, now_ns)
 
-    def credible(self, seq: int) -> bool:
-        """Whether the run may be taken to have got to `seq` on the word of one message."""
-        return self._credence.allows(seq, self.next_seq)
+    def credible(self, end: int, time_ns: int, since_ns: int) -> bool:
+        """Whether samples up to `end` may exist on the word of one message of that time, that came then."""
+        if end <= self._believed_end:
+            return True
+        allowed = self.credence.allows(end, self.next_seq)
+        return allowed and not self.credence.contradicts(end, time_ns, since_ns)
 
     @property
     def _believed_end(self) -> int:
-        return max(self._credence.end, self.next_seq)
+        return max(self.credence.end, self.next_seq)
 
-    def disbelieve(self) -> None:
+    def _drop_contradicted(self) -> None:
+        """Drop messages that alone tell of samples of which the source says that they do not exist yet."""
+        believed, dropped = self._believed_end, False
+        while self._held and (last := self._held.last).seq > believed:
+            if not self.credence.contradicts(last.seq + 1, last.time_ns, last.since_ns):
+                break
+            self._held.take_last()
+            self._counts.refused += 1
+            dropped = True
+        if dropped:
+            self._last_hole_end = min(self._last_hole_end, believed)
+
+    def _settle_doubt(self) -> None:
+        """Nothing else spoke for what one message told of: believe it, unless it is absurd or contradicted."""
+        self._drop_contradicted()
+        furthest = self._furthest
+        absurd = not self.credence.allows(furthest, self.next_seq)
+        if absurd or (not self._held and self.credence.contradicts(furthest, 0, -1)):
+            self._disbelieve()
+        else:
+            self.credence.end = max(self.credence.end, furthest)
+
+    def _disbelieve(self) -> None:
         """Drop what one message alone told of."""
         believed = self._believed_end
         doubtful = max(self._told_end, self._dropped_end) > believed
         self._told_end, self._dropped_end = min(self._told_end, believed), min(self._dropped_end, believed)
+        self._needed_end = min(self._needed_end, believed)
         self._last_hole_end = min(self._last_hole_end, believed)
         while self._held and self._held.last.seq > believed:
             self._held.take_last()
@@ -207,7 +247,19 @@ class Track:
             self._counts.duplicates += skip
             if end > self.next_seq:
                 self.next_seq = end
+                self.note(message)
                 yield Part(message, skip, taken.live)
+
+    def note(self, message: Chunk | Burst) -> None:
+        """Note when a message that is handed out was said, by its source."""
+        credence = self.credence
+        if isinstance(message, Chunk):
+            seq, time_ns = message.seq, message.time_ns
+        else:
+            time_ns = int(message.times_ns[-1])
+            seq = message.chunk.end_seq - message.samples
+        if time_ns > credence.last_ns:
+            credence.last_ns, credence.last_seq = time_ns, seq
 
     # What is missing
 
@@ -223,7 +275,8 @@ class Track:
         if self.missing_end == self.next_seq:
             self._since_ns = None
         elif self._since_ns is None:
-            self._since_ns = now_ns
+            self._since_ns = self._looked_ns = now_ns
+            self._sleeps = 0
             self._asking.begin()
 
     def due_ns(self) -> int | None:
@@ -234,13 +287,20 @@ class Track:
         if self.replays is not False:
             dues.append(self._asking.ask_ns())
         if self._doubtful:
-            dues.append(self._credence.doubted_since_ns + self._deadline_ns)
+            dues.append(self.credence.doubted_since_ns + self._deadline_ns)
+        dues.append(self._looked_ns + LOOK_EVERY_NS)
         return min(due for due in dues if due is not None)
 
     @property
     def _doubtful(self) -> bool:
-        furthest = self._held.last.seq if self._held else max(self._told_end, self._dropped_end)
-        return furthest > self._believed_end
+        return self._furthest > self._believed_end
+
+    @property
+    def _furthest(self) -> int:
+        """How far anything tells that the run is."""
+        if self._held:
+            return self._held.last.seq
+        return max(self._told_end, self._dropped_end, self._needed_end)
 
     def _give_up_ns(self) -> int | None:
         if self._since_ns is None:
@@ -249,15 +309,17 @@ class Track:
         if self.replays is not False:
             return self._asking.give_up_ns(since_ns)
         return (
-            self._credence.doubted_since_ns + self._deadline_ns
+            self.credence.doubted_since_ns + self._deadline_ns
             if self.missing_end > self._believed_end
             else since_ns
         )
 
     def give_up(self, now_ns: int) -> int:
         """Return how many of the next samples are to be given up now."""
-        if self._doubtful and now_ns >= self._credence.doubted_since_ns + self._deadline_ns:
-            self.disbelieve()
+        if self._slept(now_ns):
+            return 0
+        if self._doubtful and now_ns >= self.credence.doubted_since_ns + self._deadline_ns:
+            self._settle_doubt()
         due_ns = self._give_up_ns() if self.missing_end > self.next_seq else None
         if due_ns is None or now_ns < due_ns:
             return 0
@@ -268,8 +330,20 @@ class Track:
     def lost(self) -> int:
         """Return how many of the next samples are missing, as far as that is to be believed."""
         if self.missing_end > self._believed_end:
-            self.disbelieve()
+            self._settle_doubt()
         return self.missing_end - self.next_seq
+
+    def _slept(self, now_ns: int) -> bool:
+        """Whether who waits was itself stopped since the last look: what came meanwhile has not been read yet."""
+        slept_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        if self._since_ns is None or slept_ns <= OVERSLEPT_NS or self._sleeps >= MOST_SLEEPS:
+            return False
+        if not self._deadline_ns or (self.replays is False and self.missing_end <= self._believed_end):
+            return False  # what is not waited for
+        self._sleeps += 1  # who is so busy that each look is late must give up in the end
+        self._asking.again()
+        self.credence.doubted_since_ns += slept_ns
+        return True
 
     def ask(self, now_ns: int) -> tuple[int, int] | None:
         """Return seq and number of the samples to ask for now."""

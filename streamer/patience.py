@@ -97,6 +97,12 @@ class Asking:
         self.progress(next_seq, now_ns)
         self.answered = False
 
+    def again(self) -> None:
+        """Ask as if samples were missing from now on: nothing that came has been read for a while."""
+        self._interval_ns = ASK_AGAIN_NS
+        self._next_ask_ns = 0
+        self._in_vain = 0
+
     def given_up(self) -> None:
         """What was missing is given up; if more is, it is asked for at once."""
         self._next_ask_ns = 0

@@ -136,9 +136,11 @@ class Sequencer:
             return False
         return bool(chunk.values.shape[1] == self.channels)
 
-    def advance(self, end: int) -> None:
-        """Move on past a chunk that continues the stream."""
-        self._main.next_seq = self.expected = end
+    def advance(self, message: Chunk | Burst) -> None:
+        """Move on past a message that continues the stream."""
+        main = self._main
+        main.next_seq = self.expected = (message if isinstance(message, Chunk) else message.chunk).end_seq
+        main.note(message)
 
     def take_second(self, chunk: Chunk) -> bool:
         """Move on past a chunk of the second kind if it is simply what comes next; return whether it is."""
@@ -148,6 +150,7 @@ class Sequencer:
         if second is None or chunk.values.shape[1] != self.channels:
             return False
         self.second_to = second.next_seq = chunk.end_seq
+        second.note(chunk)
         return True
 
     # What comes in
@@ -305,9 +308,8 @@ class Sequencer:
         """Return whether something of the other kind was said before `item` and has not been handed out."""
         if item.tally <= other.next_seq:
             return False
-        chunk = item.message if isinstance(item.message, Chunk) else item.message.chunk
-        other.witness(item.tally, item.tally, chunk.time_ns, now_ns)
-        return other.credible(item.tally)
+        other.witness(item.tally, item.tally, item.time_ns, now_ns)
+        return other.credible(item.tally, item.time_ns, item.since_ns)
 
     def _fitting_head(self, track: Track) -> Item | None:
         while (head := track.head) is not None:
@@ -329,6 +331,7 @@ class Sequencer:
 
     def look(self, now_ns: int) -> Iterator[Event]:
         """Give up what is to be given up by now."""
+        yield from self._drain(now_ns)
         while True:
             lost = [(track, track.give_up(now_ns)) for track in self._tracks]
             for track, samples in lost:

@@ -48,7 +48,7 @@ class Listening:
         sequencer = self.sequencer
         if isinstance(message, Chunk) and message.kind in sequencer.kinds:
             if message.kind is sequencer.kinds[0] and sequencer.continues(message):
-                sequencer.advance(message.end_seq)
+                sequencer.advance(message)
                 return [Part(message)]
             if message.kind is not sequencer.kinds[0] and sequencer.take_second(message):
                 return [Part(message)]
@@ -212,6 +212,35 @@ def test_a_reader_that_was_stopped_itself_asks_again_before_it_gives_up() -> Non
     assert [seq for _, _, seq, _ in reader.samples] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("stopped_ms", [4600, 4990])
+def test_a_reader_stopped_once_it_has_asked_often_reads_before_it_gives_up(stopped_ms: int) -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(2)], 0)
+    waking(reader, stopped_ms)  # all requests that there are in the deadline were made in vain, or all but one
+    woken = 60_000 * MS
+    assert len(reader.receive([], woken)) == 1
+    assert reader.gaps == []
+    reader.receive([one(1)], woken + 50 * MS)
+    assert [seq for _, _, seq, _ in reader.samples] == [0, 1, 2]
+
+
+def test_a_reader_that_was_stopped_gives_up_in_the_end() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(2)], 0)
+    waking(reader, 4900)
+    reader.receive([], 60_000 * MS)
+    assert waking(reader, 70_000) == [60_100, 60_300, 60_700]
+    assert reader.gaps == [Gap(INPUT, 1, 1, 1)]
+
+
+def test_who_is_always_late_gives_up_all_the_same() -> None:
+    reader = Listening()
+    reader.receive([word(0), one(0), one(2)], 0)
+    for second in range(2, 60, 2):
+        reader.receive([], second * SECOND)
+    assert reader.gaps == [Gap(INPUT, 1, 1, 1)]
+
+
 def test_what_is_lost_meanwhile_is_asked_for_together() -> None:
     reader = Listening()
     reader.receive([word(0), one(0), one(2)], 0)
@@ -340,6 +369,51 @@ def test_a_source_that_says_again_that_it_is_far_ahead_is_believed() -> None:
     reader.receive([one(10**6 + 1, ms=2)], MS)
     assert reader.gaps == [Gap(INPUT, 1, 1, 10**6 - 1)]
     assert len(reader.samples) == 3
+
+
+@pytest.mark.parametrize("replays", [True, False])
+@pytest.mark.parametrize("ahead", [300, 4096])
+@pytest.mark.parametrize("lie", ["chunk", "tally", "target", "info"])
+def test_a_seq_too_high_before_a_pause_gives_up_nothing_that_was_not_said(
+    replays: bool, ahead: int, lie: str
+) -> None:
+    said = script(900, replays=replays, every_ms=4)
+    place, pause_ms = 200, 7000  # the sample that the lie comes before; infos go on in the pause
+    far, begin_ms = place + ahead, 4 * place
+    lies: dict[str, Chunk | Info] = {
+        "chunk": one(far, ms=begin_ms), "tally": one(place, tally=far, ms=begin_ms),
+        "target": one(far, kind=TARGET, tally=far, ms=begin_ms),
+        "info": word(far, ms=begin_ms, targets=far, replays=replays),
+    }  # fmt: skip
+    infos = [begin_ms + late_ms for late_ms in range(0, pause_ms, 1000)]
+    before = [(moment, message) for moment, message in said if moment < begin_ms * MS]
+    after = [
+        (moment + pause_ms * MS, replace(message, time_ns=message.time_ns + pause_ms * MS))
+        for moment, message in said
+        if moment >= begin_ms * MS
+    ]
+    if lie == "tally":  # in the place of the true one
+        after.remove(next(entry for entry in after if isinstance(entry[1], Chunk)))
+    paused = [(ms * MS, word(place, ms=ms, targets=place, replays=replays)) for ms in infos]
+    lied = [*before, (begin_ms * MS, lies[lie]), *paused, *after]
+    reader = Listening((INPUT, TARGET))
+    play(lied, Server(chunks_of([*before, *after])), reader, Faults(), 0, until_ns=UNTIL)
+    assert reader.gaps == []
+    for kind in (INPUT, TARGET):
+        assert [seq for k, _, seq, _ in reader.samples if k is kind] == list(range(900))
+    assert reader.due_ns() is None
+
+
+@pytest.mark.parametrize("replays", [True, False])
+def test_a_source_without_times_goes_on_after_a_long_outage(replays: bool) -> None:
+    reader = Listening()
+    timeless = [replace(one(seq), time_ns=0) for seq in range(3)]
+    reader.receive([replace(word(0, replays=replays), time_ns=0), *timeless], 0)
+    for k in range(20):
+        reader.receive([replace(one(400_000 + k), time_ns=0)], (60_000 + k) * MS)
+    waking(reader, 120_000)
+    assert reader.gaps == [Gap(INPUT, 1, 3, 399_997)]
+    assert len(reader.samples) == 23
 
 
 def test_a_chunk_of_another_width_is_refused_and_what_it_hid_is_asked_for() -> None:
