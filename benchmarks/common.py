@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from predictor.processes import Processes
+from streamer.addresses import replay_address, split_tcp
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,28 @@ class Pipeline:
 
 
 @contextmanager
+def reserved() -> Iterator[str]:
+    """Yield an address whose port, and the one for replays, nobody takes but who is told of it.
+
+    A socket that never listens holds each port. It is given SO_REUSEADDR once it is bound, so that a process that
+    sets it, too, as ours do, may listen there.
+    """
+    with ExitStack() as stack:
+        while True:
+            first, second = (stack.enter_context(socket.socket()) for _ in range(2))
+            first.bind(("127.0.0.1", 0))
+            address = f"tcp://127.0.0.1:{first.getsockname()[1]}"
+            try:
+                second.bind(("127.0.0.1", int(split_tcp(replay_address(address))[1])))
+            except OSError:
+                continue
+            for holder in (first, second):
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            yield address
+            return
+
+
+@contextmanager
 def pipeline() -> Iterator[Pipeline]:
     """Run commands that find each other on two free ports.
 
@@ -37,11 +60,7 @@ def pipeline() -> Iterator[Pipeline]:
     """
     with tempfile.TemporaryDirectory(prefix="sincos-") as name:
         folder = Path(name)
-        with Processes(folder) as processes:
-            with socket.socket() as first, socket.socket() as second:
-                for probe in (first, second):
-                    probe.bind(("127.0.0.1", 0))
-                source, predictor = (f"tcp://127.0.0.1:{probe.getsockname()[1]}" for probe in (first, second))
+        with Processes(folder) as processes, reserved() as source, reserved() as predictor:
             yield Pipeline(processes, source, predictor, folder)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import zmq
 from speed import Figure, figure, run
 
 from predictor.bench.feed import wave
-from predictor.bench.lane import PATIENCE_MS, free_addresses
+from predictor.bench.lane import PATIENCE_S
 from streamer import wire
 from streamer.messages import Chunk, Kind
 
@@ -23,11 +24,16 @@ def seconds(command: Sequence[str]) -> float:
 
 def first_estimate_s() -> float:
     """Return the time from the start of `sincos predict` to its first estimate."""
-    with zmq.Context() as context, context.socket(zmq.XPUB) as source, context.socket(zmq.SUB) as reader:
+    with (
+        tempfile.TemporaryDirectory(prefix="sincos-") as folder,
+        zmq.Context() as context,
+        context.socket(zmq.XPUB) as source,
+        context.socket(zmq.SUB) as reader,
+    ):
         for end in (source, reader):
-            end.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+            end.setsockopt(zmq.RCVTIMEO, round(1e3 * PATIENCE_S))
         source.bind("tcp://127.0.0.1:*")
-        (out,) = free_addresses(1)
+        out = f"ipc://{folder}/predictor"
         reader.setsockopt(zmq.SUBSCRIBE, b"estimate/")
         reader.setsockopt(zmq.RECONNECT_IVL, 5)
         reader.connect(out)

@@ -1,6 +1,7 @@
 """A bare pyzmq process in the predictor's place: what the sockets alone cost.
 
-`python -m predictor.bench.echo BIND SOURCE...` forwards every message as it came.
+`python -m predictor.bench.echo BIND SOURCE...` forwards every message as it came; where it publishes, it
+says on standard error.
 """
 
 import sys
@@ -19,6 +20,8 @@ def main(bind: str, sources: list[str]) -> None:
     receiver.setsockopt(zmq.SUBSCRIBE, b"input/")
     sender.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
     sender.bind(bind)
+    sys.stderr.write(f"publishing on {sender.getsockopt_string(zmq.LAST_ENDPOINT)}\n")
+    sys.stderr.flush()
     for source in sources:
         receiver.connect(source)
     while True:

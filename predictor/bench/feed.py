@@ -1,7 +1,8 @@
 """Sends samples as fast as they are taken, from a process of its own.
 
-`python -m predictor.bench.feed BIND` reads lines as `Order.line` writes them, one an order; it says "ready" once
-the messages are made, and sends them after the next line.
+`python -m predictor.bench.feed BIND` says where it publishes, then "heard" once somebody listens. It reads
+lines as `Order.line` writes them, one an order; it says "ready" once the messages are made, and sends them
+after the next line.
 """
 
 import json
@@ -78,6 +79,7 @@ def main(bind: str) -> None:
     socket.setsockopt(zmq.SNDHWM, SHORT_HIGH_WATER_MARK)
     socket.setsockopt(zmq.XPUB_NODROP, 1)
     socket.bind(bind)
+    _say(socket.getsockopt_string(zmq.LAST_ENDPOINT))
     while socket.recv() != b"\1input/":
         pass
     _say("heard")

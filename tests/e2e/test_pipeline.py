@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import Ports
 from processes import Starter, commands
 from simulation import answer, joined, published
 
@@ -24,15 +25,10 @@ def start() -> Iterator[Starter]:
         yield starter
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def addresses() -> tuple[str, str]:
-    return f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
+    ports = Ports()
+    return ports.address(), ports.address()
 
 
 def lines(text: str) -> list[dict[str, object]]:

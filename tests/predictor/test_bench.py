@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from predictor.bench import lane
 from predictor.bench.feed import Order, encoded
 from predictor.bench.measure import Figures, table, verdict
 from predictor.bench.stopwatch import per_call_s, ratio
@@ -73,3 +74,39 @@ def test_the_command_measures_with_real_processes() -> None:
     assert all(row["ours"] > 0 and row["reference"] > 0 for row in told["rows"])
     assert told["verdict"].startswith("At full load this machine carries ")
     assert all(len(rounds) == 1 for rounds in told["rounds"].values())
+
+
+class TestLane:
+    """A lane never waits for a process that has ended, and leaves none behind."""
+
+    @pytest.fixture
+    def begun(self, monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
+        begun: list[subprocess.Popen[bytes]] = []
+
+        class Noted(subprocess.Popen):  # type: ignore[type-arg]
+            def __init__(self, *arguments: object, **options: object) -> None:
+                super().__init__(*arguments, **options)  # type: ignore[call-overload]
+                begun.append(self)
+
+        monkeypatch.setattr(lane.subprocess, "Popen", Noted)
+        return begun
+
+    @pytest.mark.parametrize("options", [["--no-such-flag"], ["--nominal-hz", "-1"]])
+    def test_a_predictor_that_ends_at_once_is_said_with_its_words(
+        self, begun: list["subprocess.Popen[bytes]"], options: list[str]
+    ) -> None:
+        with pytest.raises(lane.LaneError, match=rf"(?s)does not answer \(exit code 2\).*{options[0]}"):
+            lane.Lane("predict", options).__enter__()
+        assert len(begun) == 2
+        assert all(child.returncode is not None for child in begun)
+
+    @pytest.mark.parametrize(("victim", "says"), [(0, "the feeder ended"), (1, "exit code -9")])
+    def test_who_is_killed_meanwhile_is_missed_at_once(
+        self, begun: list["subprocess.Popen[bytes]"], victim: int, says: str
+    ) -> None:
+        with lane.Lane("echo", None) as running:
+            begun[victim].kill()
+            begun[victim].wait(60)
+            with pytest.raises(lane.LaneError, match=says):
+                running.pump(Order(10))
+        assert all(child.returncode is not None for child in begun)
