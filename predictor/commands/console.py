@@ -32,7 +32,7 @@ FILL_S = 2.0  # how long a single picture goes on filling once estimates come
 @click.command()
 @source_addresses
 @predictor_addresses
-@click.option("--stream", metavar="NAME", help="Draw this stream.  [default: the first one heard]")
+@click.option("--stream", metavar="NAME", help="Draw this stream.  [default: the first with samples]")
 @click.option("--channel", type=click.IntRange(min=0), default=0, show_default=True, help="Draw this one.")
 @click.option("--once", is_flag=True, help="Print one picture, once there is something to show.")
 @click.option("--after", "after_s", default=0.0, metavar="SECONDS", help="With --once: not before so long.")
@@ -80,7 +80,7 @@ def command(
                 snapshot = watch(collector, selection, transport, clock, stop, display, lambda _: False)
     if once:
         if not stop.requested:
-            _require_heard(snapshot, timeout_s)
+            _require_samples(snapshot, timeout_s)
         console.print(render(snapshot, *console.size))
     if svg is not None:
         save_svg(snapshot, svg, *console.size)
@@ -106,11 +106,17 @@ def _is_complete(snapshot: Snapshot) -> bool:
     return summary is not None and summary.input_samples > 0 and summary.estimate_samples > 0
 
 
-def _require_heard(snapshot: Snapshot, timeout_s: float) -> None:
-    heard, wanted = [summary.name for summary in snapshot.streams], snapshot.wanted
-    if heard if wanted is None else wanted in heard:
+def _require_samples(snapshot: Snapshot, timeout_s: float) -> None:
+    """Raise NothingHeard where the picture holds no sample: what others tell of a stream is not enough."""
+    summary = snapshot.shown.summary if snapshot.shown else None
+    if summary is not None and summary.input_samples + summary.estimate_samples > 0:
         return
-    what = "nothing" if wanted is None else f"no stream {wanted!r}"
+    wanted = snapshot.wanted
+    heard = [each for each in snapshot.streams if wanted in (None, each.name)]
+    if heard:
+        what = f"no sample of stream {heard[0].name!r}, which is only known by name ({heard[0].health}), was"
+    else:
+        what = "nothing" if wanted is None else f"no stream {wanted!r}"
     raise NothingHeard(
         f"{what} heard at {', '.join([*snapshot.sources, *snapshot.predictors])} within {timeout_s:g} s; "
         "start `sincos source` and `sincos predict` first, or raise --timeout"

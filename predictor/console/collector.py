@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from predictor.console import claims
+from predictor.console.freshness import Freshness
 from predictor.console.snapshot import Event, Snapshot
 from predictor.console.stream import StreamView
 from streamer.clock import Instant
@@ -16,7 +17,7 @@ MAX_EVENTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is drawn: a stream by name, or the first one heard; a channel by index."""
+    """What is drawn: a stream by name, or the first one with samples; a channel by index."""
 
     stream: str | None = None
     channel: int = 0
@@ -40,7 +41,8 @@ class Collector:
         self._events: deque[tuple[int, str]] = deque(maxlen=MAX_EVENTS)
         self._rejected = 0
         self._predictor_rejected: int | None = None
-        self._predictor_ns: int | None = None
+        self._first_sampled: str | None = None
+        self._predictor, self._predictor_status = Freshness(), Freshness()
         self._predictor_start_s: float | None = None
 
     @property
@@ -60,6 +62,8 @@ class Collector:
                 if view is not None:
                     touched[view.name] = view
                     self._say(view.take(message, now), now)
+                    if self._first_sampled is None and view.has_samples:
+                        self._first_sampled = view.name
         for view in touched.values():
             view.settle(now)
 
@@ -68,7 +72,8 @@ class Collector:
         names = self.streams
         if not names:
             return selection
-        at = names.index(selection.stream) if selection.stream in names else 0
+        view = self._selected(selection)
+        at = names.index(view.name) if view is not None else 0
         return Selection(names[(at + 1) % len(names)])
 
     def next_channel(self, selection: Selection) -> Selection:
@@ -88,13 +93,16 @@ class Collector:
             events=[Event(text, (now.mono_ns - at_ns) / 1e9) for at_ns, text in reversed(self._events)],
             rejected=self._rejected,
             predictor_rejected=self._predictor_rejected,
-            predictor_silent_s=self._predictor_silent_s(now),
+            predictor_rejected_stale_s=self._predictor_status.stale_s(now.mono_ns),
+            predictor_silent_s=self._predictor.age_s(now.mono_ns),
             wanted=selection.stream,
         )
 
     def _selected(self, selection: Selection) -> StreamView | None:
         if selection.stream is not None:
             return self._streams.get(selection.stream)
+        if self._first_sampled is not None:
+            return self._streams[self._first_sampled]
         return next(iter(self._streams.values()), None)
 
     def _view(self, name: str) -> StreamView | None:
@@ -102,19 +110,17 @@ class Collector:
             self._streams[name] = StreamView(name)
         return self._streams.get(name)
 
-    def _predictor_silent_s(self, now: Instant) -> float | None:
-        return None if self._predictor_ns is None else (now.mono_ns - self._predictor_ns) / 1e9
-
     def _say(self, texts: Iterable[str], now: Instant) -> None:
         self._events.extend((now.mono_ns, text) for text in texts)
 
     def _note_predictor(self, message: Chunk | Info | Status, now: Instant) -> None:
         match message:
             case Chunk(kind=Kind.ESTIMATE):
-                self._predictor_ns = now.mono_ns
+                self._predictor.note(now.mono_ns)
             case Status(stream=stream, body=body):
-                self._predictor_ns = now.mono_ns
+                self._predictor.note(now.mono_ns)
                 if not stream:
+                    self._predictor_status.note(now.mono_ns)
                     self._predictor_rejected = claims.count(body, "rejected")
                     self._note_predictor_start(message, now)
 

@@ -1,5 +1,6 @@
 """The error since the start, in bounded room: points that grow wider as the curve grows longer."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +49,18 @@ class _Bucket:
 
 
 class ErrorCurve:
-    """Mean errors over time, the whole way from the first score on, in at most `MAX_BUCKETS` points."""
+    """Mean errors over time, the whole way from the first score on, in some `MAX_BUCKETS` points."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, _Bucket] = {}
         self._start_ns: int | None = None
+        self._cut = False
+        self._cuts: set[int] = set()  # buckets before which there was a silence
         self.width_s = BUCKET_S
+
+    def cut(self) -> None:
+        """Break the curve before the next scores: nothing was scored for a while."""
+        self._cut = True
 
     def add(self, squares: NDArray[np.float64], degrees: NDArray[np.float64], mono_ns: int) -> None:
         """Take scores of samples that came at `mono_ns`.
@@ -75,16 +82,25 @@ class ErrorCurve:
             index //= 2
         known = degrees[~np.isnan(degrees)]
         new = _Bucket(float(squares.sum()), len(squares), float(known.sum()), len(known))
+        if self._cut and index not in self._buckets:
+            self._cuts.add(index)
+        self._cut = False
         self._buckets.setdefault(index, _Bucket()).merge(new)
 
     def points(self) -> tuple[CurvePoint, ...]:
-        """Return the curve, oldest first, without the bucket that still fills."""
-        full = sorted(self._buckets)[:-1]
-        return tuple(self._buckets[index].point((index + 0.5) * self.width_s) for index in full)
+        """Return the curve, oldest first, without the bucket that still fills; a NaN where it is broken."""
+        points: list[CurvePoint] = []
+        for index in sorted(self._buckets)[:-1]:
+            if index in self._cuts and points:
+                points.append(CurvePoint(index * self.width_s, math.nan, None))
+            points.append(self._buckets[index].point((index + 0.5) * self.width_s))
+        return tuple(points)
 
     def _halve(self) -> None:
         self.width_s *= 2
+        before = self._buckets
         merged: dict[int, _Bucket] = {}
         for index, bucket in self._buckets.items():
             merged.setdefault(index // 2, _Bucket()).merge(bucket)
         self._buckets = merged
+        self._cuts = {index // 2 for index in self._cuts if index % 2 == 0 or index - 1 not in before}

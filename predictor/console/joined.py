@@ -11,6 +11,8 @@ from streamer.messages import Chunk, FloatArray, Kind
 
 MAX_SAMPLES = 16_384  # how late a target may come and still be scored: 16 s at 1 kHz
 MIN_SAMPLES = 64
+CHUNKS = 4  # of the first one's length are kept at least, so that an estimate meets its input
+MAX_CHUNKED_SAMPLES = 2**18
 MAX_VALUES = 2**20  # a field, so that many channels keep fewer samples
 
 Index = NDArray[np.int64]
@@ -41,11 +43,14 @@ class JoinedSamples:
     Parameters
     ----------
     channels : int
+    chunk_samples : int
+        How many come at once.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, chunk_samples: int = 1) -> None:
         self.channels = channels
-        self._capacity = max(MIN_SAMPLES, min(MAX_SAMPLES, MAX_VALUES // channels))
+        wanted = max(MAX_SAMPLES, min(CHUNKS * chunk_samples, MAX_CHUNKED_SAMPLES))
+        self._capacity = max(MIN_SAMPLES, min(wanted, MAX_VALUES // channels))
         self._seq = {kind: np.full(self._capacity, -1, dtype=np.int64) for kind in _KINDS}
         self._scored_seq = np.full(self._capacity, -1, dtype=np.int64)
         self._values = {
@@ -94,14 +99,31 @@ class JoinedSamples:
         usable = np.isfinite(squares)
         return squares[usable], degrees[usable]
 
-    def latest(self, channel: int, samples: int) -> Curves:
-        """Return the newest `samples` of a channel, oldest first."""
+    def latest(self, channel: int, samples: int, *, answered: bool = False) -> Curves:
+        """Return the newest `samples` of a channel, oldest first.
+
+        They end with the newest input, or where `answered` with the newest estimate, which may be a chunk behind.
+        """
         newest = self._newest[Kind.INPUT]
         if newest < 0:
             newest = max(self._newest.values())
+        elif answered and self._has(Kind.INPUT, self._newest[Kind.ESTIMATE]):
+            newest = self._newest[Kind.ESTIMATE]
         seq = np.arange(max(0, newest - min(samples, self._capacity) + 1), newest + 1, dtype=np.int64)
         inputs, targets, estimates = (self._of(kind, seq)[:, channel, 0] for kind in _KINDS)
         return Curves(seq, inputs, targets, estimates)
+
+    def newest_estimate(self, channel: int) -> tuple[FloatArray, FloatArray] | None:
+        """Return cos and in-phase component of a channel's newest estimate; NaN where one is not known."""
+        if self._newest[Kind.ESTIMATE] < 0:
+            return None
+        seq = np.array([self._newest[Kind.ESTIMATE]])
+        estimate = self._of(Kind.ESTIMATE, seq)[0, channel]
+        sin = self._of(Kind.INPUT, seq)[0, channel, 0] if np.isnan(estimate[1]) else estimate[1]
+        return estimate[0], sin
+
+    def _has(self, kind: Kind, seq: int) -> bool:
+        return seq >= 0 and bool(self._seq[kind][seq % self._capacity] == seq)
 
     def _of(self, kind: Kind, seq: Index) -> FloatArray:
         """Values [samples, channels, fields] at `seq`; NaN where they are not here."""

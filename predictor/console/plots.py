@@ -30,7 +30,7 @@ def signal_plot(shown: Shown, width: int, height: int) -> list[Text]:
     """Return a legend and a chart of the newest few cycles."""
     every = {"input": shown.curves.inputs, "target": shown.curves.targets, "estimate": shown.curves.estimates}
     heard = {name: _drawable(values) for name, values in every.items() if not np.isnan(values).all()}
-    samples = _samples_to_draw(next(iter(heard.values()), np.empty(0)))
+    samples = max(1, _samples_to_draw(next(iter(heard.values()), np.empty(0))))
     stride = max(1, samples // ((width - LABEL_WIDTH) * DOTS_PER_COLUMN))
     seq = shown.curves.seq[-samples:].astype(np.float64)
     picked = slice((len(seq) - 1) % stride, None, stride)  # the newest is always one of them
@@ -58,7 +58,8 @@ def _error_chart(points: tuple[CurvePoint, ...], width: int, height: int) -> lis
 def _course(shown: Shown) -> str:
     summary = shown.summary
     if summary.start_rmse is not None:
-        return f"   {words.error(summary.start_rmse)} at the start, {words.error(summary.rmse)} now"
+        when = "now" if summary.score_stale_s is None else f"{words.age(summary.score_stale_s)} ago"
+        return f"   {words.error(summary.start_rmse)} at the start, {words.error(summary.rmse)} {when}"
     return "   nothing to compare with yet" if summary.has_targets else "   the source publishes no targets"
 
 

@@ -1,18 +1,21 @@
 """A snapshot as text for a terminal of any size. Pure."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from predictor.console import words
 from predictor.console.chart import GREY
+from predictor.console.freshness import FRESH_S
 from predictor.console.plots import error_plot, signal_plot
 from predictor.console.snapshot import Health, Learning, Shown, Snapshot, StreamSummary
 
 KEYS = "n next stream   c next channel   q quit"
 COLOURS = {
     Health.LIVE: "bold green",
+    Health.UNANSWERED: "bold red",
     Health.STALE: "bold yellow",
     Health.LOST: "bold red",
     Health.ENDED: "bold cyan",
@@ -20,15 +23,23 @@ COLOURS = {
 }
 DIM = f"color({GREY})"
 
-CELL_WIDTH = 26
+CELL_WIDTH, LABEL_WIDTH = 26, 12
+STALE_STYLE = "yellow"
 MIN_SIGNAL_HEIGHT, MIN_ERROR_HEIGHT = 7, 6
 SIGNAL_SHARE = 0.58  # of the room for charts
 MAX_TABLE_ROWS = 8
 EVENT_S = 60.0  # how long an event stays in sight
-PREDICTOR_SILENT_S = 3.0  # a status comes every second
+PREDICTOR_SILENT_S = FRESH_S
 
-Cell = tuple[str, str]
 Lines = list[Text]
+
+
+class Cell(NamedTuple):
+    """A label and its value, with how long ago that was known where it is no longer fresh."""
+
+    label: str
+    value: str
+    stale_s: float | None = None
 
 
 def render(snapshot: Snapshot, width: int, height: int) -> Text:
@@ -54,9 +65,15 @@ def plain_line(snapshot: Snapshot) -> str:
     updates = summary.learning.updates if summary.learning else None
     return (
         f"{snapshot.elapsed_s:6.1f} s  {summary.name} {summary.health}  samples {summary.input_samples:,}  "
-        f"rmse {words.error(summary.rmse)}  phase error {words.degrees(summary.phase_deg)}  "
-        f"updates {words.whole(updates)}"
+        f"rmse {_dated(words.error(summary.rmse), summary.score_stale_s)}  "
+        f"phase error {_dated(words.degrees(summary.phase_deg), summary.score_stale_s)}  "
+        f"updates {_dated(words.whole(updates), summary.status_stale_s)}"
     )
+
+
+def _dated(value: str, stale_s: float | None) -> str:
+    """Return a value with its age in brackets, where it is no longer fresh."""
+    return value if stale_s is None or value == words.DASH else f"{value} ({words.age(stale_s)} ago)"
 
 
 def _header(snapshot: Snapshot) -> Text:
@@ -66,6 +83,9 @@ def _header(snapshot: Snapshot) -> Text:
         return line.append(f"  listening for {words.seconds(snapshot.elapsed_s)}")
     summary = shown.summary
     line.append(f" {summary.health} ", COLOURS[summary.health])
+    silent_s = summary.estimate_stale_s if summary.health is Health.UNANSWERED else summary.input_stale_s
+    if silent_s is not None and summary.health is not Health.ENDED:
+        line.append(f"for {words.seconds(silent_s)} ", "yellow")
     line.append(f" {summary.name}", "bold")
     if summary.familiar is False:
         line.append("  unfamiliar", "yellow")
@@ -102,7 +122,7 @@ def _silences(snapshot: Snapshot) -> Lines:
 
 
 def _body(snapshot: Snapshot, shown: Shown, width: int, room: int) -> Lines:
-    numbers = _grid(_cells(snapshot, shown.summary), width)
+    numbers = _grid(_cells(snapshot, shown), width)
     notes = [Text(" ").append(line) for line in _silences(snapshot)]
     table = _table(snapshot, width) if len(snapshot.streams) > 1 else []
     events = _events(snapshot)[:2]
@@ -124,36 +144,42 @@ def _charts(shown: Shown, width: int, room: int) -> Lines:
     return lines
 
 
-def _cells(snapshot: Snapshot, summary: StreamSummary) -> Sequence[Cell]:
-    """Label and value, the most telling first."""
+def _cells(snapshot: Snapshot, shown: Shown) -> Sequence[Cell]:
+    """Return the numbers, the most telling first."""
+    summary = shown.summary
     learning = summary.learning
     version = "" if summary.model_version is None else f" v{words.whole(summary.model_version)}"
+    score_s, estimate_s, status_s = summary.score_stale_s, summary.estimate_stale_s, summary.status_stale_s
+    rejected_s = snapshot.predictor_rejected_stale_s if snapshot.predictor_rejected else None
     return [
-        ("RMSE", words.error(summary.rmse) if summary.has_targets else "no targets"),
-        ("phase error", words.degrees(summary.phase_deg)),
-        ("age", words.seconds(summary.age_s)),
-        ("input", words.hertz(summary.input_hz)),
-        ("estimates", words.hertz(summary.estimate_hz)),
-        ("lag p50", words.seconds(summary.lag_p50_s)),
-        ("lag p99", words.seconds(summary.lag_p99_s)),
-        ("model", f"{summary.model or words.DASH}{version}"),
-        ("updates", words.whole(learning.updates) if learning else _not_learning(summary)),
-        _learnt(learning),
-        ("samples", words.whole(summary.input_samples)),
-        ("gaps", _gaps(summary)),
-        ("recovered", words.whole(summary.recovered_samples)),
-        ("unusable", words.whole(summary.unusable)),
-        ("rejected", words.whole(snapshot.rejected + (snapshot.predictor_rejected or 0))),
-        ("restarts", words.whole(summary.restarts)),
+        Cell("RMSE", words.error(summary.rmse) if summary.has_targets else "no targets", score_s),
+        Cell("phase error", words.degrees(summary.phase_deg), score_s),
+        Cell("age", words.seconds(summary.age_s)),
+        Cell("input", words.hertz(summary.input_hz)),
+        Cell("estimates", words.hertz(summary.estimate_hz)),
+        Cell("phase now", words.degrees(shown.phase_now_deg), estimate_s),
+        Cell("amplitude", words.plain(shown.amplitude_now), estimate_s),
+        Cell("lag p50", words.seconds(summary.lag_p50_s), summary.lag_stale_s),
+        Cell("lag p99", words.seconds(summary.lag_p99_s), summary.lag_stale_s),
+        Cell("model", f"{summary.model or words.DASH}{version}", status_s),
+        Cell("updates", words.whole(learning.updates) if learning else _not_learning(summary), status_s),
+        _learnt(learning, status_s),
+        Cell("samples", words.whole(summary.input_samples)),
+        Cell("gaps", _gaps(summary), status_s),
+        Cell("recovered", words.whole(summary.recovered_samples), status_s),
+        Cell("unusable", words.whole(summary.unusable), status_s),
+        Cell("rejected", words.whole(snapshot.rejected + (snapshot.predictor_rejected or 0)), rejected_s),
+        Cell("restarts", words.whole(summary.restarts)),
     ]
 
 
-def _learnt(learning: Learning | None) -> Cell:
+def _learnt(learning: Learning | None, stale_s: float | None) -> Cell:
     if learning is None or learning.champion_deg is None:
-        return "loss", words.plain(learning.loss if learning else None)
-    return (
+        return Cell("loss", words.plain(learning.loss if learning else None), stale_s)
+    return Cell(
         "learnt/model",
         f"{words.plain(learning.challenger_deg)}/{words.plain(learning.champion_deg)}\N{DEGREE SIGN}",
+        stale_s,
     )
 
 
@@ -172,15 +198,22 @@ def _grid(cells: Sequence[Cell], width: int) -> Lines:
     lines: Lines = []
     for first in range(0, len(cells), columns):
         line = Text(" ")
-        for label, value in cells[first : first + columns]:
-            line.append_text(_cell(label, value, cell_width))
+        for cell in cells[first : first + columns]:
+            line.append_text(_cell(cell, cell_width))
         lines.append(line)
     return lines
 
 
-def _cell(label: str, value: str, width: int) -> Text:
-    cell = Text.assemble((f"{label:<12}", DIM), (value, "bold"))
-    return _padded(cell, width)
+def _cell(cell: Cell, width: int) -> Text:
+    text = Text.assemble((f"{cell.label:<{LABEL_WIDTH}}", DIM))
+    if cell.stale_s is None or cell.value == words.DASH:
+        return _padded(text.append(cell.value, "bold"), width)
+    age = f" ({words.age(cell.stale_s)})"  # more telling than the last digits of what is past
+    room = width - 1 - LABEL_WIDTH - cell_len(age)
+    value = (
+        cell.value if cell_len(cell.value) <= room else cell.value[: max(0, room - 1)] + "\N{HORIZONTAL ELLIPSIS}"
+    )
+    return _padded(text.append(value + age, STALE_STYLE), width)
 
 
 def _table(snapshot: Snapshot, width: int) -> Lines:
@@ -188,21 +221,30 @@ def _table(snapshot: Snapshot, width: int) -> Lines:
     shown = snapshot.shown.summary.name if snapshot.shown else None
     for summary in snapshot.streams[:MAX_TABLE_ROWS]:
         version = words.whole(summary.model_version)
-        row = _row(
-            (summary.name, summary.health, words.hertz(summary.input_hz), words.error(summary.rmse),
-             words.degrees(summary.phase_deg), f"{summary.model or words.DASH} v{version}"),
-            width, "bold" if summary.name == shown else "",
-        )  # fmt: skip
+        values = (
+            summary.name,
+            summary.health,
+            words.hertz(summary.input_hz),
+            _score(summary, words.error(summary.rmse)),
+            _score(summary, words.degrees(summary.phase_deg)),
+            f"{summary.model or words.DASH} v{version}",
+        )
+        row = _row(values, width, "bold" if summary.name == shown else "")
         row.highlight_words([summary.health], COLOURS[summary.health])
         lines.append(row)
     hidden = len(snapshot.streams) - MAX_TABLE_ROWS
     return [*lines, Text(f" and {hidden} more", DIM)] if hidden > 0 else lines
 
 
+def _score(summary: StreamSummary, value: str) -> str:
+    """Return a score, or how old it is: there is no room for both."""
+    return value if summary.score_stale_s is None else f"({words.age(summary.score_stale_s)})"
+
+
 def _row(values: Sequence[str], width: int, style: str) -> Text:
-    first = max(8, min(24, width - 61))
+    first = max(8, min(24, width - 65))
     line = Text(" ", style)
-    for value, column in zip(values, (first, 9, 12, 10, 9, 20), strict=True):
+    for value, column in zip(values, (first, 13, 12, 10, 9, 20), strict=True):
         line.append_text(_padded(Text(value, style), column))
     return line
 

@@ -12,6 +12,7 @@ class Health(enum.StrEnum):
     """How a stream does, in the words of a predictor, or of the console where there is none."""
 
     LIVE = "LIVE"
+    UNANSWERED = "NO ESTIMATES"  # samples come, and estimates have ceased to
     STALE = "STALE"
     LOST = "LOST"
     ENDED = "ENDED"
@@ -34,10 +35,19 @@ class Learning:
 class StreamSummary:
     """One stream in numbers. None stands for what nobody has said or what cannot be measured yet.
 
+    What was scored is of the present run alone. A number whose messages have ceased to come is the last one that
+    was known; how long ago that was stands in the matching member that ends in `stale_s`, None while it is fresh.
+
     Parameters
     ----------
+    input_stale_s, estimate_stale_s : float or None
+        Of what comes in.
+    score_stale_s : float or None
+        Of RMSE and phase error.
+    status_stale_s : float or None
+        Of what the predictor says of the stream. While samples have ceased to come, of its lag too: `lag_stale_s`.
     rmse : float or None
-        Error of cos over the last samples scored, all channels, in the signal's unit.
+        Error of cos over the last samples scored, all channels, in the signal's unit; not across a silence.
     phase_deg : float or None
         Mean circular distance of the phases over the same samples.
     start_rmse, start_phase_deg : float or None
@@ -81,17 +91,24 @@ class StreamSummary:
     gap_samples: int | None
     recovered_samples: int | None
     unusable: int | None
+    input_stale_s: float | None = None
+    estimate_stale_s: float | None = None
+    score_stale_s: float | None = None
+    status_stale_s: float | None = None
+    lag_stale_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The stream and channel that is drawn."""
+    """The stream and channel that is drawn, with phase and amplitude of the channel's newest estimate."""
 
     summary: StreamSummary
     channel: int
     curves: Curves
     rate_hz: float | None
     error: tuple[CurvePoint, ...]
+    phase_now_deg: float | None = None
+    amplitude_now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,8 @@ class Snapshot:
         Messages that could not be understood here.
     predictor_rejected : int or None
         The same at the predictor, as it says.
+    predictor_rejected_stale_s : float or None
+        How old that is, where it is not fresh.
     predictor_silent_s : float or None
         Time since a predictor's last message; None if none was ever heard.
     wanted : str or None
@@ -130,3 +149,4 @@ class Snapshot:
     predictor_rejected: int | None
     predictor_silent_s: float | None
     wanted: str | None
+    predictor_rejected_stale_s: float | None = None

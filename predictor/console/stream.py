@@ -1,26 +1,23 @@
 """What the console knows of one stream."""
 
-from collections import deque
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from predictor.console import claims
 from predictor.console.coalesce import coalesce
-from predictor.console.errorcurve import ErrorCurve
+from predictor.console.freshness import Freshness
 from predictor.console.joined import Index, JoinedSamples
 from predictor.console.rates import RateMeter
-from predictor.console.scoring import Scores
+from predictor.console.runs import FollowedRun
+from predictor.console.runscores import RunScores
 from predictor.console.snapshot import Health, Learning, Shown, StreamSummary
+from predictor.phase import phase_and_amplitude
 from streamer.clock import Instant
 from streamer.messages import Chunk, Info, Kind, Status
-from trainer.metrics import SCORED_SAMPLES
 
-SHOWN_SAMPLES = 2_000  # more than any terminal has dots across
-REMEMBERED_RUNS = 64
-START_SAMPLES = 50  # few enough that not much has been learnt from them
+SHOWN_SAMPLES = 20_000  # a few cycles of a slow signal at a high rate
 # What the console says itself while no predictor speaks; a status comes every second.
 STALE_S, LOST_S = 2.0, 10.0
 
@@ -30,6 +27,21 @@ class _Newest:
     seq: int
     time_ns: int
     model_version: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is known of one run, and ends with it."""
+
+    joined: JoinedSamples | None = None
+    info: Info | None = None
+    newest: _Newest | None = None
+    targets_heard: bool = False
+    rate_hz: float | None = None  # as its samples say
+    chunk_s: float = 0.0
+    begun_ns: int | None = None  # when its first input came
+    scores: RunScores = field(default_factory=RunScores)
+    estimates: Freshness = field(default_factory=Freshness)
 
 
 class StreamView:
@@ -42,59 +54,64 @@ class StreamView:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.run: int | None = None
-        self.error = ErrorCurve()
-        self._past_runs: deque[int] = deque(maxlen=REMEMBERED_RUNS)
-        self._joined: JoinedSamples | None = None
+        self._followed = FollowedRun()
+        self._beside: int | None = None
+        self._run = _Run()
+        self._shown_run: int | None = None
         self._waiting: dict[Kind, list[Chunk]] = {}
-        self._first_scores: list[tuple[float, float]] = []
-        self._last_scores: deque[tuple[float, float]] = deque(maxlen=SCORED_SAMPLES)
-        self._scored = 0
         self._restarts = 0
         self._inputs, self._estimates = RateMeter(), RateMeter()
-        self._last_heard_ns: int | None = None
-        self._newest: _Newest | None = None
-        self._info: Info | None = None
-        self._targets_heard = False
-        self._status: Mapping[str, Any] = {}
-        self._status_ns: int | None = None
+        self._input_freshness, self._status_freshness = Freshness(), Freshness()
+        self._status: Status | None = None
+        self._status_interval_s = 0.0
         self._health: str | None = None
+
+    @property
+    def run(self) -> int | None:
+        """The run that is shown."""
+        return self._followed.run
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether an input or estimate was heard."""
+        return self._inputs.total + self._estimates.total > 0
 
     def take(self, message: Chunk | Info | Status, now: Instant) -> Iterable[str]:
         """Take a message; yield what the operator should know."""
         if isinstance(message, Status):
             yield from self._take_status(message, now)
             return
-        if message.run in self._past_runs:
-            return
-        if message.run != self.run:
-            yield from self._begin_run(message.run, now)
-        if isinstance(message, Info):
-            self._info = message
-        else:
-            self._take_chunk(message, now)
+        for one in self._followed.take(message, now.mono_ns):
+            if self.run != self._shown_run:
+                yield from self._begin_run(now)
+            if isinstance(one, Info):
+                self._run.info = one
+            else:
+                self._take_chunk(one, now)
+        yield from self._note_beside()
 
     def settle(self, now: Instant) -> None:
         """Join what came since the last call and score what has found its partner."""
-        if self._joined is None or not self._waiting:
+        run = self._run
+        if run.joined is None or not self._waiting:
             return
         fresh: list[Index] = []
         for kind, chunks in self._waiting.items():
-            seqs = [self._joined.put(chunk) for chunk in coalesce(chunks)]
+            seqs = [run.joined.put(chunk) for chunk in coalesce(chunks)]
             fresh += seqs if kind is not Kind.INPUT else []
         self._waiting.clear()
-        squares, degrees = self._joined.score(fresh)
+        squares, degrees = run.joined.score(fresh)
         if len(squares):
-            self._scored += len(squares)
-            self._remember(squares, degrees)
-            self.error.add(squares, degrees, now.mono_ns)
+            run.scores.add(squares, degrees, now.mono_ns, run.chunk_s)
 
     def summary(self, now: Instant) -> StreamSummary:
         """Return the stream in numbers."""
-        info, body = self._info, self._status
-        rmse, phase_deg = _means(self._last_scores)
-        start_rmse, start_phase_deg = _means(self._first_scores)
-        newest = self._newest
+        run, mono_ns = self._run, now.mono_ns
+        info, newest = run.info, run.newest
+        body: Mapping[str, Any] = self._status.body if self._status is not None else {}
+        of_run = body if self._is_of_this_run(self._status) else {}
+        score, start = run.scores.now, run.scores.start
+        status_stale_s, estimate_stale_s = self._status_freshness.stale_s(mono_ns), run.estimates.stale_s(mono_ns)
         return StreamSummary(
             name=self.name,
             health=self._health_now(now),
@@ -102,107 +119,151 @@ class StreamView:
             channels=self.channels,
             input_samples=self._inputs.total,
             estimate_samples=self._estimates.total,
-            scored_samples=self._scored,
+            scored_samples=run.scores.count,
             restarts=self._restarts,
-            has_targets=self._targets_heard or info is None or bool(info.target_fields),
-            rmse=rmse,
-            phase_deg=phase_deg,
-            start_rmse=start_rmse,
-            start_phase_deg=start_phase_deg,
-            nominal_hz=info.rate_hz if info else None,
-            input_hz=self._inputs.per_second(now.mono_ns),
-            estimate_hz=self._estimates.per_second(now.mono_ns),
+            has_targets=run.targets_heard or info is None or bool(info.target_fields),
+            rmse=score.rmse,
+            phase_deg=score.phase_deg,
+            start_rmse=start.rmse,
+            start_phase_deg=start.phase_deg,
+            nominal_hz=info.rate_hz if info else run.rate_hz,
+            input_hz=self._inputs.per_second(mono_ns),
+            estimate_hz=self._estimates.per_second(mono_ns),
             age_s=(now.wall_ns - newest.time_ns) / 1e9 if newest else None,
-            lag_p50_s=claims.number(body, "lag_p50_s"),
-            lag_p99_s=claims.number(body, "lag_p99_s"),
+            lag_p50_s=claims.number(of_run, "lag_p50_s"),
+            lag_p99_s=claims.number(of_run, "lag_p99_s"),
             model=claims.text(body, "model"),
-            model_version=newest.model_version if newest else claims.count(body, "model_version"),
-            familiar=claims.flag(body, "familiar"),
-            learning=_learning(claims.section(body, "learning")),
+            model_version=newest.model_version if newest else claims.count(of_run, "model_version"),
+            familiar=claims.flag(of_run, "familiar") if status_stale_s is None else None,
+            learning=_learning(claims.section(of_run, "learning")),
             gaps=claims.count(body, "gaps"),
             gap_samples=claims.count(body, "gap_samples"),
             recovered_samples=claims.count(body, "recovered_samples"),
             unusable=claims.count(body, "unusable"),
+            input_stale_s=self._input_freshness.stale_s(mono_ns),
+            estimate_stale_s=estimate_stale_s,
+            score_stale_s=run.scores.freshness.stale_s(mono_ns),
+            status_stale_s=status_stale_s,
+            lag_stale_s=max(
+                (age_s for age_s in (status_stale_s, estimate_stale_s) if age_s is not None), default=None
+            ),
         )
 
     def shown(self, channel: int, now: Instant) -> Shown | None:
         """Return the stream with the curves of one channel; None before the first sample."""
-        if self._joined is None:
+        joined = self._run.joined
+        if joined is None:
             return None
-        channel = min(channel, self._joined.channels - 1)
+        channel = min(channel, joined.channels - 1)
         summary = self.summary(now)
         rate_hz = summary.nominal_hz or summary.input_hz
-        curves = self._joined.latest(channel, SHOWN_SAMPLES)
-        return Shown(summary, channel, curves, rate_hz, self.error.points())
+        answered = self._run.estimates.is_fresh(now.mono_ns)
+        curves = joined.latest(channel, SHOWN_SAMPLES, answered=answered)
+        return Shown(
+            summary, channel, curves, rate_hz, self._run.scores.curve.points(), *_phase_now(joined, channel)
+        )
 
     @property
     def channels(self) -> int:
         """How many channels the stream has; 1 while nobody has said."""
-        if self._joined is not None:
-            return self._joined.channels
-        return len(self._info.channels) if self._info else 1
+        if self._run.joined is not None:
+            return self._run.joined.channels
+        return len(self._run.info.channels) if self._run.info else 1
 
-    def _begin_run(self, run: int, now: Instant) -> Iterable[str]:
+    def _begin_run(self, now: Instant) -> Iterable[str]:
         self.settle(now)
-        if self.run is not None:
-            self._past_runs.append(self.run)
+        if self._shown_run is not None:
             self._restarts += 1
-            yield f"{self.name}: source restarted, new run {run:016x}"
-        self.run = run
-        self._joined, self._info, self._newest = None, None, None
+            yield f"{self.name}: source restarted, new run {self.run:016x}"
+        self._shown_run = self.run
+        self._run = _Run()
+        self._waiting.clear()
+
+    def _note_beside(self) -> Iterable[str]:
+        other = self._followed.beside
+        if other is not None and other != self._beside:
+            yield f"{self.name}: two sources of one name: run {self.run:016x} is shown, {other:016x} is not"
+        self._beside = other
 
     def _take_chunk(self, chunk: Chunk, now: Instant) -> None:
-        channels = chunk.values.shape[1]
-        if self._joined is None:
-            self._joined = JoinedSamples(channels)
-        if channels != self._joined.channels:
+        run, (samples, channels, _) = self._run, chunk.values.shape
+        if run.joined is None:
+            run.joined = JoinedSamples(channels, samples)
+        if channels != run.joined.channels:
             return  # a run has one shape; whoever breaks that is not drawn
         self._waiting.setdefault(chunk.kind, []).append(chunk)
+        lasts_s = samples / chunk.rate_hz if chunk.rate_hz else 0.0
         match chunk.kind:
             case Kind.INPUT:
-                self._inputs.add(len(chunk.values), now.mono_ns)
-                self._last_heard_ns = now.mono_ns
+                self._inputs.add(samples, now.mono_ns)
+                self._input_freshness.note(now.mono_ns, lasts_s)
+                run.rate_hz, run.chunk_s = chunk.rate_hz, lasts_s
+                run.begun_ns = now.mono_ns if run.begun_ns is None else run.begun_ns
             case Kind.TARGET:
-                self._targets_heard = True
+                run.targets_heard = True
             case _:
-                self._estimates.add(len(chunk.values), now.mono_ns)
+                self._estimates.add(samples, now.mono_ns)
+                run.estimates.note(now.mono_ns, max(lasts_s, run.chunk_s))
                 self._note_newest(chunk)
 
     def _note_newest(self, chunk: Chunk) -> None:
-        last = chunk.end_seq - 1
-        if self._newest is None or last > self._newest.seq:
-            self._newest = _Newest(last, chunk.sample_time_ns(len(chunk.values) - 1), chunk.model_version)
+        last, newest = chunk.end_seq - 1, self._run.newest
+        if newest is None or last > newest.seq:
+            self._run.newest = _Newest(last, chunk.sample_time_ns(len(chunk.values) - 1), chunk.model_version)
 
     def _take_status(self, status: Status, now: Instant) -> Iterable[str]:
-        self._status, self._status_ns = status.body, now.mono_ns
+        since_s = self._status_freshness.age_s(now.mono_ns)
+        self._status = status
+        # Of more than a thousand streams, each has its turn less often than each second.
+        self._status_freshness.note(now.mono_ns, min(since_s or 0.0, self._status_interval_s))
+        self._status_interval_s = since_s or 0.0
         health = claims.text(status.body, "health")
         if health != self._health and self._health is not None and health is not None:
             yield f"{self.name}: {self._health} -> {health}"
         self._health = health or self._health
 
-    def _remember(self, squares: Scores, degrees: Scores) -> None:
-        scores = list(zip(squares.tolist(), degrees.tolist(), strict=True))
-        self._first_scores += scores[: START_SAMPLES - len(self._first_scores)]
-        self._last_scores.extend(scores[-SCORED_SAMPLES:])
-
     def _health_now(self, now: Instant) -> Health:
-        if self._info is not None and self._info.ended:
+        if self._run.info is not None and self._run.info.ended:
             return Health.ENDED
-        spoken = self._status_ns is not None and now.mono_ns - self._status_ns < STALE_S * 1e9
-        if spoken and self._health is not None and self._health in Health.__members__:
-            return Health[self._health]
-        if self._last_heard_ns is None:
+        health = self._own_judgement(now)
+        if self._is_of_this_run(self._status) and self._health is not None and self._health in Health.__members__:
+            age_s = self._status_freshness.age_s(now.mono_ns)
+            if age_s is not None and age_s < STALE_S:
+                health = Health[self._health]
+        if health is Health.LIVE and self._unanswered(now):
+            return Health.UNANSWERED
+        return health
+
+    def _own_judgement(self, now: Instant) -> Health:
+        silent_s = self._input_freshness.age_s(now.mono_ns)
+        if silent_s is None:
             return Health.WAITING
-        silent_s = (now.mono_ns - self._last_heard_ns) / 1e9
-        return Health.LIVE if silent_s < STALE_S else Health.STALE if silent_s < LOST_S else Health.LOST
+        usual_s = 3 * self._run.chunk_s
+        if silent_s < max(STALE_S, usual_s):
+            return Health.LIVE
+        return Health.STALE if silent_s < max(LOST_S, usual_s) else Health.LOST
+
+    def _unanswered(self, now: Instant) -> bool:
+        """Whether estimates have ceased to come, or a predictor was heard and this run has had none."""
+        silent_s = self._run.estimates.age_s(now.mono_ns)
+        if silent_s is None:
+            heard_predictor = self._status is not None or self._estimates.total
+            if not heard_predictor or self._run.begun_ns is None:
+                return False
+            silent_s = (now.mono_ns - self._run.begun_ns) / 1e9
+        return silent_s > max(STALE_S, 3 * self._run.chunk_s)
+
+    def _is_of_this_run(self, status: Status | None) -> bool:
+        return status is not None and (self.run is None or status.run in (0, self.run))
 
 
-def _means(scores: Iterable[tuple[float, float]]) -> tuple[float | None, float | None]:
-    table = np.array(list(scores))
-    if not len(table):
+def _phase_now(joined: JoinedSamples, channel: int) -> tuple[float | None, float | None]:
+    newest = joined.newest_estimate(channel)
+    if newest is None:
         return None, None
-    degrees = table[:, 1][~np.isnan(table[:, 1])]
-    return float(np.sqrt(table[:, 0].mean())), float(degrees.mean()) if len(degrees) else None
+    values = (float(value) for value in phase_and_amplitude(*newest))
+    phase_deg, amplitude = (value if math.isfinite(value) else None for value in values)
+    return phase_deg, amplitude
 
 
 def _learning(body: Mapping[str, Any] | None) -> Learning | None:

@@ -45,3 +45,11 @@ def seconds(value: float | None) -> str:
     if abs(value) < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.0f} min" if abs(value) < 7200 else f"{plain(value / 3600)} h"
+
+
+def age(value: float) -> str:
+    """Return a duration in at most four letters."""
+    for unit, seconds_each, most in (("s", 1, 100), ("m", 60, 100), ("h", 3600, 72), ("d", 86400, 1000)):
+        if value < seconds_each * most:
+            return f"{max(0, value / seconds_each):.0f}{unit}"
+    return "long"

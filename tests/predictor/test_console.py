@@ -19,6 +19,7 @@ from predictor.console.joined import MAX_SAMPLES, JoinedSamples
 from predictor.console.rates import RateMeter
 from predictor.console.render import plain_line, render
 from predictor.console.snapshot import Health, Snapshot, StreamSummary
+from predictor.console.stream import StreamView
 from predictor.console.watch import press
 from streamer.clock import Instant
 from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Status
@@ -157,10 +158,13 @@ class TestRuns:
         assert len(snapshot.shown.curves.seq) == 10
 
     def test_what_waits_is_scored_before_a_run_ends(self) -> None:
-        batch = [fields(Kind.TARGET, 0, 40), fields(Kind.ESTIMATE, 0, 40), inputs(0, 5, run=2)]
-        collector = collected(batch)
-        assert demo(collector).scored_samples == 40
-        shown = collector.snapshot(Selection(), at(1)).shown
+        view = StreamView("demo")
+        for message in (fields(Kind.TARGET, 0, 40), fields(Kind.ESTIMATE, 0, 40)):
+            list(view.take(message, at(0)))
+        scores = view._run.scores
+        list(view.take(inputs(0, 5, run=2), at(2)))
+        assert scores.count == 40
+        shown = view.shown(0, at(2))
         assert shown is not None
         assert np.isnan(shown.curves.targets).all()
 
@@ -445,7 +449,7 @@ class TestRender:
         assert sum(rows) == max(rows) > 20
 
     def test_what_happened_long_ago_is_no_longer_told(self) -> None:
-        collector = collected([inputs(0, 10)], [inputs(0, 10, run=2)])
+        collector = collected([inputs(0, 10)], [inputs(0, 10, run=2)], every_s=2.0)
         assert any("restarted" in line for line in lines_of(collector.snapshot(Selection(), at(50)), 80, 24))
         assert not any("restarted" in line for line in lines_of(collector.snapshot(Selection(), at(70)), 80, 24))
 

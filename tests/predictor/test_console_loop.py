@@ -5,6 +5,7 @@ import os
 import pty
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from predictor.console.snapshot import Snapshot
 from predictor.console.watch import watch
 from streamer.clock import Instant
 from streamer.errors import FileError, NothingHeard, UsageError
-from streamer.messages import Chunk, Incoming, Kind
+from streamer.messages import Chunk, Incoming, Kind, Message, Status
 from streamer.shell import StopSignal
+from streamer.sockets import Transport
 
 
 class FakeClock:
@@ -238,6 +240,24 @@ class TestCommand:
     def test_a_stream_not_heard_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(NothingHeard, match="no stream 'lab' heard"):
             self.invoke(tmp_path, "--once", "--timeout", "0", "--stream", "lab")
+
+    def test_a_stream_of_which_only_others_speak_is_not_heard(self, tmp_path: Path) -> None:
+        def publish(publisher: Transport, message: Message, done: threading.Event) -> None:
+            while not done.is_set():
+                publisher.send(message)
+                done.wait(0.05)
+
+        told = Status("demo", 1, 500, 0, {"health": "LOST"})
+        done = threading.Event()
+        with Transport(bind=f"ipc://{tmp_path}/predictor") as publisher:
+            speaking = threading.Thread(target=publish, args=(publisher, told, done))
+            speaking.start()
+            try:
+                with pytest.raises(NothingHeard, match="no sample of stream 'demo'"):
+                    self.invoke(tmp_path, "--once", "--timeout", "2")
+            finally:
+                done.set()
+                speaking.join(20)
 
     @pytest.mark.parametrize("option", ["--after", "--timeout"])
     @pytest.mark.parametrize("value", ["nan", "inf", "-1"])
