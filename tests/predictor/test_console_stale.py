@@ -13,7 +13,6 @@ from predictor.console import words
 from predictor.console.collector import Collector, Selection
 from predictor.console.errorcurve import ErrorCurve
 from predictor.console.joined import MAX_SAMPLES, JoinedSamples
-from predictor.console.rates import RateMeter
 from predictor.console.render import plain_line, render
 from predictor.console.runs import FollowedRun
 from predictor.console.snapshot import Health, StreamSummary
@@ -303,21 +302,6 @@ class TestNow:
         shown = collector.snapshot(Selection(), at(0)).shown
         assert shown is not None
         assert shown.phase_now_deg == pytest.approx(126.0, abs=1e-3)
-
-
-class TestRates:
-    @pytest.mark.parametrize(
-        ("rate_hz", "samples"), [(0.2, 1), (1, 1), (3, 1), (100, 1), (400, 20), (10_000, 20_000)]
-    )
-    def test_slow_and_lumpy_streams_too(self, rate_hz: float, samples: int) -> None:
-        meter, interval_s = RateMeter(), samples / rate_hz
-        count = max(8, round(12 / interval_s))
-        for n in range(count):
-            meter.add(samples, round(n * interval_s * 1e9))
-        for later_s in (0.0, 0.5 * interval_s, 0.99 * interval_s):
-            now_ns = round(((count - 1) * interval_s + later_s) * 1e9)
-            assert meter.per_second(now_ns) == pytest.approx(rate_hz, rel=0.02)
-        assert meter.per_second(round((count + 3.5 + 10 / interval_s) * interval_s * 1e9)) == 0
 
 
 class TestFirstHeard:
