@@ -10,7 +10,7 @@ from predictor.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.errors import FileError
-from streamer.messages import Chunk, FloatArray, Kind, Status
+from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
 from streamer.recordings import Recording
 from streamer.wire import MAX_CHANNELS
 
@@ -79,6 +79,7 @@ class Application:
         self._rate_hz = rate_hz
         self._one_by_one = one_by_one
         self._squares, self._scored = 0.0, 0
+        self._next_seq = 0
 
     @property
     def rmse(self) -> float | None:
@@ -89,17 +90,19 @@ class Application:
         """Yield the whole recording with its estimates, in order."""
         recording = self._recording
         step = max(1, BLOCK_VALUES // recording.columns)
-        look_every = max(1, recording.samples // step // MOST_LOOKS) * step
-        for first in range(0, recording.samples, step):
-            end = min(first + step, recording.samples)
-            inputs = recording.block(first, end)
-            targets = self._targets_of(first, end)
-            estimates = np.concatenate(list(self._answers(first, inputs, targets)))
-            if targets is not None:
-                self._score(estimates, targets)
-            if end % look_every == 0:
-                list(self._heed(self._core.tick(self._instant(end))))
-            yield Block(first, inputs, estimates)
+        look_every = max(1, recording.rows // step // MOST_LOOKS) * step
+        for begin, part_end, part_seq in recording.parts():
+            for first in range(begin, part_end, step):
+                end = min(first + step, part_end)
+                seq = part_seq + first - begin
+                inputs = recording.block(first, end)
+                targets = self._targets_of(first, end)
+                estimates = np.concatenate(list(self._answers(seq, inputs, targets)))
+                if targets is not None:
+                    self._score(estimates, targets)
+                if end % look_every == 0:
+                    list(self._heed(self._core.tick(self._instant(seq + len(inputs)))))
+                yield Block(seq, inputs, estimates)
         list(self._heed(self._core.stop(self._instant(recording.samples))))
 
     def _answers(self, seq: int, inputs: FloatArray, targets: FloatArray | None) -> Iterator[FloatArray]:
@@ -107,10 +110,18 @@ class Application:
         step = 1 if self._one_by_one else len(inputs)
         for first in range(0, len(inputs), step):
             piece = slice(first, first + step)
-            messages = [self._chunk(Kind.INPUT, seq + first, inputs[piece, :, None])]
+            messages: list[Incoming] = [self._chunk(Kind.INPUT, seq + first, inputs[piece, :, None])]
             if targets is not None:
                 messages.append(self._chunk(Kind.TARGET, seq + first, targets[piece]))
+            messages += self._gone(seq + first)
+            self._next_seq = seq + first + len(inputs[piece])
             yield from self._heed(self._core.receive(messages, self._instant(seq + first + step - 1)))
+
+    def _gone(self, seq: int) -> list[Gone]:
+        """Return what a source would answer who asks for the samples that are missing before this one."""
+        missing = seq - self._next_seq
+        kinds = (Kind.INPUT, Kind.TARGET) if self._targets is not None else (Kind.INPUT,)
+        return [Gone(kind, STREAM, RUN, self._next_seq, missing) for kind in kinds] if missing else []
 
     def _heed(self, effects: Iterable[Effect]) -> Iterator[FloatArray]:
         """Yield the estimates among effects; remember what the status says."""
@@ -155,17 +166,19 @@ def check_channels(recording: Recording) -> None:
     if recording.columns > MAX_CHANNELS:
         raise FileError(
             f"{recording.path}: must have 1 to {MAX_CHANNELS} channels, got {recording.columns} with "
-            f"{recording.samples} sample(s): the shape is [samples, channels]; transpose it?"
+            f"{recording.rows} sample(s): the shape is [samples, channels]; transpose it?"
         )
 
 
 def _target_fields(recording: Recording, targets: Recording) -> int:
     """Return how many fields a channel's targets have."""
     fields, rest = divmod(targets.columns, recording.columns)
-    if targets.samples != recording.samples or rest or fields not in (1, 2):
+    if targets.rows != recording.rows or rest or fields not in (1, 2):
         raise FileError(
-            f"--targets {targets.path}: must have {recording.samples} samples, as {recording.path} has, and cos, "
-            f"or cos and sin, of each of its {recording.columns} channel(s); got {targets.samples} samples of "
+            f"--targets {targets.path}: must have {recording.rows} samples, as {recording.path} has, and cos, "
+            f"or cos and sin, of each of its {recording.columns} channel(s); got {targets.rows} samples of "
             f"{targets.columns} value(s)"
         )
+    if targets.gaps() not in ([], recording.gaps()):
+        raise FileError(f"--targets {targets.path}: other samples are missing in it than in {recording.path}")
     return fields

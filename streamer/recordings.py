@@ -1,7 +1,8 @@
 """Recordings: .npy, .csv and .wav files as samples of one or more channels, read block by block."""
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.csvfile import read_csv
-from streamer.errors import FileError
+from streamer.csvfile import gaps_of, read_csv
+from streamer.csvlayout import TableOptions
+from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from streamer.wavfile import read_wav
+
+MOST_OFF = 0.05  # between a rate that is said and one that is measured
+WORTH_A_WORD = 0.005
+
+_log = logging.getLogger("sincos")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,23 +29,38 @@ class Recording:
     Parameters
     ----------
     path : Path
-    raw : array, shape (samples, columns) or (samples, columns, ...)
-        As the file has them; mapped into memory where that can be.
+    raw : array, shape (rows, columns) or (rows, columns, ...)
+        As the file has them, without those that are missing; mapped into memory where that can be.
     decode : callable
         Turns some of the raw samples into float32 [samples, columns].
     rate_hz : float or None
         Samples a second, where the file says it.
+    names : tuple of str
+        Of the columns, where the file says them.
+    starts : tuple of (row, seq)
+        Where rows go on, the first one and after each gap; (0, 0) alone where none is missing.
+    is_rate_measured : bool
+        The rate is what the file's times amount to, and need not be exact.
     """
 
     path: Path
     raw: NDArray[Any]
     decode: Callable[[NDArray[Any]], FloatArray]
     rate_hz: float | None = None
+    names: tuple[str, ...] = ()
+    starts: tuple[tuple[int, int], ...] = ((0, 0),)
+    is_rate_measured: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many samples are there."""
+        return int(self.raw.shape[0])
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
-        return int(self.raw.shape[0])
+        """How many samples there would be if none was missing."""
+        row, seq = self.starts[-1]
+        return seq + self.rows - row
 
     @property
     def columns(self) -> int:
@@ -46,11 +68,45 @@ class Recording:
         return int(self.raw.shape[1])
 
     def block(self, first: int, end: int) -> FloatArray:
-        """Return samples `first` to `end` as float32 [samples, columns]."""
+        """Return rows `first` to `end` as float32 [samples, columns]."""
         return self.decode(self.raw[first:end])
 
+    def parts(self) -> Iterator[tuple[int, int, int]]:
+        """Yield first row, row past the last, and seq of the first, of all samples between two gaps."""
+        ends = [row for row, _ in self.starts[1:]] + [self.rows]
+        for (row, seq), end in zip(self.starts, ends, strict=True):
+            yield row, end, seq
 
-def read_recording(path: Path, dims: tuple[int, ...] = (1, 2)) -> Recording:
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the first sample that is missing, and how many are, of each gap."""
+        return [(first, missing) for _, first, missing in gaps_of(self.starts)]
+
+    def rate(self, chosen_hz: float | None) -> float | None:
+        """Return the samples a second: those chosen, or what the file says; None where nobody does.
+
+        Raises
+        ------
+        UsageError
+            If the two disagree: by anything, or by 5 % where the file's rate is measured.
+        """
+        if chosen_hz is None or self.rate_hz is None:
+            return self.rate_hz if chosen_hz is None else chosen_hz
+        off = abs(self.rate_hz / chosen_hz - 1)
+        if off > (MOST_OFF if self.is_rate_measured else 0):
+            how = "its times amount to" if self.is_rate_measured else "it says itself that it has"
+            raise UsageError(
+                f"--rate: {self.path}: {how} {self.rate_hz:g} samples a second, got {chosen_hz:g}; leave it out"
+            )
+        if off > WORTH_A_WORD:
+            _log.warning(
+                "%s: its times amount to %g samples/s; taken to be %g", self.path, self.rate_hz, chosen_hz
+            )
+        return chosen_hz
+
+
+def read_recording(
+    path: Path, dims: tuple[int, ...] = (1, 2), table_options: TableOptions | None = None
+) -> Recording:
     """Open a recording. Beyond the second, dimensions of a .npy array are laid out side by side as columns.
 
     Parameters
@@ -59,6 +115,8 @@ def read_recording(path: Path, dims: tuple[int, ...] = (1, 2)) -> Recording:
         Its ending says what it is.
     dims : tuple of int
         How many dimensions a .npy array may have.
+    table_options : TableOptions or None
+        What is known of a .csv file.
 
     Raises
     ------
@@ -71,7 +129,7 @@ def read_recording(path: Path, dims: tuple[int, ...] = (1, 2)) -> Recording:
     try:
         if not path.is_file():
             raise FileError(f"{path}: {'must be a regular file' if path.exists() else 'no such file'}")
-        recording = reader(path, dims)
+        recording = reader(path, dims, table_options)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not recording.raw.size:
@@ -79,7 +137,7 @@ def read_recording(path: Path, dims: tuple[int, ...] = (1, 2)) -> Recording:
     return recording
 
 
-def _npy(path: Path, dims: tuple[int, ...]) -> Recording:
+def _npy(path: Path, dims: tuple[int, ...], _options: TableOptions | None) -> Recording:
     try:
         with warnings.catch_warnings(action="ignore"):  # of a header written under Python 2
             raw = np.lib.format.open_memmap(path, mode="r")  # never unpickles: it refuses objects
@@ -103,13 +161,21 @@ def _to_float32(raw: NDArray[Any]) -> FloatArray:
         return np.asarray(raw, np.float32)
 
 
-def _csv(path: Path, _dims: tuple[int, ...]) -> Recording:
-    return Recording(path, read_csv(path), _to_float32)
+def _csv(path: Path, _dims: tuple[int, ...], options: TableOptions | None) -> Recording:
+    content = read_csv(path, options)
+    timing = content.timing
+    if timing is None:
+        return Recording(path, content.values, _to_float32, names=content.names)
+    return Recording(
+        path, content.values, _to_float32, timing.rate_hz or None, content.names, timing.starts,
+        is_rate_measured=True,
+    )  # fmt: skip
 
 
-def _wav(path: Path, _dims: tuple[int, ...]) -> Recording:
+def _wav(path: Path, _dims: tuple[int, ...], _options: TableOptions | None) -> Recording:
     wav = read_wav(path)
     return Recording(path, wav.raw, wav.decode, wav.rate_hz or None)
 
 
-_READERS: dict[str, Callable[[Path, tuple[int, ...]], Recording]] = {".npy": _npy, ".csv": _csv, ".wav": _wav}
+_Read = Callable[[Path, tuple[int, ...], TableOptions | None], Recording]
+_READERS: dict[str, _Read] = {".npy": _npy, ".csv": _csv, ".wav": _wav, ".tsv": _csv, ".txt": _csv}

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,11 +20,13 @@ from predictor.applying import Application, Block
 from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model
+from predictor.commands.tables import table_options
 from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
 from predictor.timescale import time_scale
 from streamer import wire
 from streamer.clock import SystemClock
+from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
 from streamer.recordings import Recording, read_recording
 from streamer.shell import StopSignal, log
@@ -38,7 +41,7 @@ FILE = click.Path(path_type=Path)
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output_path", metavar="OUTPUT", type=FILE)
 @click.option("--rate", "rate_hz", type=float, metavar="HZ",
-              help="Samples a second of a .npy or .csv file; a .wav file says its own.")
+              help="Samples a second of a file that does not say them: .npy, or .csv without times.")
 @click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE",
               help="default, tutorial, new (random weights), or a file from sincos train.")
 @click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
@@ -47,11 +50,13 @@ FILE = click.Path(path_type=Path)
 @click.option("--targets", "targets_path", type=FILE, metavar="FILE",
               help="The true cos, or cos and sin, of each channel: learnt from with --learn target, else scored.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line that sums up on standard output.")
+@table_options
 @quiet
 def command(
     input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
     nominal_hz: float | None, learn: str | None, band: str | None, window_samples: int | None,
     stride_samples: int | None, learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
+    table: TableOptions,
 ) -> None:
     # fmt: on
     """Run the recording INPUT (.npy, .csv or .wav) through a model, sample by sample, into OUTPUT (.npy or .csv).
@@ -62,9 +67,11 @@ def command(
     np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     _check_distinct(input_path, targets_path, output_path)
     model = choose_model(model_name, {}, seed)
-    recording = read_recording(input_path)
+    recording = read_recording(input_path, table_options=replace(table, rate_hz=rate_hz))
     targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
-    rate_hz = _rate_hz(recording, rate_hz)
+    if rate_hz is not None:
+        check_range("--rate", rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+    rate_hz = recording.rate(rate_hz)
     if learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
     if band is not None and rate_hz is None:
@@ -76,7 +83,7 @@ def command(
     if nominal_hz is not None:
         log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
     application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
-    if recording.columns > recording.samples:
+    if recording.columns > recording.rows:
         log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
     clock = SystemClock()
     started_ns = clock.now().mono_ns
@@ -88,11 +95,12 @@ def command(
         "output": str(output_path),
         "model": model.name,
         "fields": list(model.config.fields),
-        "samples": recording.samples,
+        "samples": recording.rows,
         "channels": recording.columns,
         "rate_hz": rate_hz,
         "elapsed_s": elapsed_s,
-        "samples_per_s": recording.samples / elapsed_s,
+        "samples_per_s": recording.rows / elapsed_s,
+        "gaps": recording.gaps(),
         "unusable": application.last_status["unusable"],
         "updates": application.last_status["model_version"],
         "rmse": application.rmse,
@@ -101,8 +109,8 @@ def command(
         "learning": application.last_status["learning"],
     }
     log.info(
-        "%s: %d samples of %d channel(s), %s; %.1f s, %.0f samples/s%s", output_path, recording.samples,
-        recording.columns, " and ".join(model.config.fields), elapsed_s, recording.samples / elapsed_s,
+        "%s: %d samples of %d channel(s), %s; %.1f s, %.0f samples/s%s", output_path, recording.rows,
+        recording.columns, " and ".join(model.config.fields), elapsed_s, recording.rows / elapsed_s,
         "" if application.rmse is None else f"; RMSE of cos {application.rmse:.4g}",
     )  # fmt: skip
     if as_json:
@@ -115,14 +123,14 @@ def _run(application: Application, recording: Recording, model: Model, path: Pat
     with (
         StopSignal() as stop,
         open_results(path, recording.samples, channels, fields) as results,
-        _bar(recording.samples, hidden=quiet) as show,
+        _bar(recording.rows, hidden=quiet) as show,
     ):
         for block in application.blocks():
             results.write(block.seq, block.inputs, block.estimates)
             show(block)
             if stop.requested:
-                done = block.seq + len(block.inputs)
-                log.warning("stopped at sample %d of %d: %s is not written", done, recording.samples, path)
+                log.warning("stopped at sample %d of %d: %s is not written",
+                            block.seq + len(block.inputs), recording.samples, path)
                 raise click.exceptions.Exit(128 + (stop.number or signal.SIGINT))
 
 
@@ -148,19 +156,6 @@ def _check_distinct(input_path: Path, targets_path: Path | None, output_path: Pa
             continue
         if output_path.exists() and output_path.samefile(path):
             raise UsageError(f"OUTPUT: must be another file than {name}, got {output_path} for both")
-
-
-def _rate_hz(recording: Recording, chosen: float | None) -> float | None:
-    """Return the recording's rate; None where nobody says it."""
-    if chosen is None:
-        return recording.rate_hz
-    check_range("--rate", chosen, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
-    if recording.rate_hz not in (None, chosen):
-        raise UsageError(
-            f"--rate: {recording.path} says itself that it has {recording.rate_hz:g} samples a second, "
-            f"got {chosen:g}; leave it out"
-        )
-    return chosen
 
 
 @contextmanager

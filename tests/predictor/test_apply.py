@@ -21,7 +21,7 @@ from predictor.commands.learning import choose_learning
 from predictor.commands.models import choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
-from streamer.messages import Chunk, Kind
+from streamer.messages import Chunk, Gone, Kind
 from streamer.signals import Signal
 from streamer.waveforms import Oscillation
 
@@ -152,7 +152,7 @@ def test_a_summary_for_programs(tmp_path: Path) -> None:
     assert summary == {
         "input": str(tmp_path / "in.npy"), "output": str(tmp_path / "out.npy"), "model": "new",
         "fields": ["cos", "sin"], "samples": 60, "channels": 2, "rate_hz": 100.0, "unusable": 2, "updates": 0,
-        "familiar_share": None, "cycle_samples": None, "learning": None,
+        "familiar_share": None, "cycle_samples": None, "learning": None, "gaps": [],
     }  # fmt: skip
     assert "2 sample(s) not finite or beyond 1e30 replaced by the channel's last value" in said.stderr
 
@@ -340,3 +340,61 @@ def test_an_output_that_is_a_symbolic_link_is_written_where_it_leads(tmp_path: P
     apply(tmp_path / "in.npy", tmp_path / "out.npy", "-q", *MODEL)
     assert np.load(tmp_path / "target.npy").shape == (5, 1, 2)
     assert (tmp_path / "out.npy").is_symlink()
+
+
+def gapped(folder: Path, count: int = 300) -> tuple[Path, np.ndarray]:
+    """A table with times of which samples 100 to 119 are missing, and the signal."""
+    wave = np.float32(np.sin(np.arange(count) / 4))
+    rows = [f"{n / 250:.3f},{wave[n]:.9g}" for n in range(count) if not 100 <= n < 120]
+    path = folder / "in.csv"
+    path.write_text("\n".join(["time_s,a", *rows]))
+    return path, wave
+
+
+def test_samples_that_are_missing_by_the_times_are_a_gap_as_the_daemon_would_hear_it(tmp_path: Path) -> None:
+    path, wave = gapped(tmp_path)
+    said = apply(path, tmp_path / "out.npy", "--json", *MODEL)
+    summary = json.loads(said.stdout)
+    assert (summary["samples"], summary["rate_hz"], summary["gaps"]) == (280, 250, [[100, 20]])
+    assert "column 1 (time_s) is a time, in s" in said.stderr
+    assert "line 102: 20 samples are missing, from 100 on" in said.stderr
+    estimates = np.load(tmp_path / "out.npy")
+    assert estimates.shape == (300, 1, 2)
+    assert np.isnan(estimates[100:120]).all()
+    core = Predictor(choose_model("new", {}, 5))
+    inputs = [Chunk(Kind.INPUT, "a", 1, n, n * 4_000_000, 250, wave[n, None, None, None]) for n in range(300)]
+    heard = answer(core, inputs[:100]) + answer(
+        core, [inputs[120], Gone(Kind.INPUT, "a", 1, 100, 20), *inputs[121:]]
+    )
+    assert estimates[[*range(100), *range(120, 300)]].tobytes() == joined(heard).tobytes()
+
+
+def test_text_leaves_out_the_rows_of_missing_samples(tmp_path: Path) -> None:
+    path, _ = gapped(tmp_path)
+    apply(path, tmp_path / "out.csv", "-q", *MODEL)
+    with (tmp_path / "out.csv").open() as file:
+        seqs = [int(row["seq"]) for row in csv.DictReader(file)]
+    assert seqs == [*range(100), *range(120, 300)]
+
+
+def test_targets_of_a_recording_with_gaps_lack_the_same_samples_or_none(tmp_path: Path) -> None:
+    path, wave = gapped(tmp_path)
+    np.save(tmp_path / "truth.npy", np.delete(wave, slice(100, 120)))
+    apply(path, tmp_path / "out.npy", "-q", *MODEL, "--learn", "--targets", tmp_path / "truth.npy")
+    np.save(tmp_path / "truth.npy", wave)
+    with pytest.raises(FileError, match="must have 280 samples"):
+        apply(path, tmp_path / "out.npy", "-q", *MODEL, "--targets", tmp_path / "truth.npy")
+    other = tmp_path / "truth.csv"
+    other.write_text("\n".join(["time_s,a", *(f"{(n + 20 * (n > 50)) / 250:.3f},0" for n in range(280))]))
+    with pytest.raises(FileError, match="other samples are missing in it"):
+        apply(path, tmp_path / "out.npy", "-q", *MODEL, "--targets", other)
+
+
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [([], 1), (["--columns", "a"], 1), (["--time", "none", "--rate", "250"], 2), (["--header", "yes"], 1)],
+)
+def test_options_say_what_the_columns_of_a_table_are(tmp_path: Path, options: list[str], channels: int) -> None:
+    path, _ = gapped(tmp_path)
+    said = apply(path, tmp_path / "out.npy", "--json", "-q", *options)
+    assert json.loads(said.stdout)["channels"] == channels

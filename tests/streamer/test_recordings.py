@@ -102,6 +102,8 @@ def test_a_damaged_array_is_read_or_refused_and_never_anything_else(
         ("1,\n,nan\n", [[1, np.nan], [np.nan, np.nan]]),
         (",\n1,2\n", [[np.nan, np.nan], [1, 2]]),
         ('"1","2"\n', [[1, 2]]),
+        ("x,2\n1,2\n", [[1, 2]]),
+        ("1\n\n2\n", [[1], [np.nan], [2]]),
     ],
 )
 def test_text_is_read_with_or_without_names(tmp_path: Path, content: str, values: list[list[float]]) -> None:
@@ -115,10 +117,8 @@ def test_text_is_read_with_or_without_names(tmp_path: Path, content: str, values
         ("only,names\n", "no samples"),
         ("1,2\n3\n", r", line 2: every row must have 2 cell\(s\), got 1"),
         ("x,y\n1,2\n3,4,5\n", r", line 3: every row must have 2 cell\(s\), got 3"),
-        ("1\n\n2\n", r", line 2: every row must have 1 cell\(s\), got 0"),
         ("1\n2\noops\n", ", line 3: a cell must be a number, nan or empty.* got 'oops'"),
-        ("x,2\n1,2\n", ", line 1: a cell must be a number.* got 'x'"),
-        ("1,2\n,2;5\n", ", line 2: a cell must be a number, .*commas between cells, got '2;5'"),
+        ("1,2\n,2;5\n", ", line 2: a cell must be a number, nan or empty, got '2;5'"),
         ('1\n"2\n' + "3\n" * 100_000, "field larger than"),
     ],
 )

@@ -1,0 +1,442 @@
+"""Which columns of a table are channels, which is its time or its index, and where its rows begin."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamer.csvtext import Row, Table
+from streamer.errors import FileError
+from streamer.timecolumn import Clock, clock_of, is_time_name, seconds_of_text
+from streamer.waveforms import Float64Array
+
+MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "missing"}
+INDEX_NAMES = {
+    "index",
+    "idx",
+    "sample index",
+    "sample number",
+    "sample no",
+    "row",
+    "seq",
+    "counter",
+    "frame",
+    "nr",
+}
+WEAK_INDEX_NAMES = {"", "sample", "samples", "n", "no", "i", "id", "unnamed: 0", "number"}
+LEAST_RAMP = 8  # rows that must rise evenly before a column without a name is taken for a time or an index
+FEW_ROWS = 8
+MOST_HEAD = 100  # lines before the first number
+
+_WHOLE = re.compile(r"\d+(\.0)?$")
+_DECIMALS = re.compile(r"[-+]?\d*\.(\d+)$")
+_LIKE_A_NUMBER = re.compile(r"[-+]?[.,]?\d")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?$", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$")
+_INTEGER = re.compile(r"[-+]?\d+$")
+_FRACTION = re.compile(r"\d+(e[-+]?\d+)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What is said about a table; what is not is found out.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names or numbers, from 1 on, of the columns that are channels.
+    time : str or None
+        Name or number of the column that is a time; `none` where none is.
+    header : bool or None
+        Whether the first line holds names.
+    decimal : str or None
+        `,` or `.`.
+    rate_hz : float or None
+        Samples a second; tells the unit of a time that does not say it.
+    """
+
+    columns: tuple[str, ...] = ()
+    time: str | None = None
+    header: bool | None = None
+    decimal: str | None = None
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the rows of a table are read.
+
+    Parameters
+    ----------
+    width : int
+        Cells a row; it may have `spare` empty ones more.
+    channels : tuple of int
+        Their columns.
+    names : tuple of str
+        Theirs; empty where the table has none.
+    clock : Clock or None
+        The column that is a time.
+    index : int or None
+        The column that is an index.
+    decimal : str
+    begins : int
+        The line of the first row.
+    notes, doubts : tuple of str
+        What was found out: to be said, and to be warned of.
+    """
+
+    width: int
+    channels: tuple[int, ...]
+    names: tuple[str, ...]
+    clock: Clock | None
+    index: int | None
+    decimal: str
+    begins: int
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def number(cell: str, decimal: str = ".") -> float:
+    """Return the number in a cell, NaN where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if cell.lower() in MISSING:
+        return np.nan
+    if decimal == ",":
+        if "." in cell:
+            raise ValueError(cell)
+        cell = cell.replace(",", ".")
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
+def is_number(cell: str, decimal: str = ".") -> bool:
+    """Whether there is a number in a cell, or it is missing."""
+    try:
+        number(cell, decimal)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Finds the layout from the first rows, step by step."""
+
+    name: str
+    table: Table
+    rows: list[Row]
+    options: TableOptions
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    decimal: str = "."
+
+    def find(self) -> Layout:
+        rows = self.rows
+        self.decimal = self._decimal()
+        later = rows[len(rows) // 2 :] if len(rows) > FEW_ROWS else rows  # what comes first may be anything
+        widths = [len(row.cells) for row in later]
+        width = max(dict.fromkeys(widths), key=widths.count)
+        later = [row for row in later if len(row.cells) == width]
+        kinds = [self._kind([row.cells[column] for row in later]) for column in range(width)]
+        head = self._head(width, kinds)
+        data = [row for row in rows[len(head) :] if len(row.cells) == width]
+        if not head and data and self._begins_with_names(data, kinds):
+            head, data = [data[0]], data[1:]
+        if not data:
+            raise FileError(f"{self.name}: holds no samples: no line of numbers is in it")
+        counts = _counts([_number_or_nan(row.cells[0], self.decimal) for row in data])
+        names, units = self._names(head, width, kinds, may_lack_one=kinds[-1] == "empty" or counts)
+        kept = [column for column in range(width) if not self._is_left_out(column, kinds, names, width)]
+        clock, index = self._time_and_index(data, kinds, names, units, kept)
+        numeric = [c for c in kept if kinds[c] != "text" and c != index and (clock is None or c != clock.column)]
+        texts = [c for c in kept if kinds[c] == "text" and (clock is None or c != clock.column)]
+        if self.options.columns:
+            channels = [column_of(chosen, names, width, "--columns", self.name) for chosen in self.options.columns]
+        else:
+            channels = numeric
+            for column in texts:
+                self.doubts.append(f"{_called(column, names)} holds text and is left out")
+        if not channels:
+            raise FileError(f"{self.name}: no column is left for a channel; name those that are with --columns")
+        return Layout(
+            width, tuple(channels), tuple(names[c] or str(c + 1) for c in channels) if names else (), clock, index,
+            self.decimal, data[0].line, tuple(self.notes), tuple(self.doubts),
+        )  # fmt: skip
+
+    # Numbers
+
+    def _decimal(self) -> str:
+        if self.options.decimal:
+            return self.options.decimal
+        cells = [cell for row in self.rows for cell in row.cells]
+        commas = [cell for cell in cells if "," in cell and _LIKE_A_NUMBER.match(cell)]
+        numbers = [cell for cell in commas if _DECIMAL_COMMA.match(cell)]
+        if commas and all(_THOUSANDS.match(cell) for cell in commas):
+            raise FileError(
+                f"{self.name}: {commas[0]!r} may be a decimal comma or a thousand: say which with --decimal , or ."
+            )
+        if numbers and 2 * len(numbers) > len(commas):
+            self.notes.append("its numbers have a decimal comma")
+            return ","
+        self._refuse_split_numbers()
+        return "."
+
+    def _refuse_split_numbers(self) -> None:
+        """Refuse `0,05`, of one number that a comma splits in two."""
+        rows = [row.cells for row in self.rows if all(map(_is_piece, row.cells))]
+        if len(rows) < 2 or 2 * len(rows) < len(self.rows):
+            return
+        for left in range(max(map(len, rows)) - 1):
+            pairs = [(cells[left], cells[left + 1]) for cells in rows if len(cells) > left + 1]
+            if not all(_INTEGER.match(before) and _FRACTION.match(after) for before, after in pairs):
+                continue
+            padded = any(after.startswith("0") and len(after) > 1 for _, after in pairs)
+            negative = any(before.startswith("-0") for before, _ in pairs)
+            signed = any(before[0] == "-" for before, _ in pairs) and any(len(after) > 1 for _, after in pairs)
+            if padded or negative or signed:
+                raise FileError(
+                    f"{self.name}: {','.join(pairs[0])!r} looks like a number with a decimal comma: give "
+                    "--decimal , if it is one, --decimal . if these are two columns"
+                )
+
+    def _kind(self, cells: Sequence[str]) -> str:
+        there = [cell for cell in cells if cell]
+        if not there:
+            return "empty"
+        return "number" if 2 * sum(is_number(cell, self.decimal) for cell in there) >= len(there) else "text"
+
+    # Lines before the first row
+
+    def _head(self, width: int, kinds: Sequence[str]) -> list[Row]:
+        """Return the lines before the first row of numbers."""
+        numeric = [column for column in range(width) if kinds[column] == "number"]
+        for place, row in enumerate(self.rows):
+            fits = len(row.cells) == width
+            if place == 0 and self.options.header:
+                continue
+            if self.options.header is False and place == 0:
+                return []
+            if fits and all(is_number(row.cells[column], self.decimal) for column in numeric):
+                if numeric and (any(row.cells[c] for c in numeric) or not any(row.cells)):
+                    return self.rows[:place]
+            elif fits and place == 0 and any(_LIKE_A_NUMBER.match(row.cells[c]) for c in numeric):
+                bad = next((row.cells[c] for c in numeric if not is_number(row.cells[c], self.decimal)), "")
+                if _LIKE_A_NUMBER.match(bad) or not all(_is_label(row.cells[c]) for c in numeric):
+                    raise FileError(
+                        f"{self.name}, line {row.line}: a cell must be a number, nan or empty, or all be names; "
+                        f"got {bad[:40]!r}; --header says whether it holds names"
+                    )
+            if place >= MOST_HEAD:
+                break
+        return list(self.rows)
+
+    def _begins_with_names(self, data: Sequence[Row], kinds: Sequence[str]) -> bool:
+        """Whether the first row of numbers holds names that are numbers."""
+        if self.options.header is not None:
+            return False
+        first, later = data[0], data[1:]
+        columns = [c for c in range(len(kinds)) if kinds[c] == "number"]
+        unnamed = bool(columns) and columns[0] == 0 and not first.cells[0] and all(row.cells[0] for row in later)
+        columns = columns[1:] if unnamed else columns
+        cells = [first.cells[c] for c in columns]
+        if not cells or not all(map(_WHOLE.match, cells)) or len(later) < 3:
+            return False
+        labels = [round(float(cell)) for cell in cells]
+        rises = labels == list(range(labels[0], labels[0] + len(labels)))
+        formats = [{_decimals(row.cells[c]) for row in later if row.cells[c]} for c in columns]
+        differs = all(len(each) == 1 and each != {0} and each != {_decimals(first.cells[c])}
+                      for c, each in zip(columns, formats, strict=True))  # fmt: skip
+        if (unnamed and rises) or differs or (rises and len(cells) > 1 and all(0 not in each for each in formats)):
+            self.doubts.append(f"line {first.line}, {', '.join(first.cells)[:60]}, is taken for names of columns; "
+                               "--header no says that it is a sample")  # fmt: skip
+            return True
+        may_be = rises and labels[0] in (0, 1) and (len(cells) > 1 or all(0 not in each for each in formats))
+        if may_be:
+            raise FileError(
+                f"{self.name}, line {first.line}: {', '.join(cells)[:60]!r} may be names of columns or a sample: "
+                "say which with --header yes or no"
+            )
+        return False
+
+    def _names(
+        self, head: Sequence[Row], width: int, kinds: Sequence[str], *, may_lack_one: bool
+    ) -> tuple[list[str], list[str]]:
+        """Return the names of the columns and their units; nothing where there are none."""
+        fitting = [row for row in head if len(row.cells) in (width, width - 1 if may_lack_one else width)]
+        strays = [str(row.line) for row in head if row not in fitting]
+        for row in head:
+            if row not in fitting and all(is_number(cell, self.decimal) for cell in row.cells):
+                raise FileError(
+                    f"{self.name}, line {row.line}: every row must have {width} cell(s), got {len(row.cells)}"
+                )
+        if strays:
+            self.doubts.append(f"line(s) {', '.join(strays[:5])} before the first number are left out")
+        rows = [_wide(row.cells, width, kinds) for row in fitting]
+        if not rows and self.table.last_comment:
+            cells = self.table.split(self.table.last_comment)
+            if len(cells) == width > 1 and not any(cell and is_number(cell) for cell in cells):
+                rows = [cells]
+        names = rows[0] if rows else []
+        if len(rows) > 1:
+            self.notes.append(f"line {fitting[1].line} is taken for units")
+        return names, rows[1] if len(rows) > 1 else []
+
+    # Columns
+
+    def _is_left_out(self, column: int, kinds: Sequence[str], names: Sequence[str], width: int) -> bool:
+        """Whether a column is empty and has no name."""
+        if kinds[column] != "empty" or (names and names[column]):
+            return False
+        if width == 1:
+            return False
+        if any(kind != "empty" for kind in kinds[column:]):
+            self.doubts.append(f"column {column + 1} is empty and is left out")
+        return True
+
+    def _time_and_index(
+        self,
+        data: Sequence[Row],
+        kinds: Sequence[str],
+        names: Sequence[str],
+        units: Sequence[str],
+        kept: list[int],
+    ) -> tuple[Clock | None, int | None]:
+        width = len(kinds)
+        chosen = self.options.time
+        values = {c: self._values(data, c, kinds[c]) for c in kept}
+        index = None if self.options.columns else self._index(values, names)
+        if chosen == "none":
+            return None, index
+        if chosen is not None:
+            candidates = [column_of(chosen, names, width, "--time", self.name)]
+        else:
+            taken = {column_of(each, names, width, "--columns", self.name) for each in self.options.columns}
+            candidates = [c for c in kept if c not in taken and c != index]
+            candidates.sort(key=lambda c: (kinds[c] == "text", not is_time_name(names[c] if names else ""), c))
+        for column in candidates:
+            if column not in values:
+                raise FileError(f"{self.name}: --time: {_called(column, names)} is empty")
+            name = names[column] if names else ""
+            is_sure = chosen is not None or (is_time_name(name) and kinds[column] == "number")
+            is_bare = column == 0 and len(kept) > 1 and (not name or not is_time_name(name))
+            if not is_sure and not (is_bare or kinds[column] == "text"):
+                continue
+            clock = clock_of(
+                self.name, column, name, units[column] if units else "", values[column],
+                is_sure=is_sure, is_text=kinds[column] == "text", rate_hz=self.options.rate_hz,
+            )  # fmt: skip
+            if clock is None:
+                continue
+            text = f"{_called(column, names)} is a time, in {clock.unit}"
+            if is_sure or kinds[column] == "text":
+                self.notes.append(text)
+            else:
+                self.doubts.append(f"{text}, for it rises evenly; --columns or --time none says otherwise")
+            return clock, index
+        return None, index
+
+    def _index(self, values: dict[int, Float64Array], names: Sequence[str]) -> int | None:
+        if len(values) < 2:
+            return None
+        for column, numbers in values.items():
+            name = _plain(names[column]) if names else ""
+            strong, weak = name in INDEX_NAMES, name in WEAK_INDEX_NAMES and (bool(names) or column == 0)
+            if is_time_name(name) or not (strong or weak or column == 0) or len(numbers) < 2:
+                continue
+            steps = np.diff(numbers)
+            counts = _counts(numbers.tolist()) and bool((numbers == np.round(numbers)).all())
+            rises = counts and bool((steps > 0).all())
+            if counts and (strong or ((weak or rises) and len(numbers) >= LEAST_RAMP)):
+                text = f"{_called(column, names)} is an index and no channel"
+                if strong or (weak and names):
+                    self.notes.append(text)
+                else:
+                    self.doubts.append(f"{text}, for it counts; --columns says otherwise")
+                return column
+            if strong and not self.options.columns:
+                raise FileError(
+                    f"{self.name}: {_called(column, names)} is an index by its name, but does not count: name the "
+                    "columns that are channels with --columns"
+                )
+        return None
+
+    def _values(self, data: Sequence[Row], column: int, kind: str) -> Float64Array:
+        if kind == "text":
+            return np.array([seconds_of_text(row.cells[column]) for row in data])
+        return np.array([_number_or_nan(row.cells[column], self.decimal) for row in data])
+
+
+def find_layout(name: str, table: Table, rows: list[Row], options: TableOptions) -> Layout:
+    """Return how a table is to be read, told from its first rows, none of them empty.
+
+    Raises
+    ------
+    FileError
+        If that cannot be told for sure; the message names the option that says it.
+    """
+    if not rows:
+        raise FileError(f"{name}: holds no samples: it is empty")
+    return _Finder(name, table, rows, options).find()
+
+
+def column_of(chosen: str, names: Sequence[str], width: int, flag: str, file: str) -> int:
+    """Return the column that a name or a number means.
+
+    Raises
+    ------
+    FileError
+        If there is none.
+    """
+    if names and chosen in names:
+        return list(names).index(chosen)
+    if chosen.isdecimal() and 1 <= int(chosen) <= width:
+        return int(chosen) - 1
+    known = ", ".join(names) if names else f"1 to {width}"
+    raise FileError(f"{flag}: {file} has no column {chosen!r}; it has {known[:200]}")
+
+
+def _counts(numbers: Sequence[float]) -> bool:
+    """Whether most of the numbers are one above the last."""
+    return len(numbers) > 1 and bool((np.diff(numbers) == 1).mean() >= 0.5)
+
+
+def _wide(cells: Sequence[str], width: int, kinds: Sequence[str]) -> list[str]:
+    """Return names as wide as the rows: a trailing separator, or a first column of row names, has none."""
+    if len(cells) == width:
+        return list(cells)
+    return [*cells, ""] if kinds[-1] == "empty" else ["", *cells]
+
+
+def _called(column: int, names: Sequence[str]) -> str:
+    return f"column {column + 1}" + (f" ({names[column]})" if names and names[column] else "")
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.sub(r"[_\-.]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower().split())
+
+
+def _is_piece(cell: str) -> bool:
+    return not cell or bool(_INTEGER.match(cell) or _FRACTION.match(cell))
+
+
+def _is_label(cell: str) -> bool:
+    return not cell or bool(_WHOLE.match(cell)) or not _LIKE_A_NUMBER.match(cell)
+
+
+def _decimals(cell: str) -> int:
+    found = _DECIMALS.match(cell)
+    return len(found[1]) if found else -1 if "e" in cell.lower() else 0
+
+
+def _number_or_nan(cell: str, decimal: str) -> float:
+    try:
+        return number(cell, decimal)
+    except ValueError:
+        return np.nan
