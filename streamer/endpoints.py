@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import zmq
 
 from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6
+from streamer.connection_guard import ConnectionGuard
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
+from streamer.inflow import InflowLimit
 from streamer.keys import Keys
 from streamer.listening import Listener, listen, listen_with_replay
 
@@ -53,6 +55,7 @@ class Endpoints:
         self._context = zmq.Context()
         self._exposed = insecure or keys is not None
         self._listeners: list[Listener] = []
+        self._connections: ConnectionGuard | None = None
         self._guard: Guard | None = None
         if keys is not None:
             try:
@@ -87,8 +90,10 @@ class Endpoints:
         self._listeners += pair
         return pair
 
-    def serving(self, kind: int, listener: Listener, options: Options) -> AnySocket:
+    def serving(self, kind: int, listener: Listener, options: Options, limit: InflowLimit) -> AnySocket:
         """Return a ZeroMQ socket that takes the connections of a listener, like those before it.
+
+        Who sends more than `limit` allows is cut off, where the system tells how much came (Linux).
 
         Raises
         ------
@@ -101,6 +106,9 @@ class Endpoints:
             raise _address_error("bind", listener.address, error) from None
         if self._guard is not None:
             self._guard.serve(socket)
+        if ConnectionGuard.available:
+            self._connections = self._connections or ConnectionGuard(self._context)
+            self._connections.watch(socket, listener, limit)
         try:
             socket.setsockopt(zmq.USE_FD, listener.duplicate())
             socket.bind(listener.address)
@@ -161,6 +169,10 @@ class Endpoints:
         if self._guard is not None:
             self._guard.prove(endpoint, kind)
 
+    def cut_off(self) -> list[str]:
+        """Return, once, which connections were cut off and why."""
+        return self._connections.reports() if self._connections is not None else []
+
     @contextlib.contextmanager
     def reloaded(self) -> Iterator[int | None]:
         """Read the authorised keys again; yield how many there are, or None without keys.
@@ -188,6 +200,9 @@ class Endpoints:
             listener.close()
         if self._guard is not None:
             self._guard.close()
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
         self._context.destroy(linger_ms)
 
 

@@ -75,6 +75,19 @@ class Listener:
         except OSError as error:
             raise _cannot_bind(self.address, error) from None
 
+    def accepted(self, connection: socket.socket) -> bool:
+        """Return whether a connection was made to this address.
+
+        Raises
+        ------
+        OSError
+            If it is no socket.
+        """
+        if connection.family != self._socket.family:
+            return False
+        own, its = self._socket.getsockname(), connection.getsockname()
+        return bool(own == its if connection.family == socket.AF_UNIX else own[1] == its[1])
+
     def close(self) -> None:
         """Listen no more, and remove the file that an ipc address made."""
         self._socket.close()

@@ -10,11 +10,18 @@ from streamer import bursts, wire
 from streamer.endpoints import NEVER_FULL
 from streamer.errors import WireError
 from streamer.frames import AnySocket, drain
+from streamer.inflow import InflowLimit
 from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay, Request
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
 REQUESTS_AT_ONCE = 16
-MOST_QUEUED_REQUESTS = 8_000  # each may hold 8 kB of ZeroMQ's; with no end to them, the socket is made anew
+REQUEST_LIMIT = InflowLimit(
+    burst_bytes=2**21,  # a predictor of 10,000 streams, each of which misses something
+    leak_bytes_s=2**19,
+    total_burst_bytes=2**22,  # as much waits at most; in memory, some 40 times as much if it comes in small pieces
+    total_leak_bytes_s=2**20,
+    little_bytes=2**16,
+)
 # Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
 ANSWERS_HIGH_WATER_MARK = 8_192
 LARGE_BYTES = 8_192  # from here on counted in bytes: as many small ones take at most 64 MiB
@@ -47,20 +54,12 @@ class Answerer:
     def __init__(self, socket: AnySocket) -> None:
         self.socket = socket
         socket.copy_threshold = LARGE_BYTES
-        self._queued = 0
         self._large: deque[tuple[zmq.MessageTracker, int]] = deque()
         self._large_bytes = 0
 
     def receive(self) -> list[Incoming]:
         """Return what is asked, or some of it."""
-        requests = [_request(parts) for parts in drain(self.socket, REQUESTS_AT_ONCE)]
-        self._queued = self._queued + len(requests) if len(requests) == REQUESTS_AT_ONCE else 0
-        return requests
-
-    @property
-    def flooded(self) -> bool:
-        """Whether requests come faster than they are looked at: the socket has to go, with all that is queued."""
-        return self._queued > MOST_QUEUED_REQUESTS
+        return [_request(parts) for parts in drain(self.socket, REQUESTS_AT_ONCE)]
 
     def reply(self, peer: bytes, message: Message | Burst | Gone) -> None:
         """Answer one peer."""

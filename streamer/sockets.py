@@ -17,9 +17,9 @@ from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
 from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Message, Rejected, Replay
-from streamer.replaysockets import DEALER_OPTIONS, ROUTER_OPTIONS, Answerer, Asker
+from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
 from streamer.singles import Parts
-from streamer.subscriptions import MAX_SUBSCRIBED_BYTES, MAX_SUBSCRIPTION_BYTES, Subscriptions
+from streamer.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
 PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
@@ -121,7 +121,6 @@ class Transport:
         self._back_pressure = back_pressure
         self._asks = asks
         self._reflex = reflex
-        self._subscriptions = Subscriptions()
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._wakes = select.poll()  # the same, by the file descriptors
@@ -165,14 +164,16 @@ class Transport:
             self._endpoints.prove(self._answerer_listener.address, zmq.DEALER)
         self._endpoints.prove(self.address, zmq.SUB)
 
-    def _serve_anew(self, *, pub: bool = True, answerer: bool = True) -> None:
+    def _serve_anew(self) -> None:
         """Serve what listens by new sockets; the old are closed, with all connections, once the new ones stand."""
         made: list[AnySocket] = []
         try:
-            if pub and self._pub_listener is not None:
-                made.append(self._endpoints.serving(zmq.XPUB, self._pub_listener, self._pub_options()))
-            if answerer and self._answerer_listener is not None:
-                made.append(self._endpoints.serving(zmq.ROUTER, self._answerer_listener, ROUTER_OPTIONS))
+            if self._pub_listener is not None:
+                options = self._pub_options()
+                made.append(self._endpoints.serving(zmq.XPUB, self._pub_listener, options, SUBSCRIPTION_LIMIT))
+            if self._answerer_listener is not None:
+                beside = self._answerer_listener
+                made.append(self._endpoints.serving(zmq.ROUTER, beside, ROUTER_OPTIONS, REQUEST_LIMIT))
         except AddressError:
             for socket in made:
                 socket.close(linger=0)
@@ -188,7 +189,7 @@ class Transport:
             self._disregard(self._pub)
             self._way.unregister(self._pub)
             self._pub.close(LINGER_MS)
-        self._pub, self._subscriptions = pub, Subscriptions()
+        self._pub = pub
         self._way.register(pub, zmq.POLLIN)
         self._heed(pub)
 
@@ -294,11 +295,12 @@ class Transport:
             said = drain(self._sub)
             messages += self._decode(said) if messages else self._take(said)
         if self._answerer is not None and self._answerer.socket in ready:
-            messages += self._hear_askers(self._answerer)
+            messages += self._answerer.receive()
         if self._asker is not None:
             for socket in self._asker.sockets:
                 if socket in ready:
                     messages += self._asker.receive(socket)
+        messages += map(Rejected, self._endpoints.cut_off())
         return messages
 
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
@@ -320,26 +322,7 @@ class Transport:
 
     def _hear_subscribers(self) -> list[Incoming]:
         assert self._pub is not None
-        taken = map(self._subscriptions.take, drain(self._pub))
-        messages: list[Incoming] = [message for message in taken if message is not None]
-        if self._subscriptions.too_many:
-            shed = self._shed(answerer=False)
-            messages.append(Rejected(f"subscriptions: at most {MAX_SUBSCRIBED_BYTES} bytes; {shed}"))
-        return messages
-
-    def _hear_askers(self, answerer: Answerer) -> list[Incoming]:
-        messages = answerer.receive()
-        if answerer.flooded:
-            messages.append(Rejected(f"requests: too many at a time; {self._shed(pub=False)}"))
-        return messages
-
-    def _shed(self, *, pub: bool = True, answerer: bool = True) -> str:
-        """Drop all connections of a socket; return what became of it."""
-        try:
-            self._serve_anew(pub=pub, answerer=answerer)
-        except AddressError as error:  # the old socket goes on, and this is tried again
-            return f"connections could not be dropped: {error}"
-        return "all connections were dropped"
+        return [message for parts in drain(self._pub) if (message := subscription(parts)) is not None]
 
     def send(self, message: Message | Burst) -> None:
         """Publish. A subscriber that has fallen too far behind loses the message."""

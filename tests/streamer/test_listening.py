@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from streamer import endpoints, keys, listening, replaysockets, subscriptions
+from streamer import keys, listening
 from streamer.addresses import replay_address, split_tcp
 from streamer.errors import AddressError
 from streamer.keys import Keys
-from streamer.messages import Incoming, Info, Kind, Rejected, Replay, Request, Subscription
+from streamer.messages import Incoming, Info, Kind, Replay, Request, Subscription
 from streamer.sockets import Transport
 
 BOUND_MS = 10_000
@@ -146,66 +146,6 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
     with zmq.Context() as context:
         yield context
-
-
-@pytest.mark.parametrize("flood", ["subscriptions", "requests"])
-def test_after_a_flood_the_honest_come_back(
-    address: str, flood: str, context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIBED_BYTES", 10_000)
-    monkeypatch.setattr(replaysockets, "MOST_QUEUED_REQUESTS", 100)
-    with Transport(bind=address, answers=True) as publisher:
-        assert publisher.address is not None
-        hostile = context.socket(zmq.XSUB if flood == "subscriptions" else zmq.DEALER)
-        hostile.setsockopt(zmq.LINGER, 0)
-        hostile.setsockopt(zmq.SNDTIMEO, BOUND_MS)
-        hostile.setsockopt(zmq.RECONNECT_IVL, -1)
-        hostile.setsockopt(zmq.IPV6, 1)
-        with hostile, Transport(connect=[publisher.address], topics=[b""], asks=True) as honest:
-            heard(publisher, HEARD)
-            if flood == "subscriptions":
-                hostile.connect(publisher.address)
-                for k in range(200):
-                    hostile.send(b"\1input/" + b"x" * 100 + bytes([k]))
-                reason = "subscriptions: at most 1048576 bytes; all connections were dropped"
-            else:
-                hostile.connect(replay_address(publisher.address))
-                for _ in range(3_000):
-                    hostile.send_multipart([b"replay", b"", b""])
-                reason = "requests: too many at a time; all connections were dropped"
-            messages = heard(publisher, Rejected(reason), honest)
-            if flood == "subscriptions" and HEARD not in messages[messages.index(Rejected(reason)) :]:
-                heard(publisher, HEARD, honest)
-            publisher.send(INFO)
-            heard(honest, INFO, publisher)
-            for _ in range(BOUND_MS // 20):
-                honest.ask(WANTED)
-                publisher.wait(20)
-                if any(isinstance(one, Request) for one in publisher.receive()):
-                    break
-                honest.wait(0)
-            else:
-                raise AssertionError("a request was not heard")
-
-
-def test_what_cannot_be_dropped_for_want_of_descriptors_is_said_and_ends_nothing(
-    context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIBED_BYTES", 100)
-    with Transport(bind="tcp://127.0.0.1:*") as publisher, context.socket(zmq.SUB) as reader:
-        assert publisher.address is not None
-
-        def exhausted(*_: object) -> None:
-            raise AddressError("too many open files")
-
-        monkeypatch.setattr(endpoints.Endpoints, "serving", exhausted)
-        reader.subscribe(b"info/" + b"x" * 200)
-        reader.subscribe(b"info/")
-        reader.connect(publisher.address)
-        reason = "subscriptions: at most 1048576 bytes; connections could not be dropped: too many open files"
-        heard(publisher, Rejected(reason))
-        publisher.send(INFO)
-        assert reader.poll(BOUND_MS)
 
 
 @needs_ipv6

@@ -1,6 +1,5 @@
 """Asking and answering over real sockets: few tests, of what the cores take for granted."""
 
-import contextlib
 import os
 import shutil
 import socket
@@ -157,30 +156,6 @@ def test_a_request_too_long_ends_the_connection_and_nothing_else(address: str) -
             assert monitor.poll(BOUND_MS)
             raw.disable_monitor()
             monitor.close(linger=0)
-        assert asked(honest, source).replay == WANTED
-
-
-def test_a_flood_of_requests_ends_all_connections_and_whoever_asks_again_is_heard(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replaysockets, "MOST_QUEUED_REQUESTS", 200)
-    with (
-        bounded_context() as context,
-        Transport(bind=address, answers=True) as source,
-        Transport(connect=[address], topics=[b"x"], asks=True) as honest,
-        context.socket(zmq.DEALER) as hostile,
-    ):
-        asked(honest, source)
-        hostile.setsockopt(zmq.LINGER, 0)
-        hostile.setsockopt(zmq.RECONNECT_IVL, -1)
-        hostile.setsockopt(zmq.HEARTBEAT_IVL, 1)
-        hostile.connect(replay_address(address))
-        with contextlib.suppress(zmq.Again):  # once it is cut off, or has sent as much as it may keep
-            for _ in range(2000):
-                hostile.send_multipart(wire.encode(WANTED), zmq.NOBLOCK)
-        messages = heard(source, lambda messages: any(isinstance(one, Rejected) for one in messages))
-        assert len(messages) < 250
-        hostile.close(linger=0)
         assert asked(honest, source).replay == WANTED
 
 

@@ -12,7 +12,7 @@ import pytest
 import zmq
 from bounded import bounded_context
 
-from streamer import sockets, subscriptions, wire
+from streamer import sockets, wire
 from streamer.errors import AddressError
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
 from streamer.singles import Parts
@@ -348,31 +348,6 @@ def test_a_socket_left_behind_is_taken_over(address: str) -> None:
         dead.bind(address.removeprefix("ipc://"))
     with Transport(bind=address) as publisher, Transport(connect=[address], topics=[b"input/"]):
         heard(publisher, count(1))
-
-
-def test_a_flood_of_subscriptions_costs_everybody_their_connection_and_nobody_memory(
-    context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIBED_BYTES", 10_000)
-    local = "tcp://127.0.0.1:*"
-    with Transport(bind=local) as publisher, context.socket(zmq.XSUB) as hostile:
-        hostile.setsockopt(zmq.LINGER, 0)
-        hostile.setsockopt(zmq.RECONNECT_IVL, -1)
-        assert publisher.address is not None
-        hostile.connect(publisher.address)
-        with Transport(connect=[publisher.address], topics=[b"input/"]) as honest:
-            assert heard(publisher, count(1)) == [Subscription(b"input/", active=True)]
-            for k in range(200):
-                hostile.send(b"\1input/" + b"x" * 100 + bytes([k]))
-            messages = heard(publisher, lambda messages: isinstance(messages[-1:] and messages[-1], Rejected))
-            assert len(messages) <= 201
-            for _ in range(BOUND_MS // 20):
-                honest.wait(20)  # it comes back while it waits
-                if publisher.wait(0):
-                    break
-            assert Subscription(b"input/", active=True) in publisher.receive()
-            publisher.send(chunk(7))
-            assert [getattr(message, "seq", None) for message in heard(honest, count(1))] == [7]
 
 
 def test_a_transport_that_binds_nothing_cannot_send() -> None:
