@@ -10,6 +10,7 @@ from typing import NamedTuple
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Kind, TimeArray
 
 REMEMBERED_RUNS = 8  # of a stream and kind
+REMEMBERED_LEFT = 64  # of those before, their names
 MESSAGE_BYTES = 600  # what keeping a message takes besides its values
 
 Key = tuple[Kind, str, int]
@@ -57,13 +58,18 @@ class History:
         How long.
     retain_bytes : int
         How much of them, in memory.
+    all_begun : bool
+        Whether no run will begin that has not: of what it has begun to say, any other run is then gone. Otherwise
+        an unknown run may still come.
     """
 
-    def __init__(self, retain_s: float, retain_bytes: int) -> None:
+    def __init__(self, retain_s: float, retain_bytes: int, *, all_begun: bool = False) -> None:
         self._retain_ns = round(retain_s * 1e9)
         self._retain_bytes = retain_bytes
         self._tracks: dict[Key, _Track] = {}
         self._runs: dict[tuple[Kind, str], deque[int]] = {}
+        self._left: dict[tuple[Kind, str], deque[int]] = {}  # runs of which nothing is kept any more
+        self._all_begun = all_begun
         self._order: deque[_Track] = deque()  # of each message kept, the oldest first
         self.kept_bytes = 0
 
@@ -78,7 +84,9 @@ class History:
             return
         runs = self._runs.setdefault((kind, stream), deque())
         if len(runs) == REMEMBERED_RUNS:
-            self._drop(self._tracks.pop((kind, stream, runs.popleft())))
+            left = runs.popleft()
+            self._left.setdefault((kind, stream), deque(maxlen=REMEMBERED_LEFT)).append(left)
+            self._drop(self._tracks.pop((kind, stream, left)))
         runs.append(run)
         self._tracks[kind, stream, run] = _Track((kind, stream, run), seq)
 
@@ -129,13 +137,12 @@ class History:
     def find(self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int) -> list[Found]:
         """Return what comes first of samples `seq` to `end`, in order: messages, or how many samples are gone.
 
-        At most `most` messages or chunks of a burst. Nothing is returned where nothing can be said: the stream is
-        none of ours, or sample `seq` was not said yet.
+        At most `most` messages or chunks of a burst. Nothing is returned where nothing can be said: nothing of the
+        kind is said of the stream, the run may still begin, or sample `seq` was not said yet.
         """
         track = self._tracks.get((kind, stream, run))
         if track is None:
-            known = any((one, stream) in self._runs for one in (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE))
-            return [Gone(kind, stream, run, seq, end - seq)] if known else []
+            return [Gone(kind, stream, run, seq, end - seq)] if self._is_past(kind, stream, run) else []
         end = min(end, track.next_seq)
         place = bisect_right(track.kept, seq, key=_END_SEQ)
         found: list[Found] = []
@@ -151,6 +158,10 @@ class History:
             most -= len(said.times_ns) if isinstance(said, Burst) else 1
             place += 1
         return found
+
+    def _is_past(self, kind: Kind, stream: str, run: int) -> bool:
+        """Return whether a run that is not known cannot come either."""
+        return run in self._left.get((kind, stream), ()) or (self._all_begun and (kind, stream) in self._runs)
 
     def _forget(self, now_ns: int) -> None:
         """Drop the oldest until the rest may be kept."""

@@ -106,8 +106,8 @@ class Publisher:
         self._config = config
         self._signal = signal
         self._journal = journal
-        history = History(config.retain_s, config.retain_bytes)
-        self.record = Record(config.stream, run, signal.rate_hz, history, journal)
+        history = History(config.retain_s, config.retain_bytes, all_begun=True)
+        self.record = Record(config.stream, run, signal.rate_hz, history, journal, targets=config.targets)
         self._replays = history.keeps
         self._server = ReplayServer(history)
         self._pacer: Pacer | None = None

@@ -32,6 +32,8 @@ class Record:
         Where they are kept.
     journal : Journal or None
         Where they are written down first.
+    targets : bool
+        Whether there will be any: for what it never publishes, nobody answers.
 
     Attributes
     ----------
@@ -40,8 +42,9 @@ class Record:
     """
 
     def __init__(
-        self, stream: str, run: int, rate_hz: float, history: History, journal: Journal | None = None
-    ) -> None:
+        self, stream: str, run: int, rate_hz: float, history: History, journal: Journal | None = None, *,
+        targets: bool = True,
+    ) -> None:  # fmt: skip
         self.stream = stream
         self.run = run
         self.rate_hz = rate_hz
@@ -49,7 +52,8 @@ class Record:
         self._history = history
         self._journal = journal
         history.begin(Kind.INPUT, stream, run)
-        history.begin(Kind.TARGET, stream, run)
+        if targets:
+            history.begin(Kind.TARGET, stream, run)
 
     def resume(self, said: Iterable[Chunk], next_seq: int, next_target_seq: int, now: Instant) -> None:
         """Take up a run where it was left.
@@ -66,7 +70,8 @@ class Record:
             self._history.add(chunk, now.mono_ns)
         self.next_seq, self.next_target_seq = next_seq, next_target_seq
         self._history.reach(Kind.INPUT, self.stream, self.run, next_seq)
-        self._history.reach(Kind.TARGET, self.stream, self.run, next_target_seq)
+        if next_target_seq:
+            self._history.reach(Kind.TARGET, self.stream, self.run, next_target_seq)
 
     def inputs(self, values: FloatArray, time_ns: int, now: Instant) -> Chunk:
         """Return the next inputs as what is to be published."""

@@ -2,16 +2,17 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
 
 from streamer import bursts, wire
+from streamer.agreement import Agreement
 from streamer.endpoints import NEVER_FULL
 from streamer.errors import WireError
 from streamer.frames import AnySocket, drain
 from streamer.inflow import InflowLimit
-from streamer.messages import Burst, Gone, Incoming, Message, Rejected, Replay, Request
+from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejected, Replay, Request
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
 REQUESTS_AT_ONCE = 16
@@ -35,11 +36,10 @@ ROUTER_OPTIONS = {
     zmq.LINGER: LINGER_MS,
     zmq.ROUTER_HANDOVER: 0,  # who takes another's identity is turned away
 }
-DEALER_OPTIONS = {
-    zmq.SNDHWM: 16,
-    zmq.RCVHWM: 1_000,
-    zmq.IMMEDIATE: 1,  # no requests pile up for who is not there
-}
+# Never with IMMEDIATE: when a connection ends, ZeroMQ then drops its pipe although half of a message may have been
+# read from it, and fails an assertion that ends the process, or waits for the other half for ever (libzmq 4.3.5).
+# So a few requests wait for who is not there; of several for the same samples, the last is answered.
+DEALER_OPTIONS = {zmq.SNDHWM: 16, zmq.RCVHWM: 1_000}
 
 
 class Answerer:
@@ -89,30 +89,49 @@ class Answerer:
 
 
 class Asker:
-    """The side that asks: everybody, since it need not know who said what.
+    """The side that asks: for each kind, everybody who may publish it.
 
     Parameters
     ----------
     sockets : sequence of zmq.Socket
         A DEALER for each who may be asked.
+    asked : mapping
+        Kind -> which of them, by number.
     together : bool
         Hand over neighbouring chunks of a stream as a `Burst`.
     """
 
-    def __init__(self, sockets: Sequence[AnySocket], *, together: bool) -> None:
+    def __init__(
+        self, sockets: Sequence[AnySocket], asked: Mapping[Kind, Sequence[int]], *, together: bool
+    ) -> None:
         self.sockets = sockets
+        self._asked = asked
+        self._agreement = Agreement(asked)
         self._decode = bursts.decode if together else bursts.decode_each
 
     def ask(self, replay: Replay) -> None:
-        """Send a request to all who are there and not yet full of them."""
+        """Send a request to all who may have published it and are not yet full of requests."""
         parts = wire.encode(replay)
-        for socket in self.sockets:
+        self._agreement.asked(replay)
+        for peer in self._asked.get(replay.kind, ()):
             with contextlib.suppress(zmq.Again):
-                socket.send_multipart(parts, zmq.NOBLOCK)
+                self.sockets[peer].send_multipart(parts, zmq.NOBLOCK)
 
     def receive(self, socket: AnySocket) -> list[Incoming]:
-        """Return what one has answered."""
-        return self._decode(drain(socket), wire.decode_answer)
+        """Return what one has answered; that something is gone, once all say so who could have it."""
+        answers = self._decode(drain(socket), wire.decode_answer)
+        if len(self.sockets) < 2:
+            return answers
+        heard = (self._weigh(self.sockets.index(socket), answer) for answer in answers)
+        return [answer for answer in heard if answer is not None]
+
+    def _weigh(self, peer: int, answer: Incoming) -> Incoming | None:
+        match answer:
+            case Gone():
+                return self._agreement.gone(peer, answer)
+            case Chunk(kind, stream) | Burst(Chunk(kind, stream)):
+                self._agreement.answered(peer, kind, stream)
+        return answer
 
 
 def _said(message: Message | Burst | Gone) -> Iterable[Sequence[bytes]]:

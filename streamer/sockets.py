@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,7 +16,7 @@ from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
 from streamer.keys import Keys
 from streamer.listening import Listener
-from streamer.messages import ANSWERED, Burst, Gone, Incoming, Message, Rejected, Replay
+from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
 from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
 from streamer.singles import Parts
 from streamer.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
@@ -83,8 +83,8 @@ class Transport:
         Let `receive` hand over neighbouring chunks of a stream as a `Burst`.
     answers : bool
         Where it binds, be asked for samples again, at `replay_address`.
-    asks : bool
-        Where it connects, be able to ask for them.
+    asks : bool or mapping
+        Where it connects, be able to ask for them: everybody, or for each kind those at these addresses.
     reflex : Reflex or None
         Offered every message that comes in where this listens; its answers are published before anything else is
         done, and `receive` says `ANSWERED` first if there were any.
@@ -111,7 +111,7 @@ class Transport:
         back_pressure: bool = False,
         together: bool = False,
         answers: bool = False,
-        asks: bool = False,
+        asks: bool | Mapping[Kind, Sequence[str]] = False,
         reflex: Reflex | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
@@ -224,9 +224,19 @@ class Transport:
             return
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         dealers = [self._endpoints.connected(zmq.DEALER, [replay_address(one)], asked) for one in addresses]
-        self._asker = Asker(dealers, together=self._together)
+        self._asker = Asker(dealers, self._asked(addresses), together=self._together)
         for dealer in dealers:
             self._heed(dealer)
+
+    def _asked(self, addresses: Sequence[str]) -> Mapping[Kind, Sequence[int]]:
+        """Return whom to ask for each kind, as places in `addresses`."""
+        asks = self._asks
+        return {
+            kind: [
+                place for place, one in enumerate(addresses) if isinstance(asks, bool) or one in asks.get(kind, ())
+            ]
+            for kind in (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE)
+        }
 
     def _heed(self, socket: AnySocket) -> None:
         self._poller.register(socket, zmq.POLLIN)
@@ -354,7 +364,7 @@ class Transport:
         pub.send(payload)
 
     def ask(self, replay: Replay) -> None:
-        """Ask everybody who is listened to for samples again; `receive` returns what they answer."""
+        """Ask for samples again; `receive` returns what is answered."""
         if self._asker is None:
             raise RuntimeError("this transport asks nobody")
         self._idle = self._passed = False

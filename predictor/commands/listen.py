@@ -74,9 +74,10 @@ def command(
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
     config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, phase=phase)
     addresses = _addresses(config, sources, predictors)
+    asks = {Kind.INPUT: sources, Kind.TARGET: sources, Kind.ESTIMATE: predictors} if reliable else False
     with (
         StopSignal() as stop,
-        Transport(connect=addresses, topics=config.topics, watch=[stop], asks=reliable, **security) as transport,
+        Transport(connect=addresses, topics=config.topics, watch=[stop], asks=asks, **security) as transport,
     ):
         log.info("listening to %s", ", ".join(addresses))
         run(Listener(config), transport, SystemClock(), stop)

@@ -14,7 +14,7 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
-from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Replay, Request, Status
+from streamer.messages import Burst, Chunk, Incoming, Kind, Message, Replay, Request, Status
 from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
@@ -172,7 +172,13 @@ def test_estimates_are_kept_apart_from_those_of_the_streams_they_were_made_with(
         assert isinstance(answered, Chunk)
         held = answered.values if answered.values.base is None else answered.values.base
         assert held.nbytes <= answered.values.nbytes
-    assert isinstance(History(core).answer(Replay(Kind.ESTIMATE, "s7", 9, 0, 3), 0)[0], Gone)
+
+
+def test_a_predictor_does_not_answer_for_a_run_it_may_yet_hear_of_nor_for_what_it_does_not_publish() -> None:
+    core = Predictor(model())
+    list(core.receive([chunk(0, [0.1])], at(0)))
+    for kind, run in ((Kind.ESTIMATE, 9), (Kind.INPUT, 1), (Kind.TARGET, 1)):
+        assert History(core).answer(Replay(kind, "demo", run, 0, 3), 0) == []
 
 
 def test_undisturbed_streams_wake_nobody() -> None:

@@ -91,12 +91,21 @@ def test_what_was_before_the_beginning_and_what_was_left_out_is_gone() -> None:
     assert told(history, 1, 3) == [(1, 3)]
 
 
-def test_a_run_never_heard_of_is_gone_and_a_stream_never_heard_of_is_anothers() -> None:
+def test_what_a_process_never_says_it_does_not_answer_for() -> None:
+    for history in (History(60, LARGE), History(60, LARGE, all_begun=True)):
+        history.add(chunk(0), 0)
+        assert history.find(Kind.TARGET, "demo", 7, 3, 9, 1) == []
+        assert history.find(Kind.ESTIMATE, "demo", 7, 3, 9, 1) == []
+        assert history.find(Kind.INPUT, "other", 7, 3, 9, 1) == []
+
+
+def test_a_run_never_heard_of_may_come_or_is_gone_where_all_have_begun() -> None:
     history = History(60, LARGE)
     history.add(chunk(0), 0)
+    assert history.find(Kind.INPUT, "demo", 8, 3, 9, 1) == []
+    history = History(60, LARGE, all_begun=True)
+    history.add(chunk(0), 0)
     assert history.find(Kind.INPUT, "demo", 8, 3, 9, 1) == [Gone(Kind.INPUT, "demo", 8, 3, 6)]
-    assert history.find(Kind.TARGET, "demo", 7, 3, 9, 1) == [Gone(Kind.TARGET, "demo", 7, 3, 6)]
-    assert history.find(Kind.INPUT, "other", 7, 3, 9, 1) == []
 
 
 def test_what_is_older_than_it_may_be_is_gone() -> None:
