@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer import wire
+from predictor.phase import phase_and_amplitude
+from predictor.stream import SLICE_VALUES
+from streamer import keys, wire
 from streamer.history import History
 from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status
 from streamer.replay import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
 from streamer.replaysockets import MAX_REQUEST_BYTES
-from streamer.sockets import Transport
+from streamer.sockets import HIGH_WATER_MARK, Transport
 
 BOUND_S = 20
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -65,7 +67,13 @@ def test_the_golden_request_and_refusal_are_what_the_wire_says() -> None:
 
 def test_the_limits_of_an_answer_are_the_servers() -> None:
     assert f"at most {ANSWER_MESSAGES:,} messages and some {ANSWER_BYTES // 2**20} MiB" in PAGE
+    assert f"one\n   answer brings up to {ANSWER_MESSAGES:,}" in PAGE
     assert f"| a part of a request | {MAX_REQUEST_BYTES} bytes |" in PAGE
+
+
+def test_the_queues_and_cuts_are_the_programs() -> None:
+    assert f"A sincos publisher keeps {HIGH_WATER_MARK:,} for each reader" in PAGE
+    assert f"holds more than {SLICE_VALUES:,} values" in PAGE
 
 
 def test_the_status_examples_pass_the_wire() -> None:
@@ -113,6 +121,59 @@ def test_the_source_is_heard_by_a_sincos_transport(tmp_path: Path) -> None:
     assert len(heard) == len(infos) + 2 * samples
     assert (infos[0].next_seq, infos[0].ended, infos[-1].next_seq) == (0, False, samples)
     assert infos[-1].target_fields == FIELDS
+
+
+def test_the_smallest_source_is_small_and_heard(tmp_path: Path) -> None:
+    address, samples = f"ipc://{tmp_path / 's'}", 150
+    code = program("The smallest source")
+    assert len([line for line in code.splitlines() if line]) <= 15
+    heard: list[Incoming] = []
+    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT)]
+    with Transport(connect=[address], topics=topics) as reader, run(code, address, f"{samples}") as source:
+        while not (heard and isinstance(heard[-1], Chunk) and heard[-1].end_seq == samples):
+            assert reader.wait(BOUND_S * 1000), f"nothing came after {len(heard)} messages"
+            heard += reader.receive()
+        assert source.communicate(timeout=BOUND_S) == ("", "")
+    chunks = [message for message in heard if isinstance(message, Chunk)]
+    assert len(heard) > len(chunks)
+    first = chunks[0].seq  # 0, unless this machine took a second to connect
+    assert [chunk.seq for chunk in chunks] == list(range(first, samples))
+    assert {chunk.kind for chunk in chunks} == {Kind.INPUT}
+    values = np.concatenate([chunk.values for chunk in chunks])[:, 0, 0]
+    np.testing.assert_allclose(values, np.sin(2 * np.pi * 5 * np.arange(first, samples) / 100), atol=1e-6)
+
+
+def test_the_formulas_of_phase_and_amplitude_are_the_programs() -> None:
+    formulas = dict(re.findall(r"^    (phase_deg|amplitude) = (.*?)  ", PAGE, re.MULTILINE))
+    numbers = np.random.default_rng(5).normal(size=(50, 2)).astype(np.float32)
+    ours = dict(zip(("phase_deg", "amplitude"), phase_and_amplitude(*numbers.T), strict=True))
+    for name, formula in formulas.items():
+        names = {"atan2": np.arctan2, "hypot": np.hypot, "pi": np.pi}
+        there = eval(formula, names | {"cos": numbers[:, 0].astype(float), "sin": numbers[:, 1].astype(float)})
+        np.testing.assert_allclose(ours.pop(name), there, rtol=1e-6)
+    assert not ours
+
+
+def test_the_worked_line_of_tallies_is_right() -> None:
+    line = re.findall(r"(input|target) (\d) \(tally (\d)\)", PAGE)
+    said = {"input": 0, "target": 0}
+    for word, seq, tally in line:
+        assert (int(seq), int(tally)) == (said[word], said["target" if word == "input" else "input"])
+        said[word] += 1
+    assert said == {"input": 3, "target": 3}
+
+
+def test_the_key_file_can_be_used(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```\n(metadata.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    (folder / keys.SECRET).write_text(text)
+    (folder / keys.SECRET).chmod(0o600)
+    assert keys.load(folder).secret.decode() in text
+    (tmp_path / "made").mkdir(mode=0o700)
+    keys.make(tmp_path / "made")
+    made = (tmp_path / "made" / keys.SECRET).read_text()
+    assert re.sub(r'".*"', '""', made) == re.sub(r'".*"', '""', text)
 
 
 def test_the_reader_hears_a_sincos_transport(tmp_path: Path) -> None:
