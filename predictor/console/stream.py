@@ -135,7 +135,7 @@ class StreamView:
             model=claims.text(body, "model"),
             model_version=newest.model_version if newest else claims.count(of_run, "model_version"),
             familiar=claims.flag(of_run, "familiar") if status_stale_s is None else None,
-            learning=_learning(claims.section(of_run, "learning")),
+            learning=_learning(claims.section(body, "learning")),
             gaps=claims.count(body, "gaps"),
             gap_samples=claims.count(body, "gap_samples"),
             recovered_samples=claims.count(body, "recovered_samples"),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictor.console import words
@@ -312,6 +312,36 @@ class TestFirstHeard:
         assert shown is not None
         assert shown.summary.name == "demo"
         assert collector.next_stream(Selection()) == Selection("old")
+
+
+SPOKEN = st.tuples(
+    st.sampled_from(["input", "target", "estimate", "info", "status", "ended"]),
+    st.sampled_from([RUN, OTHER, 3]),
+    st.integers(0, 300) | st.just(2**62),
+    st.integers(1, 40),
+    st.sampled_from([0.0, 1e-6, 0.2, 100.0, 1e9]),
+    st.sampled_from([0.0, 0.01, 0.5, 5.0, 1e5]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SPOKEN, min_size=1, max_size=40))
+def test_whatever_is_heard_in_whatever_order_there_is_a_picture_of_one_run(spoken: list[tuple]) -> None:  # type: ignore[type-arg]
+    played = Played()
+    for word, run, seq, count, rate_hz, pause_s in spoken:
+        played.now_s += pause_s
+        if word in ("info", "ended"):
+            message: Incoming = info(seq, run=run, ended=word == "ended")
+        elif word == "status":
+            message = status(seq, run=run)
+        else:
+            values = np.ones((count, 1, 1 if word == "input" else 2), np.float32)
+            message = Chunk(Kind[word.upper()], "demo", run, seq, 0, rate_hz, values)
+        played.hear([message])
+        summary, text = played.summary, played.text(80)
+        assert max(map(len, text.split("\n"))) <= 80
+        assert "no sample yet" in text or f"{summary.run:016x}"[:8] in text
+        assert summary.scored_samples <= summary.estimate_samples
 
 
 @given(st.floats(0, 1e12))
