@@ -67,7 +67,7 @@ class Guard:
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
 
     def join(self, socket: AnySocket, address: str) -> None:
-        """Make a socket, before it connects to `address`, prove itself and demand proof.
+        """Make a socket, before it connects to who publishes at `address`, prove itself and demand proof.
 
         Raises
         ------

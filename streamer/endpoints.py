@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6
+from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
 from streamer.connection_guard import ConnectionGuard
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
@@ -120,6 +120,18 @@ class Endpoints:
             raise
         return socket
 
+    def connected_beside(self, kind: int, address: str, options: Options) -> AnySocket:
+        """Return a socket that connects to where who publishes at `address` is asked for samples again.
+
+        Raises
+        ------
+        AddressError, FileError
+            As `connected`.
+        """
+        socket = self._connecting(kind, options)
+        self._connect(socket, replay_address(address), publishes_at=address)
+        return socket
+
     def connected(
         self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = ()
     ) -> AnySocket:
@@ -132,19 +144,25 @@ class Endpoints:
         FileError
             If a peer's key is missing or cannot be read.
         """
-        socket = self._socket(kind, {zmq.LINGER: 0, zmq.RECONNECT_IVL: RECONNECT_MS, **options})
+        socket = self._connecting(kind, options)
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
         for address in addresses:
-            self._check("connect", address)
-            if self._guard is not None:
-                self._guard.join(socket, address)
-            socket.setsockopt(zmq.IPV6, is_ipv6(address))  # a name or IPv4 address is none of IPv6
-            try:
-                socket.connect(address)
-            except zmq.ZMQError as error:
-                raise _address_error("connect", address, error) from None
+            self._connect(socket, address, publishes_at=address)
         return socket
+
+    def _connecting(self, kind: int, options: Options) -> AnySocket:
+        return self._socket(kind, {zmq.LINGER: 0, zmq.RECONNECT_IVL: RECONNECT_MS, **options})
+
+    def _connect(self, socket: AnySocket, address: str, *, publishes_at: str) -> None:
+        self._check("connect", address)
+        if self._guard is not None:
+            self._guard.join(socket, publishes_at)
+        socket.setsockopt(zmq.IPV6, is_ipv6(address))  # a name or IPv4 address is none of IPv6
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise _address_error("connect", address, error) from None
 
     def _socket(self, kind: int, options: Options) -> AnySocket:
         socket = self._context.socket(kind)

@@ -5,6 +5,7 @@
         own.key                its public half, to hand to others
         authorised/NAME.key    public keys that may connect here
         servers/HOST.key       public keys of the machines to connect to; local.key for ipc
+        servers/HOST:PORT.key  of one process there, where it has another key than the rest of its machine
 
 The files are ZeroMQ certificates, as pyzmq and czmq read and write them. pyzmq writes them readable by everybody,
 and reads whatever stands there, a FIFO too, so both is done here.
@@ -65,7 +66,7 @@ class Keys:
         return frozenset(key.public for key in listed(self.folder / AUTHORISED))
 
     def server_key(self, address: str) -> bytes:
-        """Return the public key expected of who has bound `address`.
+        """Return the public key expected of who publishes at `address`: that of the port, else of the host.
 
         Raises
         ------
@@ -75,6 +76,9 @@ class Keys:
         scheme, _, rest = address.partition("://")
         host = "local" if scheme == "ipc" else rest.rpartition(":")[0].strip("[]")
         path = self.folder / SERVERS / f"{host}.key"
+        of_port = self.folder / SERVERS / f"{rest}.key"
+        if scheme == "tcp" and os.path.lexists(of_port):
+            return _read_public(of_port)
         if not os.path.lexists(path):
             raise FileError(
                 f"{path}: no key for {address}; copy that machine's {PUBLIC} there, over a channel you trust"

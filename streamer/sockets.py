@@ -9,7 +9,6 @@ from typing import Protocol, Self
 import zmq
 
 from streamer import bursts, wire
-from streamer.addresses import replay_address
 from streamer.clock import SystemClock
 from streamer.endpoints import NEVER_FULL, Endpoints
 from streamer.errors import AddressError
@@ -223,7 +222,7 @@ class Transport:
         if not self._asks:
             return
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
-        dealers = [self._endpoints.connected(zmq.DEALER, [replay_address(one)], asked) for one in addresses]
+        dealers = [self._endpoints.connected_beside(zmq.DEALER, one, asked) for one in addresses]
         self._asker = Asker(dealers, self._asked(addresses), together=self._together)
         for dealer in dealers:
             self._heed(dealer)

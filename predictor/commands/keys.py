@@ -26,9 +26,9 @@ def command() -> None:
     """Make and list the keys of who may listen.
 
     DIR/own.key is yours to hand out. Put the keys of those who may connect into DIR/authorised/NAME.key, and
-    the keys of the machines you connect to into DIR/servers/HOST.key (local.key for ipc). Then give
-    `--keys DIR` to source, predict, listen and console. SIGHUP makes a running source or predictor read
-    DIR/authorised again and turn away who is no longer there.
+    the keys of the machines you connect to into DIR/servers/HOST.key (local.key for ipc; HOST:PORT.key for one
+    process with a key of its own). Then give `--keys DIR` to source, predict, listen and console. SIGHUP makes a
+    running source or predictor read DIR/authorised again and turn away who is no longer there.
     """
 
 

@@ -12,7 +12,7 @@ from zmq.utils.monitor import recv_monitor_message
 from streamer import curve, keys
 from streamer.errors import AddressError, FileError
 from streamer.keys import Keys
-from streamer.messages import Info, Subscription
+from streamer.messages import Info, Kind, Replay, Request, Subscription
 from streamer.sockets import Transport
 
 BOUND_MS = 10_000
@@ -60,6 +60,31 @@ def test_a_friend_hears_what_is_said(server: Keys) -> None:
         publisher.send(INFO)
         assert listener.wait(BOUND_MS)
         assert listener.receive() == [INFO]
+
+
+def test_two_processes_of_one_machine_may_have_keys_of_their_own(server: Keys) -> None:
+    friend = friend_of(server)
+    other = made(server.folder.parent / "other")
+    shutil.copy(friend.folder / "own.key", other.folder / "authorised" / "friend.key")
+    with (
+        Transport(bind=LOCAL, keys=server, answers=True) as first,
+        Transport(bind=LOCAL, keys=other, answers=True) as second,
+    ):
+        assert first.address is not None
+        assert second.address is not None
+        port = second.address.rpartition(":")[2]
+        shutil.copy(other.folder / "own.key", friend.folder / "servers" / f"127.0.0.1:{port}.key")
+        wanted = Replay(Kind.INPUT, "demo", 1, 0, 5)
+        with Transport(connect=[first.address, second.address], topics=[b""], asks=True, keys=friend) as listener:
+            for publisher in (first, second):
+                assert publisher.wait(BOUND_MS)
+                assert publisher.receive() == [HEARD]
+            for _ in range(100):  # a request is lost where the connection is not there yet
+                listener.ask(wanted)
+                if first.wait(100) and second.wait(100):
+                    break
+            for publisher in (first, second):
+                assert {one.replay for one in publisher.receive() if isinstance(one, Request)} == {wanted}
 
 
 @pytest.mark.parametrize("who", ["a key that is not authorised", "the wrong server key", "no keys at all"])

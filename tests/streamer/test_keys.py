@@ -148,3 +148,15 @@ def test_a_server_is_known_by_its_host(folder: Path, address: str, name: str) ->
         own.server_key(address)
     (folder / "servers" / f"{name}.key").write_bytes((folder / "own.key").read_bytes())
     assert own.server_key(address) == own.public
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 5556), ("[::1]", 5556), ("a.b", 1)])
+def test_a_process_with_a_key_of_its_own_is_known_by_host_and_port(
+    folder: Path, tmp_path: Path, host: str, port: int
+) -> None:
+    own, other = keys.load(folder), keys.make(tmp_path / "other")
+    servers = folder / "servers"
+    (servers / f"{host.strip('[]')}.key").write_bytes((folder / "own.key").read_bytes())
+    (servers / f"{host}:{port}.key").write_bytes((tmp_path / "other" / "own.key").read_bytes())
+    assert own.server_key(f"tcp://{host}:{port}") == other.public
+    assert own.server_key(f"tcp://{host}:{port + 1000}") == own.public
