@@ -1,8 +1,9 @@
 """What a reader hears of all streams, brought in order without holes: kind by kind, run by run. Sans-IO."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from predictor.publisherclock import PublisherClock
 from streamer.alarms import Alarms
 from streamer.clock import Instant
 from streamer.events import Event, Gap, Part, Word
@@ -12,6 +13,14 @@ from streamer.patience import Patience
 from streamer.sequencer import Sequencer
 
 MAX_STREAMS = 10_000  # followed; a sequencer takes some 2 kB
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One kind of a stream, and the clock of who publishes it."""
+
+    sequencer: Sequencer
+    clock: PublisherClock = field(default_factory=PublisherClock)
 
 
 class InOrder:
@@ -30,73 +39,112 @@ class InOrder:
         self._kinds = set(kinds)
         self._patience = patience
         self._budget = Budget(patience.hold_bytes)
-        self._sequencers: dict[tuple[str, Kind], Sequencer] = {}
+        self._followed: dict[tuple[str, Kind], _Followed] = {}
         self._alarms = Alarms()
 
     def take(self, message: Chunk | Info | Status | Gone, now: Instant) -> Iterator[tuple[str, Chunk | Gap]]:
         """Take a message; yield the samples that are next, and gaps between them, each with its stream's name."""
+        now_ns = now.mono_ns
+        self._hear_publisher(message, now_ns)
         match message:
             case Chunk(kind=kind) if kind in self._kinds:
-                sequencer = self._sequencer(message.stream, kind)
-                if sequencer is not None:
-                    yield from self._follow(sequencer, sequencer.receive(message, now.mono_ns))
-            case Gone(kind, stream) if (stream, kind) in self._sequencers:
-                sequencer = self._sequencers[stream, kind]
-                yield from self._follow(sequencer, sequencer.lose(message, now.mono_ns))
+                followed = self._follow(message.stream, kind, now_ns)
+                if followed is not None:
+                    sequencer, clock = followed.sequencer, followed.clock
+                    if message.end_seq > sequencer.next_seq:
+                        clock.fall_behind(now_ns, behind=False)
+                    events = sequencer.receive(message, clock.counted_ns(now_ns))
+                    yield from self._perform(followed, events)
+            case Gone(kind, stream) if (stream, kind) in self._followed:
+                followed = self._followed[stream, kind]
+                yield from self._perform(
+                    followed, followed.sequencer.lose(message, followed.clock.counted_ns(now_ns))
+                )
             case Info():
                 for kind, end in ((Kind.INPUT, message.next_seq), (Kind.TARGET, message.next_target_seq)):
-                    yield from self._hear(message, kind, end, replays=message.replays, now=now)
+                    yield from self._hear(message, kind, end, replays=message.replays, now_ns=now_ns)
             case Status(stream, run, next_seq) if stream and (run or next_seq):
                 replays = message.body.get("replays") is True
-                yield from self._hear(message, Kind.ESTIMATE, next_seq, replays=replays, now=now)
+                yield from self._hear(message, Kind.ESTIMATE, next_seq, replays=replays, now_ns=now_ns)
+
+    def _hear_publisher(self, message: Chunk | Info | Status | Gone, now_ns: int) -> None:
+        """Note that who publishes a stream is there: its source, of inputs and targets, or its predictor."""
+        of_predictor = isinstance(message, Status) or (
+            not isinstance(message, Info) and message.kind is Kind.ESTIMATE
+        )
+        for kind in (Kind.ESTIMATE,) if of_predictor else (Kind.INPUT, Kind.TARGET):
+            followed = self._followed.get((message.stream, kind))
+            if followed is not None:
+                followed.clock.hear(now_ns, ended=message.ended if isinstance(message, Info) else None)
+                self._wake(followed)
 
     def _hear(
-        self, message: Info | Status, kind: Kind, end: int, *, replays: bool, now: Instant
+        self, message: Info | Status, kind: Kind, end: int, *, replays: bool, now_ns: int
     ) -> Iterator[tuple[str, Chunk | Gap]]:
         if kind not in self._kinds:
             return
-        sequencer = self._sequencer(message.stream, kind)
-        if sequencer is not None:
+        followed = self._follow(message.stream, kind, now_ns)
+        if followed is not None:
+            sequencer, clock = followed.sequencer, followed.clock
             word = Word(message.run, (end,), message.time_ns, replays)
-            yield from self._follow(sequencer, sequencer.hear(word, now.mono_ns))
+            yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)))
+            is_behind = sequencer.run == message.run and sequencer.next_seq >= end and not _is_left(message)
+            clock.fall_behind(now_ns, behind=is_behind)
+            self._wake(followed)
 
     def look(self, now: Instant) -> Iterator[tuple[str, Chunk | Gap] | Replay]:
         """Yield what to ask for now, and what is given up."""
         for name in self._alarms.take(now.mono_ns):
             stream, word = name.split("/")
-            sequencer = self._sequencers[stream, Kind[word]]
-            yield from self._follow(sequencer, sequencer.look(now.mono_ns))
-            yield from sequencer.asks(now.mono_ns)
-            self._wake(sequencer)
+            followed = self._followed[stream, Kind[word]]
+            counted_ns = followed.clock.counted_ns(now.mono_ns)
+            yield from self._perform(followed, followed.sequencer.look(counted_ns))
+            yield from followed.sequencer.asks(counted_ns)
+            self._wake(followed)
+
+    def unfinished(self) -> Iterator[tuple[str, Kind, int]]:
+        """Yield what is still waited for: stream, kind, and the first sample that is missing."""
+        for (stream, kind), followed in self._followed.items():
+            if followed.sequencer.due_ns() is not None:
+                yield stream, kind, followed.sequencer.next_seq
 
     def next_ns(self) -> int | None:
         """When to call `look`."""
         return self._alarms.next_ns()
 
-    def _sequencer(self, stream: str, kind: Kind) -> Sequencer | None:
-        sequencer = self._sequencers.get((stream, kind))
-        if sequencer is None:
-            if len(self._sequencers) >= MAX_STREAMS:
+    def _follow(self, stream: str, kind: Kind, now_ns: int) -> _Followed | None:
+        followed = self._followed.get((stream, kind))
+        if followed is None:
+            if len(self._followed) >= MAX_STREAMS:
                 self.ignored += 1
                 return None
-            sequencer = Sequencer(stream, (kind,), self._patience, self._budget)
-            self._sequencers[stream, kind] = sequencer
-        return sequencer
+            followed = _Followed(Sequencer(stream, (kind,), self._patience, self._budget))
+            followed.clock.hear(now_ns)
+            self._followed[stream, kind] = followed
+        return followed
 
-    def _follow(self, sequencer: Sequencer, events: Iterator[Event]) -> Iterator[tuple[str, Chunk | Gap]]:
+    def _perform(self, followed: _Followed, events: Iterator[Event]) -> Iterator[tuple[str, Chunk | Gap]]:
+        stream = followed.sequencer.stream
         for event in events:
             match event:
                 case Part(message, skip):
                     for chunk in _chunks(message):
-                        yield sequencer.stream, _trimmed(chunk, skip)
+                        yield stream, _trimmed(chunk, skip)
                 case Gap():
-                    yield sequencer.stream, event
-        self._wake(sequencer)
+                    yield stream, event
+        self._wake(followed)
 
-    def _wake(self, sequencer: Sequencer) -> None:
-        due_ns = sequencer.due_ns()
+    def _wake(self, followed: _Followed) -> None:
+        """Note when to look: never, while the clock stands still."""
+        counted_ns = followed.sequencer.due_ns()
+        due_ns = followed.clock.reaches_ns(counted_ns) if counted_ns is not None else None
         if due_ns is not None:
-            self._alarms.set(f"{sequencer.stream}/{sequencer.kinds[0].name}", due_ns)
+            self._alarms.set(f"{followed.sequencer.stream}/{followed.sequencer.kinds[0].name}", due_ns)
+
+
+def _is_left(message: Info | Status) -> bool:
+    """Return whether a predictor hears nothing of the stream any more: what it has not said may never come."""
+    return isinstance(message, Status) and message.body.get("health") not in ("LIVE", "STALE")
 
 
 def _chunks(message: Chunk | Burst) -> Iterator[Chunk]:

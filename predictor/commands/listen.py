@@ -14,6 +14,7 @@ from predictor.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.messages import PUBLISHED, Kind
+from streamer.patience import Patience
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import Transport
 
@@ -47,6 +48,14 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
     help='In order and without holes: ask again for what is missing. What cannot be had is a line {"gap": ...}.',
 )
 @click.option(
+    "--gap-deadline",
+    "gap_deadline_s",
+    type=float,
+    metavar="SECONDS",
+    help="Declare missing samples lost after this long without progress, while their publisher is heard; "
+    "with --reliable.  [default: 5.0]",
+)
+@click.option(
     "--phase",
     is_flag=True,
     help="Add the phase in degrees (0 where the signal rises through zero) and the amplitude of each estimate.",
@@ -57,8 +66,8 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
 @quiet
 def command(
     words: tuple[str, ...], joined: bool, stream: str | None, count: int | None, timeout_s: float | None,
-    reliable: bool, phase: bool, sources: tuple[str, ...], predictors: tuple[str, ...], security: Security,
-    quiet: bool,
+    reliable: bool, gap_deadline_s: float | None, phase: bool, sources: tuple[str, ...],
+    predictors: tuple[str, ...], security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Print what passes as JSON lines on standard output, one line a sample.
 
@@ -71,8 +80,11 @@ def command(
     start_logging("listen", quiet=quiet)
     if joined and words:
         raise UsageError("--kind, --joined: give one of them; --joined prints input, target and estimate")
+    if gap_deadline_s is not None and not reliable:
+        raise UsageError("--gap-deadline: is for --reliable; without it nothing is asked for again")
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
-    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, phase=phase)
+    patience = Patience() if gap_deadline_s is None else Patience(gap_deadline_s)
+    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, patience, phase)
     addresses = _addresses(config, sources, predictors)
     asks = {Kind.INPUT: sources, Kind.TARGET: sources, Kind.ESTIMATE: predictors} if reliable else False
     with (

@@ -87,3 +87,10 @@ def test_a_full_disk_behind_standard_output_is_said() -> None:
         3,
         "sincos: standard output cannot be written: No space left on device\n",
     )
+
+
+def test_a_deadline_for_gaps_is_for_who_asks_again() -> None:
+    command = [*COMMAND, "--gap-deadline", "60"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    assert ended.returncode == 2
+    assert "--gap-deadline: is for --reliable" in ended.stderr

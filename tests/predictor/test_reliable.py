@@ -14,7 +14,7 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
-from streamer.messages import Burst, Chunk, Incoming, Kind, Message, Replay, Request, Status
+from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
 from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
@@ -132,10 +132,8 @@ def test_a_predictor_that_starts_again_says_nothing_twice() -> None:
 def test_count_counts_samples_and_no_gaps() -> None:
     ear = Ear(count=3, kinds=(Kind.INPUT,))
     list(ear.receive([replace(chunk(5, [0.1, 0.2])), chunk(8, [0.3, 0.4])], 0))
-    while not ear.finished:
-        due_ns = ear.due_ns()
-        assert due_ns is not None
-        ear.receive([], due_ns)
+    pass_time(ear, 0, 20, chunk(8, [0.3]))
+    assert ear.finished
     assert ear.seqs() == [5, 6, 8]
     assert [line["gap"] for line in ear.lines if "gap" in line] == ["input", "input"]
 
@@ -179,6 +177,81 @@ def test_a_predictor_does_not_answer_for_a_run_it_may_yet_hear_of_nor_for_what_i
     list(core.receive([chunk(0, [0.1])], at(0)))
     for kind, run in ((Kind.ESTIMATE, 9), (Kind.INPUT, 1), (Kind.TARGET, 1)):
         assert History(core).answer(Replay(kind, "demo", run, 0, 3), 0) == []
+
+
+def status(next_seq: int, *, health: str = "LIVE", run: int = 1) -> Status:
+    return Status("demo", run, next_seq, WALL_NS, {"replays": True, "health": health})
+
+
+def gaps(ear: Ear) -> list[tuple[object, object]]:
+    return [(line["seq"], line["samples"]) for line in ear.lines if "gap" in line]
+
+
+def pass_time(ear: Ear, from_s: float, to_s: float, *heard: Incoming) -> list[Replay]:
+    """Let time pass, each half second with the same messages; return what was asked for."""
+    asked: list[Replay] = []
+    for now_ns in range(round(from_s * SECOND), round(to_s * SECOND), 50 * MS):
+        asked += ear.receive(heard if now_ns % (SECOND // 2) == 0 else [], now_ns)
+    return asked
+
+
+def missing_estimates() -> Ear:
+    """A reader that has samples 0 and 10 and has asked for those between."""
+    ear = Ear()
+    ear.receive([chunk(0, [0.5], kind=Kind.ESTIMATE), chunk(10, [0.5], kind=Kind.ESTIMATE), status(11)], 0)
+    assert pass_time(ear, 0, 0.2)
+    return ear
+
+
+def test_nothing_is_given_up_while_the_predictor_is_away() -> None:
+    ear = missing_estimates()
+    assert len(pass_time(ear, 0.2, 3600)) < 5, "nobody is there to be asked"
+    assert gaps(ear) == []
+    pass_time(ear, 3600, 3602, status(11))
+    assert gaps(ear) == []
+    ear.receive([chunk(1, np.full(9, 0.5), kind=Kind.ESTIMATE)], 3603 * SECOND)
+    assert ear.seqs() == list(range(11))
+
+
+def test_nothing_is_given_up_that_a_predictor_which_starts_again_has_not_said_yet() -> None:
+    ear = missing_estimates()
+    asked = [replay for second in range(20) for replay in pass_time(ear, second, second + 1, status(1))]
+    assert len(asked) < 10
+    assert gaps(ear) == []
+    pass_time(ear, 20, 27, status(11))
+    assert gaps(ear) == [(1, 9)]
+
+
+def test_what_is_asked_for_in_vain_is_given_up_where_somebody_hears_it() -> None:
+    for health in ("LIVE", "LOST"):
+        ear = missing_estimates()
+        pass_time(ear, 0.2, 4.5, status(11, health=health))
+        assert gaps(ear) == []
+        pass_time(ear, 4.5, 7, status(11, health=health))
+        assert gaps(ear) == [(1, 9)]
+    ear = missing_estimates()
+    pass_time(ear, 0.2, 10, status(1, health="LOST"))
+    assert gaps(ear) == [(1, 9)], "a predictor that has lost the source will not get there"
+
+
+def test_inputs_wait_for_their_source_and_not_for_the_predictor() -> None:
+    ear = Ear(kinds=(Kind.INPUT, Kind.ESTIMATE))
+    ear.receive([chunk(0, [0.5]), chunk(10, [0.5]), chunk(0, [0.5], kind=Kind.ESTIMATE)], 0)
+    pass_time(ear, 0, 60, status(1))
+    assert gaps(ear) == []
+    assert [text for text in said(ear.core.stop(at(60))) if "inputs from sample 1 on were still missing" in text]
+    pass_time(ear, 60, 70, chunk(11, [0.5]))
+    assert gaps(ear) == [(1, 9)]
+
+
+def test_a_source_that_said_that_it_ends_is_not_waited_for() -> None:
+    ended = [message for _, message in script(10) if isinstance(message, Info) and message.ended][:1]
+    ear = Ear(kinds=(Kind.INPUT,))
+    ear.receive([chunk(5, [0.5]), *ended], 0)
+    pass_time(ear, 0, 4)
+    assert gaps(ear) == []
+    pass_time(ear, 4, 20)
+    assert gaps(ear) == [(0, 5), (6, 4)]
 
 
 def test_undisturbed_streams_wake_nobody() -> None:
