@@ -6,6 +6,7 @@ from itertools import islice
 
 from predictor.arithmetic import arithmetic, remark
 from predictor.batch import Batch
+from predictor.diagnosis import Allowance
 from predictor.engine import Engine
 from predictor.identity import check_identity, identity, model_hash
 from predictor.reflex import Reflexes
@@ -128,6 +129,7 @@ class Predictor:
         self._engine = Engine(model.config, model.weights)
         self._batch = None if self._learns else Batch(self._engine, self._wake)
         self.reflexes = Reflexes(self._shared_engine())
+        self._allowance = Allowance()
         self._budget = Budget(self._config.patience.hold_bytes)
         self._history = History(self._config.retain_s, self._config.retain_bytes)
         self._replays = ReplayServer(self._history)
@@ -287,6 +289,7 @@ class Predictor:
             count = self.rejected - self._reported_rejections
             self._reported_rejections = self.rejected
             yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)
+        yield from self._allowance.refused(now.mono_ns)
         yield Send(self.status(now))
 
     def next_deadline_ns(self) -> int:
@@ -433,6 +436,7 @@ class Predictor:
             self._config.patience,
             self._budget,
             self._history,
+            self._allowance,
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from predictor.counters import Counters
+from predictor.diagnosis import Allowance, Diagnosis
 from predictor.engine import Engine
 from predictor.familiarity import Familiarity
 from predictor.health import Health
@@ -31,6 +32,10 @@ from trainer.model import Model
 from trainer.selflearner import SelfLearner, Trouble
 from trainer.state import Tree, array_of, subtree, value_of
 
+NO_RATE = (
+    "the source says no rate (rate_hz 0): it is measured and in the status; estimates do not need it, "
+    "--nominal-hz and --band do, and the samples of a message all have its time"
+)
 ESTIMATE = Kind.ESTIMATE  # as core's INPUT
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
 
@@ -59,6 +64,8 @@ class Stream:
         Of what all streams hold.
     history : History or None
         Where estimates are kept for those who miss some.
+    allowance : Allowance or None
+        Of lines that all streams may log of what is odd about them.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
     nominal_hz : float or None
@@ -75,6 +82,7 @@ class Stream:
         patience: Patience | None = None,
         budget: Budget | None = None,
         history: History | None = None,
+        allowance: Allowance | None = None,
         *,
         reset_on_gap: bool,
         nominal_hz: float | None = None,
@@ -97,6 +105,8 @@ class Stream:
             self.counters,
         )  # fmt: skip
         self._time = Timekeeping()
+        self._diagnosis = Diagnosis(name, allowance or Allowance())
+        self._paced = True  # whether the source says its samples at the rate that it names
         self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
         self._begun = False  # whether the run has had a sample
@@ -160,6 +170,7 @@ class Stream:
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
         if info.run == self._sequencer.run:
             self._time.spoken(now, ended=info.ended)
+            self._paced = info.paced
 
     def _follow(self, events: Iterator[Event], now: Instant) -> Iterator[Effect]:
         """Do what the order of the samples asks for."""
@@ -341,13 +352,24 @@ class Stream:
         if verdict is not None:
             yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
         self._time.measure(self.counters.samples, now.mono_ns)
+        yield from self._diagnose(now)
         self._retained.gather()
         yield Send(self.status(now))
+
+    def _diagnose(self, now: Instant) -> Iterator[Effect]:
+        """Say what has come to be odd about the source's rate and times, or is right again."""
+        time, diagnosis = self._time, self._diagnosis
+        time.look(paced=self._paced)
+        yield from diagnosis.judge({"rate_hz": time.pace.rate, "time_ns": time.pace.clock}, now.mono_ns)
+        jumps = time.jumps.found(ended=time.health is Health.ENDED)
+        yield from diagnosis.jumped(jumps, now.mono_ns)
+        if time.pace.slow is not None:
+            yield from diagnosis.note("pace", time.pace.slow, now.mono_ns, INFO)
 
     def status(self, now: Instant) -> Status:
         """Return the stream's status; the fields stand in docs/protocol.md."""
         counters = self.counters
-        p50_s, p99_s = self._time.lag_s.quantiles(0.5, 0.99)
+        p50_s, p99_s = self._time.lags_s()
         body = {
             "health": self._time.health.name,
             "model": self._model.name,
@@ -356,6 +378,10 @@ class Stream:
             "samples": counters.samples,
             "since_reset_samples": self._since_reset,
             "rate_hz": self._time.rate_hz,
+            "said_rate_hz": self._rate_hz or None,
+            "source_rate_hz": self._time.pace.source_hz,
+            "time_jumps": self._time.jumps.count,
+            "warnings": self._diagnosis.standing,
             "lag_p50_s": p50_s,
             "lag_p99_s": p99_s,
             "runs": counters.runs,
@@ -389,7 +415,7 @@ class Stream:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
-        p50, p99 = self._time.lag_s.quantiles(0.5, 0.99)
+        p50, p99 = self._time.lags_s()
         if p50 is not None and p99 is not None:
             text += f", lag p50 {p50 * 1e3:.2f} p99 {p99 * 1e3:.2f} ms"
         return text
@@ -406,7 +432,8 @@ class Stream:
         """Begin a run with its first sample that can be had."""
         self.lessons.learn_all()
         self.counters.runs += 1
-        self._time.begin()
+        self._time.begin(chunk.rate_hz)
+        self._diagnosis.begin()
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
         self._begin(channels)
@@ -419,6 +446,8 @@ class Stream:
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {seq}" if seq else ""
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
+        if not chunk.rate_hz:
+            yield Say(f"stream {self.name}: {NO_RATE}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
         self._rate_hz = rate_hz
@@ -559,6 +588,7 @@ class Stream:
             raise FileError("state: what waits for targets must end where the stream is")
         self._report.caught_up()
         self._time = Timekeeping(now.mono_ns)
+        self._time.begin(self._rate_hz)
         if self._history.keeps and self._sequencer.run is not None:
             self._retained.restore(subtree(tree, "retained"), now)
             self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)

@@ -3,11 +3,14 @@
 import numpy as np
 
 from predictor.health import Health, Pulse
+from predictor.pace import AHEAD_S, Mark, Pace
+from predictor.timejumps import TimeJumps
 from streamer.clock import Instant
 from streamer.messages import Chunk, TimeArray
 from streamer.quantiles import RecentQuantiles
 
 RATE_OVER_NS = 500_000_000  # a rate is measured over no less
+MOST_LAG_S = 86_400.0  # beyond it, two clocks are compared that do not agree
 
 
 class Timekeeping:
@@ -24,18 +27,26 @@ class Timekeeping:
         self.rate_hz: float | None = None
         self.lag_s = RecentQuantiles()
         self._pulse = Pulse(now_ns)
-        self._heard_ns: int | None = None  # when the last samples came
+        self.jumps = TimeJumps()
+        self.pace = Pace()
+        self._live = True  # since the last look
+        self._heard_ns: int | None = None  # when the last samples came, and then on the wall clock
+        self._heard_wall_ns = 0
         self._chunk_samples = 0
         self._seen: tuple[int, int] | None = None  # samples, and when the last of them came: measured up to there
 
-    def begin(self) -> None:
-        """Begin a run: how late the last one's answers were says nothing of it."""
+    def begin(self, rate_hz: float) -> None:
+        """Begin a run of so many samples a second as it says: what the last one was like says nothing of it."""
         self.lag_s = RecentQuantiles()
+        self.jumps.begin(rate_hz)
+        self.pace = Pace(rate_hz)
+        self._live, self._heard_ns, self._seen = True, None, None
 
     def answered(self, chunk: Chunk, now: Instant, *, live: bool = True) -> None:
         """Note an input chunk whose estimates are out. The lag is that of `live` ones: not of those sent again."""
         samples = len(chunk.values)
-        self._heard(samples, chunk.rate_hz, now)
+        self._heard(samples, chunk.rate_hz, now, live=live)
+        self.jumps.note(chunk.seq, samples, chunk.time_ns)
         if live:
             self.lag_s.add((now.wall_ns - chunk.sample_time_ns(samples - 1)) / 1e9)
 
@@ -48,15 +59,17 @@ class Timekeeping:
         """
         rate_hz = chunk.rate_hz
         each_samples = len(chunk.values) // len(times_ns)
-        self._heard(each_samples, rate_hz, now)
+        self._heard(each_samples, rate_hz, now, live=live)
+        self.jumps.note_burst(chunk.seq, each_samples, times_ns)
         if not live:
             return
         last_s = (each_samples - 1) / rate_hz if rate_hz else 0.0
         self.lag_s.extend(np.asarray(((now.wall_ns if out_ns is None else out_ns) - times_ns) / 1e9 - last_s))
 
-    def _heard(self, chunk_samples: int, rate_hz: float, now: Instant) -> None:
+    def _heard(self, chunk_samples: int, rate_hz: float, now: Instant, *, live: bool) -> None:
         self._pulse.sample(now.mono_ns, chunk_samples / rate_hz if rate_hz else 0.0)
-        self._heard_ns, self._chunk_samples = now.mono_ns, chunk_samples
+        self._heard_ns, self._heard_wall_ns, self._chunk_samples = now.mono_ns, now.wall_ns, chunk_samples
+        self._live = self._live and live
 
     def spoken(self, now: Instant, *, ended: bool) -> None:
         """Note that the source spoke of the stream."""
@@ -66,6 +79,22 @@ class Timekeeping:
         """Judge the stream's health; return whether it changed."""
         before, self.health = self.health, self._pulse.health(now.mono_ns)
         return self.health is not before
+
+    def look(self, *, paced: bool) -> None:
+        """Judge how fast the stream comes and what its times are, from where it is now."""
+        if self._heard_ns is None:
+            return
+        jumps = self.jumps
+        mark = Mark(jumps.seq, jumps.end_seq, jumps.time_ns, self._heard_ns, self._heard_wall_ns, self._live)
+        if self.pace.look(mark, paced=paced):
+            self._live = True
+
+    def lags_s(self) -> tuple[float | None, float | None]:
+        """Return median and 99th percentile of the lag; None where the source's clock and ours do not agree."""
+        p50_s, p99_s = self.lag_s.quantiles(0.5, 0.99)
+        if p50_s is None or not self.pace.meaningful or not -AHEAD_S <= p50_s <= MOST_LAG_S:
+            return None, None
+        return p50_s, p99_s
 
     def measure(self, samples: int, now_ns: int) -> None:
         """Measure the rate, `samples` having come in all.

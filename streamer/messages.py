@@ -149,7 +149,8 @@ class Info:
 
     `next_seq` is the index the next sample will have, so that a lost tail is noticed, and `next_target_seq` that
     of the next target. `target_fields` is empty where the source publishes no targets; `target_delay_samples` is
-    how late they come. `replays` says whether it can be asked for samples again.
+    how late they come. `replays` says whether it can be asked for samples again, `paced` whether it says its
+    samples at the rate that it names, or as fast as they are taken.
     """
 
     stream: str
@@ -164,6 +165,7 @@ class Info:
     lateness_p99_s: float | None = None
     next_target_seq: int = 0
     replays: bool = False
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,7 @@ class Publisher:
             lateness_p99_s=self.lateness.quantile(0.99),
             next_target_seq=record.next_target_seq,
             replays=self._replays,
+            paced=self._config.paced,
         )
 
     def _summary(self) -> str:

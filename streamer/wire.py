@@ -304,6 +304,7 @@ def info_body(info: Info) -> dict[str, Any]:
         "ended": info.ended,
         "lateness_p99_s": info.lateness_p99_s,
         "replays": info.replays,
+        **({} if info.paced else {"paced": False}),
     }
 
 
@@ -320,6 +321,7 @@ def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, bo
     return Info(
         stream, run, next_seq, time_ns, rate_hz, channels, target_fields, _index(body, "target_delay_samples"),
         _flag(body, "ended"), late, _index(body, "next_target_seq"), _flag(body, "replays"),
+        _flag(body, "paced", absent=True),
     )  # fmt: skip
 
 
@@ -330,8 +332,8 @@ def _index(body: dict[str, Any], key: str) -> int:
     return value
 
 
-def _flag(body: dict[str, Any], key: str) -> bool:
-    value = body.get(key, False)
+def _flag(body: dict[str, Any], key: str, *, absent: bool = False) -> bool:
+    value = body.get(key, absent)
     if type(value) is not bool:
         raise WireError(f"{key}: must be true or false, got {value!r}")
     return value

@@ -385,5 +385,5 @@ def test_joined_every_part_that_came_is_printed_once_and_in_order(parts: list[tu
     ],
 )
 def test_what_cannot_be_listened_to_is_named(name: str, value: object) -> None:
-    with pytest.raises(UsageError, match=f"^{name.removesuffix('_s')}: must .*got "):
+    with pytest.raises(UsageError, match=f"^{name}: must .*got "):
         ListenerConfig(**{name: value})  # type: ignore[arg-type]

@@ -190,9 +190,10 @@ ACCOUNTED_FOR = {
         "stream",
     },
     "Stream": {
-        "_answering", "_begun", "_engine", "_familiarity", "_first_seq", "_history", "_model", "_nominal_hz",
-        "_rate_hz", "_report", "_reset_on_gap", "_retained", "_scale", "_sequencer", "_since_gap", "_since_reset",
-        "_stepper", "_time", "_usable_inputs", "counters", "lessons", "name", "state",
+        "_answering", "_begun", "_diagnosis", "_engine", "_familiarity", "_first_seq", "_history", "_model",
+        "_nominal_hz", "_paced", "_rate_hz", "_report", "_reset_on_gap", "_retained", "_scale", "_sequencer",
+        "_since_gap", "_since_reset", "_stepper", "_time", "_usable_inputs", "counters", "lessons", "name",
+        "state",
     },
     "Typical": {"_keep"},
     "UsableInputs": {"replaced"},
