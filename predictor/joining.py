@@ -8,7 +8,15 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from predictor.lines import NO_PHASE, has_phase, head, missing_text, phase_texts, sample_texts
+from predictor.lines import (
+    NO_PHASE,
+    has_phase,
+    head,
+    missing_text,
+    own_phases,
+    phase_texts,
+    sample_texts,
+)
 from streamer.messages import Chunk, FloatArray, Info, Kind
 
 PARTS = (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE)
@@ -33,13 +41,10 @@ class Joiner:
     run : int
     phase : bool
         Add phase and amplitude of the estimate.
-    alone : bool
-        Print lines of estimates only, without input and target: the inputs serve for the phase.
     """
 
-    def __init__(self, stream: str, run: int, *, phase: bool = False, alone: bool = False) -> None:
+    def __init__(self, stream: str, run: int, *, phase: bool = False) -> None:
         self._phase = phase
-        self._shown = (Kind.ESTIMATE,) if alone else PARTS
         self.stream = stream
         self.run = run
         self.late = 0
@@ -52,7 +57,7 @@ class Joiner:
         self._order: list[int] = []  # a heap of the rows' seqs
         self._next_seq = 0
         self._reached = dict.fromkeys(PARTS, 0)
-        self._has_targets: bool | None = False if alone else None
+        self._has_targets: bool | None = None
         self._moved = False
 
     @property
@@ -72,7 +77,8 @@ class Joiner:
     def add_chunk(self, chunk: Chunk) -> Iterator[str]:
         """Take one kind's part of some samples; yield the lines this finishes."""
         size = chunk.values.shape[1] * chunk.values.shape[2]
-        for seq, time_ns, text in sample_texts(chunk, prefixed=True, phase=self._phase):
+        phases = own_phases(chunk) if self._phase else None
+        for seq, time_ns, text in sample_texts(chunk, prefixed=True, phases=phases):
             row = self._row(seq, time_ns)
             if row is None or chunk.kind in row.texts:
                 self.late += 1
@@ -92,7 +98,7 @@ class Joiner:
 
         Where the listener is `reliable`, what has not come by now may come yet.
         """
-        self._has_targets = Kind.TARGET in self._shown and bool(self._has_targets or info.target_fields)
+        self._has_targets = bool(self._has_targets or info.target_fields)
         said = () if reliable else PARTS[:2] if info.ended else PARTS[:1]
         for kind in said:
             self._reached[kind] = max(self._reached[kind], info.next_seq)
@@ -106,7 +112,7 @@ class Joiner:
     def give_up(self, *, held: int = 0) -> Iterator[str]:
         """Yield unfinished lines, oldest first, until at most `held` numbers are left in them."""
         while self._order and self.held > held:
-            yield from self._line(heapq.heappop(self._order))
+            yield self._line(heapq.heappop(self._order))
 
     def _row(self, seq: int, time_ns: int) -> _Row | None:
         """Return the row of `seq`, None if its line has gone out."""
@@ -128,20 +134,17 @@ class Joiner:
 
     def _lines_below(self, seq: int) -> Iterator[str]:
         while self._order and self._order[0] < seq:
-            yield from self._line(heapq.heappop(self._order))
+            yield self._line(heapq.heappop(self._order))
 
-    def _line(self, seq: int) -> Iterator[str]:
-        """Yield the line of `seq`; none where nothing of what is shown has come."""
+    def _line(self, seq: int) -> str:
         row = self._rows.pop(seq)
         self.held -= row.size
-        if not any(kind in row.texts for kind in self._shown):
-            return
         self._next_seq = seq + 1
         self._moved = True
-        texts = [row.texts.get(kind) or missing_text(kind) for kind in self._shown]
+        texts = [row.texts.get(kind) or missing_text(kind) for kind in PARTS]
         if self._phase and not row.phased:
             texts.append(_phase_text(row))
-        yield f"{{{head(self.stream, self.run, seq, row.time_ns)}, {', '.join(texts)}}}"
+        return f"{{{head(self.stream, self.run, seq, row.time_ns)}, {', '.join(texts)}}}"
 
 
 def _keep_for_phase(row: _Row, chunk: Chunk, offset: int) -> None:

@@ -5,7 +5,7 @@ Written by hand for samples, because it is what `sincos listen` spends its time 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from streamer import wire
 from streamer.messages import FIELDS, Chunk, FloatArray, Info, Kind, Status
 
 
-def sample_lines(chunk: Chunk, *, phase: bool = False) -> Iterator[str]:
-    """Yield a line for each sample of `chunk`; with `phase`, of estimates with both fields, also their phase."""
-    for seq, time_ns, text in sample_texts(chunk, prefixed=False, phase=phase):
+def sample_lines(chunk: Chunk, phases: Sequence[str] | None = None) -> Iterator[str]:
+    """Yield a line for each sample of `chunk`, with the members of its phase where they are given."""
+    for seq, time_ns, text in sample_texts(chunk, prefixed=False, phases=phases):
         yield f"{{{head(chunk.stream, chunk.run, seq, time_ns)}, {text}}}"
 
 
@@ -26,19 +26,20 @@ def head(stream: str, run: int, seq: int, time_ns: int) -> str:
     return f'"stream": "{stream}", "run": "{run:016x}", "seq": {seq}, "time_ns": {time_ns}'
 
 
-def sample_texts(chunk: Chunk, *, prefixed: bool, phase: bool = False) -> Iterator[tuple[int, int, str]]:
+def sample_texts(
+    chunk: Chunk, *, prefixed: bool, phases: Sequence[str] | None = None
+) -> Iterator[tuple[int, int, str]]:
     """Yield seq, source time and the members that hold the values, for each sample of `chunk`.
 
     Parameters
     ----------
     prefixed : bool
         Name fields past the first ``estimate_sin``, so that several kinds fit one line; else ``sin``.
-    phase : bool
-        Add phase and amplitude to estimates that have both fields.
+    phases : sequence of str or None
+        Of each sample, members to append.
     """
     names = [_member(chunk.kind, field, prefixed) for field in range(chunk.values.shape[2])]
     tail = f', "model_version": {chunk.model_version}' if chunk.kind is Kind.ESTIMATE else ""
-    phases = phase_texts(chunk.values, chunk.values[..., 0]) if phase and has_phase(chunk) else None
     finite = bool(np.isfinite(chunk.values).all())
     for offset, sample in enumerate(chunk.values):
         columns = [_numbers(sample[:, field], finite) for field in range(len(names))]
@@ -50,6 +51,11 @@ def sample_texts(chunk: Chunk, *, prefixed: bool, phase: bool = False) -> Iterat
 def has_phase(chunk: Chunk) -> bool:
     """Return whether a chunk is of estimates whose phase needs no input."""
     return chunk.kind is Kind.ESTIMATE and chunk.values.shape[2] > 1
+
+
+def own_phases(chunk: Chunk) -> list[str] | None:
+    """Return the phase of each sample, as `phase_texts`; None where it needs the input, or is none."""
+    return phase_texts(chunk.values, chunk.values[..., 0]) if has_phase(chunk) else None
 
 
 def phase_texts(estimates: FloatArray, inputs: FloatArray) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from predictor.cosalone import CosAlone
 from predictor.inorder import MAX_STREAMS, InOrder
 from predictor.joining import PARTS, Joiner
-from predictor.lines import gap_line, report_line, sample_lines
+from predictor.lines import gap_line, own_phases, report_line, sample_lines
+from predictor.phaselines import PhaseLines
 from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
@@ -117,7 +118,7 @@ class Listener:
         self._left = config.count
         self._heard_ns: int | None = None
         self._rejected = 0
-        self._joins: dict[tuple[str, int], Joiner] = {}
+        self._joins: dict[tuple[str, int], Joiner | PhaseLines] = {}
         self._held = 0
         self._late = 0
         self._remind_ns: int | None = None
@@ -261,7 +262,7 @@ class Listener:
         if not asked_for:
             return
         if isinstance(message, Chunk):
-            yield from sample_lines(message, phase=self._config.phase)
+            yield from sample_lines(message, own_phases(message) if self._config.phase else None)
         else:
             yield report_line(message)
 
@@ -300,9 +301,9 @@ class Listener:
             oldest = self._joins.pop(next(iter(self._joins)))
             self._late += oldest.late
             yield from self._given_up(oldest)
-        self._joins[key] = Joiner(*key, phase=self._config.phase, alone=self._phase_alone)
+        self._joins[key] = PhaseLines(*key) if self._phase_alone else Joiner(*key, phase=self._config.phase)
 
-    def _given_up(self, join: Joiner, excess: int | None = None) -> Iterator[str]:
+    def _given_up(self, join: Joiner | PhaseLines, excess: int | None = None) -> Iterator[str]:
         """Yield unfinished lines of `join`: all, or the oldest that free `excess` numbers."""
         held_before = join.held
         yield from join.give_up(held=0 if excess is None else max(0, join.held - excess))

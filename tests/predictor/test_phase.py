@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from predictor import listener as module
 from predictor.listener import GRACE_NS, Listener, ListenerConfig
 from predictor.phase import phase_and_amplitude
+from predictor.phaselines import MAX_INPUT_NUMBERS, PhaseLines
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Print
 from streamer.errors import UsageError
@@ -170,6 +172,39 @@ class TestCosAlone:
         list(core.receive([Info("demo", RUN, 2, 0, 100.0, ("a", "b"), ended=True)], at(1)))
         (line,) = lines(core.tick(Instant(at(1).mono_ns + GRACE_NS, 0)))
         assert (line["seq"], line["phase_deg"]) == (2, None)
+
+    def test_inputs_that_no_estimate_needs_take_little_room(self) -> None:
+        core = listener()
+        for n in range(100):
+            assert heard(core, chunk(INPUT, 10_000 * n, 10_000)) == []
+        ((_, lines_of),) = core._joins.items()
+        assert isinstance(lines_of, PhaseLines)
+        assert lines_of._inputs._values.size <= 2 * MAX_INPUT_NUMBERS
+
+    @pytest.mark.parametrize("behind", [0, 1_000, 50_000])
+    def test_a_predictor_that_is_far_behind_finds_its_inputs(self, behind: int) -> None:
+        core, printed = listener(), []
+        for first in range(0, behind + 2_000, 500):
+            printed += heard(core, chunk(INPUT, first, 500))
+            if first >= behind:
+                printed += heard(core, chunk(ESTIMATE, first - behind, 500))
+        assert [line["seq"] for line in printed] == list(range(2_000))
+        for line in printed[::97]:
+            assert_phases(line)
+
+    def test_what_is_said_twice_is_printed_twice_with_its_phase(self) -> None:
+        printed = heard(listener(), chunk(INPUT, 0, 9), chunk(ESTIMATE, 0, 9), chunk(ESTIMATE, 3, 6))
+        assert [line["seq"] for line in printed] == [*range(9), *range(3, 9)]
+        for line in printed:
+            assert_phases(line)
+
+    def test_more_than_may_be_held_is_printed_without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_HELD", 100)
+        core = listener()
+        printed = [line for n in range(30) for line in heard(core, chunk(ESTIMATE, 10 * n, 10))]
+        assert [line["seq"] for line in printed] == list(range(len(printed)))
+        assert 200 <= len(printed) < 300
+        assert all(line["phase_deg"] is None for line in printed)
 
     def test_printed_beside_the_inputs_themselves(self) -> None:
         core = listener(kinds=(INPUT, ESTIMATE))
