@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from predictor.leaving import leave_broken_pipe
 from predictor.log_queue import flush_log
+from predictor.standardstreams import complain, discard_output
 from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {
@@ -25,6 +25,10 @@ COMMANDS = {
 """Command name -> one line of help. `predictor/commands/NAME.py` holds the command as `command`."""
 
 
+class _ReaderGone(Exception):  # noqa: N818 - no error: the reader has what it wanted
+    """Somebody closed the pipe that a command writes to. Click would make it an exit code of 1."""
+
+
 class _LazyGroup(click.Group):
     """Lists commands without importing them."""
 
@@ -37,18 +41,21 @@ class _LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"predictor.commands.{name}").command
         return command
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError as error:  # of --help
+            raise _ReaderGone from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            leave_broken_pipe()  # the reader has what it wanted
-            return None
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
         except UsageError as error:
             raise self._as_typed(error, ctx) from None
         finally:
             flush_log()  # before a last line says why it ended
-        return result
 
     def _as_typed(self, error: UsageError, ctx: click.Context) -> UsageError:
         """Return an error about a field with the name of the option that sets it: --rate, and not rate_hz."""
@@ -62,9 +69,12 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # files that commands write are looked after where they are written
+# What writing to standard output may fail with. Files that commands write are looked after where they are written.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
+# Needed by some commands only, and perhaps not installed.
+OPTIONAL = {"torch", "matplotlib", "plotext", "rich", "safetensors"}
 
-EPILOG = """Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 a fault of ours; 2 a flag; 3 a file;
+EPILOG = """Exit codes: 0 done, or stopped by SIGINT, SIGTERM or SIGHUP; 1 a fault of ours; 2 a flag; 3 a file;
 4 an address; 5 nothing heard in time; 6 a kept state that is in use, or of another model;
 130, 143 apply stopped by SIGINT, SIGTERM without an output."""
 
@@ -77,14 +87,50 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; end with a line on standard error and a documented exit code if it cannot."""
+    sys.exit(_written(_run()))
+
+
+def _run() -> int:
     try:
         cli.main(prog_name="sincos", standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    except _ReaderGone:
+        discard_output()
     except OperatorError as error:
-        click.echo(f"sincos: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in FULL:
+        complain(f"sincos: {error}")
+        return error.exit_code
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in OPTIONAL:
             raise
-        leave_broken_pipe()
-        click.echo(f"sincos: standard output cannot be written: {error.strerror}", err=True)
-        sys.exit(FileError.exit_code)
+        complain(
+            f"sincos: {sys.argv[1]}: needs {missing}, which cannot be imported; `pip install {missing}` ({error})"
+        )
+        return UsageError.exit_code
+    except OSError as error:
+        return _unwritable(error)
+    return 0
+
+
+def _written(code: int) -> int:
+    """Write what is left of standard output; return the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _unwritable(error) or code
+    except ValueError:  # closed
+        pass
+    return code
+
+
+def _unwritable(error: OSError) -> int:
+    """Return the exit code where standard output cannot be written; raises anything else."""
+    if error.errno == errno.EPIPE:  # the reader has what it wanted
+        discard_output()
+        return 0
+    if error.errno not in UNWRITABLE or error.filename is not None:
+        raise error
+    discard_output()
+    complain(f"sincos: standard output cannot be written: {error.strerror}")
+    return FileError.exit_code

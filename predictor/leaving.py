@@ -21,8 +21,3 @@ def leave_at_once_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
-
-
-def leave_broken_pipe() -> None:
-    """Write no more to a reader that has gone (`| head`); without this the interpreter complains at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,12 +20,15 @@ log = logging.getLogger("sincos")
 
 
 class StopSignal:
-    """SIGINT and SIGTERM as a flag, its `number` and a readable file descriptor, while the context is entered.
+    """Signals that end a command, as a flag, a `number` and a readable file descriptor, while it is entered.
+
+    SIGINT and SIGTERM end it, and SIGHUP where nothing is to be read again or the terminal it was started from is
+    gone. Who was started with SIGHUP ignored (nohup) outlives its terminal.
 
     Parameters
     ----------
     reloads : bool
-        Take SIGHUP as the wish to read files again, rather than let it end the process.
+        Take a SIGHUP that somebody sent as the wish to read files again.
     """
 
     def __init__(self, *, reloads: bool = False) -> None:
@@ -32,6 +36,7 @@ class StopSignal:
         self.number: int | None = None
         self.reload_requested = False
         self._reloads = reloads
+        self._from_terminal = False
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -41,7 +46,8 @@ class StopSignal:
         return self._reader.fileno()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        hung_up = self._from_terminal and not has_terminal()
+        if number == signal.SIGHUP and self._reloads and not hung_up:
             self.reload_requested = True
         else:
             self.requested = True
@@ -52,14 +58,22 @@ class StopSignal:
         if not self.reload_requested:
             return False
         self.reload_requested = False
-        with contextlib.suppress(BlockingIOError):
-            while self._reader.recv(64):  # or every wait from now on would end at once
-                pass
+        self.drain()
         return True
+
+    def drain(self) -> None:
+        """Be readable again only after a further signal: or every wait from now on would end at once."""
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(64):
+                pass
 
     def __enter__(self) -> Self:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if self._reloads else [])]
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._from_terminal = not outlives_terminal and has_terminal()
+        if self._reloads or not outlives_terminal:
+            numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
@@ -71,6 +85,15 @@ class StopSignal:
         signal.set_wakeup_fd(self._wakeup_before)
         self._reader.close()
         self._writer.close()
+
+
+def has_terminal() -> bool:
+    """Return whether this process has a controlling terminal, which a hang-up takes away."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 class Keeper(Protocol):

@@ -161,9 +161,8 @@ def _check_distinct(input_path: Path, targets_path: Path | None, output_path: Pa
 @contextmanager
 def _bar(samples: int, *, hidden: bool) -> Iterator[Callable[[Block], None]]:
     """Draw a progress bar on standard error; what is yielded moves it on past a block."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from predictor.console.terminal import progress
 
-    with Progress(console=Console(stderr=True), disable=hidden) as bar:
+    with progress(hidden=hidden) as bar:
         task = bar.add_task("apply", total=samples)
         yield lambda block: bar.update(task, advance=len(block.inputs))

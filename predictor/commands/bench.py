@@ -13,12 +13,12 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from predictor.bench.measure import Figures, Row, measure, steps, table, verdict
 from predictor.commands.common import quiet, start_logging
+from predictor.console.terminal import Output, progress
 from streamer.shell import StopSignal
 from trainer.modelfile import load_model
 
@@ -39,12 +39,12 @@ def command(model_name: str, rounds: int, as_json: bool, quiet: bool) -> None:
     columns = TextColumn("{task.description:22}"), BarColumn(), TimeElapsedColumn()
     with (
         StopSignal() as stop,  # before the first process starts, so that none can outlive the benchmark
-        Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress,
+        progress(*columns, hidden=quiet, transient=True) as bar,
         closing(measure(model_name, model, rounds, figures)) as measuring,
     ):
-        task = progress.add_task("bench", total=steps(rounds))
+        task = bar.add_task("bench", total=steps(rounds))
         for doing in measuring:
-            progress.update(task, advance=1, description=doing)
+            bar.update(task, advance=1, description=doing)
             if stop.requested:
                 return
     rows = table(figures)
@@ -57,7 +57,7 @@ def command(model_name: str, rounds: int, as_json: bool, quiet: bool) -> None:
         }
         click.echo(json.dumps(shown | {"rounds": asdict(figures)}))
         return
-    Console().print(_rich(rows, f"model {model.name}; " + ", ".join(f"{k} {v}" for k, v in _machine().items())))
+    Output().print(_rich(rows, f"model {model.name}; " + ", ".join(f"{k} {v}" for k, v in _machine().items())))
     click.echo(verdict(figures))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from predictor.commands.common import (
     Security,
@@ -19,6 +18,7 @@ from predictor.console.collector import Collector, Selection
 from predictor.console.display import Nowhere, check_writable, display_on, save_svg
 from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
+from predictor.console.terminal import Output
 from predictor.console.watch import TOPICS, watch
 from streamer import wire
 from streamer.clock import SystemClock
@@ -68,7 +68,7 @@ def command(
         raise UsageError(f"--stream: {wire.STREAM_RULE}, got {stream!r}")
     if svg is not None:
         check_writable(svg)
-    clock, console, selection = SystemClock(), Console(), Selection(stream, channel)
+    clock, console, selection = SystemClock(), Output(), Selection(stream, channel)
     collector = Collector(sources, predictors, clock.now())
     transport = Transport(connect=[*predictors, *sources], topics=TOPICS, **security)
     with StopSignal() as stop, transport:

@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from predictor.commands.common import quiet, start_logging
 from predictor.console import words
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import display_on
 from predictor.console.snapshot import Snapshot
+from predictor.console.terminal import Output, draws
 from predictor.console.watch import listen, watch
 from predictor.processes import Processes
 from streamer.clock import SystemClock
@@ -49,9 +49,9 @@ def command(
     They talk over sockets of their own, so that no other source or predictor is disturbed.
     """
     start_logging("demo", quiet=quiet)
-    console = Console()
+    console = Output()
     if duration_s is None:
-        duration_s = math.inf if console.is_terminal else UNATTENDED_S
+        duration_s = math.inf if draws(console) else UNATTENDED_S
     if not duration_s > 0:
         raise UsageError(f"--duration: must be above 0, got {duration_s}")
     Signal(Oscillation(waveform, frequency_hz), rate_hz, noise=noise)  # refuses here what the source would refuse
@@ -73,7 +73,7 @@ def command(
 
 
 def _run(
-    processes: Processes, folder: Path, source: list[str], predict: list[str], console: Console,
+    processes: Processes, folder: Path, source: list[str], predict: list[str], console: Output,
     stop: StopSignal, duration_s: float,
 ) -> Snapshot:  # fmt: skip
     source_address, predictor_address = f"ipc://{folder}/source", f"ipc://{folder}/predictor"

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from predictor.commands.common import quiet, start_logging
-from predictor.leaving import leave_broken_pipe
+from predictor.standardstreams import discard_output
 from streamer.errors import FileError, UsageError
 from streamer.shell import StopSignal, log
 
@@ -164,16 +164,16 @@ class _JsonLines:
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            leave_broken_pipe()
+            discard_output()
             self._stop.requested = True
 
 
 @contextmanager
 def _bar(config: "TrainConfig", *, hidden: bool) -> "Iterator[Observer]":
     """Draw a progress bar on standard error; what is yielded moves it."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+
+    from predictor.console.terminal import progress as progress_bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -182,7 +182,7 @@ def _bar(config: "TrainConfig", *, hidden: bool) -> "Iterator[Observer]":
         TextColumn("loss {task.fields[loss]:.5f}, best {task.fields[best]:.5f}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), disable=hidden) as bar:
+    with progress_bar(*columns, hidden=hidden) as bar:
         task = bar.add_task(config.recipe, total=config.updates, loss=float("nan"), best=float("nan"))
 
         def show(progress: "Progress") -> None:

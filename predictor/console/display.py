@@ -11,6 +11,8 @@ from rich.live import Live
 from predictor.console.keyboard import Keyboard
 from predictor.console.render import plain_line, render
 from predictor.console.snapshot import Snapshot
+from predictor.console.suspension import Suspension
+from predictor.console.terminal import draws
 from streamer.errors import FileError
 from streamer.replacing import replacing
 
@@ -23,29 +25,45 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, screen=True, auto_refresh=False, transient=True)
+        self._suspension = Suspension()
         self.keyboard = Keyboard()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the picture at the terminal's size of this moment."""
+        """Draw the picture at the terminal's size of this moment; stop before, after Ctrl-Z, until fg."""
+        if self._suspension.asked:
+            self._leave()
+            self._suspension.stop_here()
+            self._take()
+        elif self._suspension.continued():  # by SIGSTOP and SIGCONT; meanwhile the terminal was another's
+            self._leave()
+            self._take()
         width, height = self._console.size
         self._live.update(render(snapshot, width, height), refresh=True)
 
-    def __enter__(self) -> Self:
+    def _take(self) -> None:
         self.keyboard.__enter__()
         try:
             self._live.__enter__()
         except BaseException:
             self.keyboard.__exit__(None, None, None)
             raise
+
+    def _leave(self) -> None:
+        try:
+            self._live.__exit__(None, None, None)
+        finally:
+            self.keyboard.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        self._take()
+        self._suspension.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._live.__exit__(kind, error, trace)
-        finally:
-            self.keyboard.__exit__(kind, error, trace)
+        self._suspension.__exit__(kind, error, trace)
+        self._leave()
 
 
 class Ticker:
@@ -73,8 +91,8 @@ class Ticker:
 
 
 def display_on(console: Console) -> Screen | Ticker:
-    """Return the full screen where there is a terminal, otherwise a line a second."""
-    return Screen(console) if console.is_terminal else Ticker(console)
+    """Return the full screen where there is a terminal that can show it, otherwise a line a second."""
+    return Screen(console) if draws(console) else Ticker(console)
 
 
 class Nowhere:

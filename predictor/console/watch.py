@@ -87,4 +87,6 @@ def _wait(stop: StopSignal, keyboard: Keyboard, timeout_s: float) -> bool:
     Messages do not end the wait: one wake-up a message would cost more than all the rest.
     """
     ready, _, _ = select.select([stop.fileno(), *keyboard.files], [], [], max(0.0, timeout_s))
+    if stop.fileno() in ready:
+        stop.drain()  # its flag says what came; Ctrl-Z is no reason to stop
     return any(file in ready for file in keyboard.files)
