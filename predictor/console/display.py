@@ -55,15 +55,21 @@ class Screen:
             self.keyboard.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
-        self._take()
-        self._suspension.__enter__()
+        self._suspension.__enter__()  # before the terminal is taken: Ctrl-Z may come at once
+        try:
+            self._take()
+        except BaseException:
+            self._suspension.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._suspension.__exit__(kind, error, trace)
-        self._leave()
+        try:
+            self._leave()
+        finally:
+            self._suspension.__exit__(kind, error, trace)
 
 
 class Ticker:
