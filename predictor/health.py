@@ -11,9 +11,9 @@ class Health(enum.Enum):
     """State of a stream as its listener sees it."""
 
     LIVE = "samples come in"
-    STALE = "the source speaks, or did so just now, but no samples come"
+    STALE = "the source is up, or has ended, but no samples come"
     LOST = "nothing is heard of the source"
-    ENDED = "the source has said its last sample"
+    ENDED = "the run is complete: its last sample has been estimated, or declared lost"
 
 
 class Pulse:
@@ -22,25 +22,29 @@ class Pulse:
     def __init__(self, now_ns: int) -> None:
         self._sample_ns = self._word_ns = now_ns
         self._stale_after_s = STALE_AFTER_S
-        self._ended = False
 
     def sample(self, now_ns: int, chunk_s: float) -> None:
         """Samples came in that last `chunk_s` seconds."""
         self._sample_ns = self._word_ns = now_ns
         self._stale_after_s = max(STALE_AFTER_S, STALE_AFTER_CHUNKS * chunk_s)
-        self._ended = False
 
-    def word(self, now_ns: int, *, ended: bool) -> None:
+    def word(self, now_ns: int) -> None:
         """The source spoke of the stream."""
         self._word_ns = now_ns
-        self._ended = ended
 
-    def health(self, now_ns: int) -> Health:
-        """Judge."""
-        if self._ended:
+    def health(self, now_ns: int, left_samples: int | None = None) -> Health:
+        """Judge.
+
+        Parameters
+        ----------
+        now_ns : int
+        left_samples : int or None
+            How many samples are still to come before the end; None while no end is known.
+        """
+        if left_samples == 0:
             return Health.ENDED
         if now_ns - self._sample_ns <= self._stale_after_s * 1e9:
             return Health.LIVE
-        if now_ns - self._word_ns <= max(LOST_AFTER_S, self._stale_after_s) * 1e9:
+        if left_samples or now_ns - self._word_ns <= max(LOST_AFTER_S, self._stale_after_s) * 1e9:
             return Health.STALE
         return Health.LOST

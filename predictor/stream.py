@@ -13,6 +13,7 @@ from predictor.health import Health
 from predictor.lessons import Lessons
 from predictor.resident import Resident, ResidentState
 from predictor.retained import Retained
+from predictor.runends import RunEnds
 from predictor.streamreport import StreamReport
 from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
@@ -107,6 +108,7 @@ class Stream:
         self._time = Timekeeping()
         self._diagnosis = Diagnosis(name, allowance or Allowance())
         self._paced = True  # whether the source says its samples at the rate that it names
+        self._ends = RunEnds()
         self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
         self._begun = False  # whether the run has had a sample
@@ -168,8 +170,9 @@ class Stream:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
         word = Word(info.run, ends, info.time_ns, info.replays)
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
+        self._ends.note(info.run, info.next_seq, ended=info.ended)
         if info.run == self._sequencer.run:
-            self._time.spoken(now, ended=info.ended)
+            self._time.spoken(now)
             self._paced = info.paced
 
     def _follow(self, events: Iterator[Event], now: Instant) -> Iterator[Effect]:
@@ -340,7 +343,8 @@ class Stream:
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Say what changed since the last tick, and publish the status."""
-        if self._time.judge(now):
+        final_seq = self.final_seq
+        if self._time.judge(now, None if final_seq is None else final_seq - self._sequencer.next_seq):
             health = self._time.health
             level = WARNING if health in (Health.STALE, Health.LOST) else INFO
             text = f"{health.name}: {health.value}, at sample {self._sequencer.next_seq}"
@@ -366,12 +370,18 @@ class Stream:
         if time.pace.slow is not None:
             yield from diagnosis.note("pace", time.pace.slow, now.mono_ns, INFO)
 
+    @property
+    def final_seq(self) -> int | None:
+        """One past the last sample of the run, once the source has said so."""
+        return self._ends.final_seq(self._sequencer.run, self._sequencer.next_seq)
+
     def status(self, now: Instant) -> Status:
         """Return the stream's status; the fields stand in docs/protocol.md."""
         counters = self.counters
         p50_s, p99_s = self._time.lags_s()
         body = {
             "health": self._time.health.name,
+            "final_seq": self.final_seq,
             "model": self._model.name,
             "fields": list(self._model.config.fields),
             "model_version": counters.updates,
@@ -478,6 +488,8 @@ class Stream:
         self.lessons.learn_all()
         self._count_gap(gap)
         self._since_gap = 0
+        if self._history.keeps:  # who asks for these estimates need not wait for them
+            self._history.reach(ESTIMATE, self.name, gap.run, gap.seq + gap.samples)
         if self._reset_on_gap:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
@@ -541,7 +553,8 @@ class Stream:
     def stand(self) -> tuple[object, ...]:
         """What differs whenever the state does."""
         counters, sequencer = self.counters, self._sequencer
-        return sequencer.run, sequencer.next_second_seq, counters.gaps, counters.refused, *self.lessons.stand
+        heard = sequencer.run, sequencer.next_second_seq, self.final_seq
+        return *heard, counters.gaps, counters.refused, *self.lessons.stand
 
     def snapshot(self) -> Tree | None:
         """Return what later estimates depend on; None before the first run, and while an answer is under way."""
@@ -555,6 +568,7 @@ class Stream:
             "first_seq": self._first_seq,
             "since_reset": self._since_reset,
             "since_gap": self._since_gap,
+            "final_seq": self.final_seq,
             "counters": self.counters.state(),
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
@@ -580,6 +594,9 @@ class Stream:
         self._first_seq = value_of(tree, "first_seq", int)
         self._since_reset = value_of(tree, "since_reset", int)
         self._since_gap = value_of(tree, "since_gap", int | None)
+        final_seq = value_of(tree, "final_seq", int | None)
+        if final_seq is not None and self._sequencer.run is not None:
+            self._ends.note(self._sequencer.run, final_seq, ended=True)
         self.counters.restore(subtree(tree, "counters"))
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))
@@ -591,7 +608,9 @@ class Stream:
         self._time.begin(self._rate_hz)
         if self._history.keeps and self._sequencer.run is not None:
             self._retained.restore(subtree(tree, "retained"), now)
-            self._history.begin(Kind.ESTIMATE, self.name, self._sequencer.run, self._sequencer.next_seq)
+            run, next_seq = self._sequencer.run, self._sequencer.next_seq
+            self._history.begin(ESTIMATE, self.name, run, next_seq)
+            self._history.reach(ESTIMATE, self.name, run, next_seq)
 
 
 def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:

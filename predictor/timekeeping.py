@@ -71,13 +71,13 @@ class Timekeeping:
         self._heard_ns, self._heard_wall_ns, self._chunk_samples = now.mono_ns, now.wall_ns, chunk_samples
         self._live = self._live and live
 
-    def spoken(self, now: Instant, *, ended: bool) -> None:
+    def spoken(self, now: Instant) -> None:
         """Note that the source spoke of the stream."""
-        self._pulse.word(now.mono_ns, ended=ended)
+        self._pulse.word(now.mono_ns)
 
-    def judge(self, now: Instant) -> bool:
-        """Judge the stream's health; return whether it changed."""
-        before, self.health = self.health, self._pulse.health(now.mono_ns)
+    def judge(self, now: Instant, left_samples: int | None) -> bool:
+        """Judge the stream's health, with so many samples still to come; return whether it changed."""
+        before, self.health = self.health, self._pulse.health(now.mono_ns, left_samples)
         return self.health is not before
 
     def look(self, *, paced: bool) -> None:
