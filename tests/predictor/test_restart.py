@@ -191,9 +191,9 @@ ACCOUNTED_FOR = {
     },
     "Stream": {
         "_answering", "_begun", "_diagnosis", "_ends", "_engine", "_familiarity", "_first_seq", "_history",
-        "_model", "_nominal_hz", "_paced", "_rate_hz", "_report", "_reset_on_gap", "_retained", "_scale", "_sequencer",
-        "_since_gap", "_since_reset", "_stepper", "_time", "_usable_inputs", "counters", "lessons", "name",
-        "state",
+        "_model", "_nominal_hz", "_paced", "_rate_hz", "_report", "_reset_on_gap", "_retained", "_scale",
+        "_sequencer", "_since_gap", "_since_reset", "_stepper", "_time", "_usable_inputs", "counters", "lessons",
+        "name", "state",
     },
     "Typical": {"_keep"},
     "UsableInputs": {"replaced"},
