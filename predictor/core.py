@@ -42,6 +42,7 @@ from trainer.state import Tree, subtree, trees, value_of
 
 INPUT, TARGET = Kind.INPUT, Kind.TARGET  # to get at a member takes as long as to get at a sample's stream
 STATUS_EVERY_NS = 1_000_000_000
+REJECTIONS_EVERY_NS = 10_000_000_000
 STATUSES_PER_TICK = 20  # a status takes 0.1 ms; beyond 1,000 streams a round of all takes longer than a second
 TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
@@ -139,6 +140,7 @@ class Predictor:
         self._turn: list[Stream] = []  # whose status is still to be said in this round, the next one last
         self._last_rejection: str | None = None
         self._reported_rejections = 0
+        self._next_rejection_ns = 0  # when they may be told of again
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
         every_s = self._config.checkpoint_every_s
@@ -285,7 +287,8 @@ class Predictor:
         self._next_turn_ns = now.mono_ns + TURN_EVERY_NS
 
     def _say_status(self, now: Instant) -> Iterator[Effect]:
-        if self.rejected > self._reported_rejections:
+        if self.rejected > self._reported_rejections and now.mono_ns >= self._next_rejection_ns:
+            self._next_rejection_ns = now.mono_ns + REJECTIONS_EVERY_NS
             count = self.rejected - self._reported_rejections
             self._reported_rejections = self.rejected
             yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from predictor.byteorder import looks_swapped
 from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
 from streamer.messages import FloatArray
 from streamer.quantiles import quantiles
@@ -37,6 +38,8 @@ class Familiarity(Kept):
         alone, or has random weights.
     cycle_samples : float or None
         Measured with it; None where the signal does not turn.
+    swapped : bool
+        Whether its samples look like numbers with their bytes the other way round.
 
     Parameters
     ----------
@@ -51,6 +54,7 @@ class Familiarity(Kept):
     def __init__(self, model: Model, scale: TimeScale, channels: int) -> None:
         self.familiar: bool | None = None
         self.cycle_samples: float | None = None
+        self.swapped = False
         knows = len(model.config.fields) > 1 and model.provenance.get("recipe") != "new" and channels > 0
         self._scale = scale
         self._channels = slice(None, None, max(1, -(-channels // CHANNELS)))
@@ -103,6 +107,7 @@ class Familiarity(Kept):
         self.familiar = bool(
             in_range and 1 / most_gain <= gain + DOUBTS * error and gain - DOUBTS * error <= most_gain
         )
+        self.swapped = looks_swapped(self._entries[..., 0])
         if self.familiar is (before is not False):
             return None
         return self._words(in_range=bool(in_range))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from predictor import byteorder
 from predictor.counters import Counters
 from predictor.diagnosis import Allowance, Diagnosis
 from predictor.engine import Engine
@@ -364,7 +365,12 @@ class Stream:
         """Say what has come to be odd about the source's rate and times, or is right again."""
         time, diagnosis = self._time, self._diagnosis
         time.look(paced=self._paced)
-        yield from diagnosis.judge({"rate_hz": time.pace.rate, "time_ns": time.pace.clock}, now.mono_ns)
+        found = {
+            "rate_hz": time.pace.rate,
+            "time_ns": time.pace.clock,
+            "payload": byteorder.HINT if self._familiarity.swapped else None,
+        }
+        yield from diagnosis.judge(found, now.mono_ns)
         jumps = time.jumps.found(ended=time.health is Health.ENDED)
         yield from diagnosis.jumped(jumps, now.mono_ns)
         if time.pace.slow is not None:

@@ -134,7 +134,10 @@ def _decode_other(name: bytes, header: bytes, body: bytes) -> Info | Status:
     stream = _stream_of(name, kind)
     _check_place(seq, time_ns, rate_hz, samples)
     if kind in _CHUNKS:
-        _check_shape(kind, samples, channels, fields, len(body))
+        try:
+            _check_shape(kind, samples, channels, fields, len(body))
+        except WireError as error:
+            raise WireError(f"{error}; stream {stream}") from None
     if samples or channels or fields:
         shape = samples, channels, fields
         raise WireError(f"samples, channels, fields: must be 0 in {kind.word}, got {shape}")
@@ -250,11 +253,21 @@ def _check_shape(kind: Kind, samples: int, channels: int, fields: int, payload_b
         raise WireError(f"channels: must be 1 to {MAX_CHANNELS}, got {channels}")
     if not 1 <= fields <= (1 if kind is Kind.INPUT else MAX_FIELDS):
         raise WireError(f"fields: {kind.word} cannot have {fields}")
-    if payload_bytes != 4 * samples * channels * fields:
+    needed = 4 * samples * channels * fields
+    if payload_bytes != needed:
         raise WireError(
             f"payload: {samples} samples x {channels} channels x {fields} fields of float32 take "
-            f"{4 * samples * channels * fields} bytes, got {payload_bytes}"
+            f"{needed} bytes, got {payload_bytes}{_other_type(payload_bytes, needed)}"
         )
+
+
+def _other_type(payload_bytes: int, needed: int) -> str:
+    """Return what a payload of another size looks like, in words."""
+    if payload_bytes == 2 * needed:
+        return ", twice as much: float64? Values are little-endian float32"
+    if 2 * payload_bytes == needed:
+        return ", half of it: int16 or float16? Values are little-endian float32"
+    return ""
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:

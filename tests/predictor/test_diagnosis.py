@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from simulation import WALL_NS, at
 
+from predictor.byteorder import HINT
 from predictor.core import Predictor
 from predictor.diagnosis import LINES_OVER_NS, MOST_LINES, Allowance, Diagnosis
 from predictor.words import amount, duration
 from streamer.effects import INFO, WARNING, Effect, Say, Send
-from streamer.messages import Chunk, Info, Kind, Status
+from streamer.messages import Chunk, Info, Kind, Rejected, Status
 from trainer.model import ModelConfig, new_model
+from trainer.modelfile import load_model
 
 MODEL = new_model(ModelConfig(), seed=0)
 Stamp = Callable[[int], int]
@@ -280,3 +283,28 @@ def test_it_costs_little() -> None:
     for seq in range(20_000):
         jumps.note(seq, 1, WALL_NS + seq * 4_000_000)
     assert time.perf_counter() - start < 20
+
+
+def test_bytes_the_wrong_way_round_are_named() -> None:
+    def samples() -> Iterator[Sample]:
+        for come_s, message in steadily(10):
+            assert isinstance(message, Chunk)
+            values = np.array([np.sin(2 * np.pi * 10 * message.seq / 250)], np.float32).byteswap()
+            yield come_s, replace(message, values=values.reshape(1, 1, 1))
+
+    model = load_model("default")
+    says, statuses = run(samples(), Predictor(model))
+    assert [say.text for say in says if "big-endian" in say.text] == [f"stream mine: {HINT}"]
+    assert HINT in statuses[-1].body["warnings"]
+
+
+def test_what_cannot_be_read_is_told_of_at_once_and_then_each_ten_seconds() -> None:
+    core, lines = Predictor(MODEL), []
+    for second in range(31):
+        list(core.receive([Rejected("payload: odd")] * 250, at(second)))
+        lines += [say.text for say in core.tick(at(second + 0.5)) if isinstance(say, Say)]
+    assert lines[:2] == [
+        "rejected 250 message(s); the last: payload: odd",
+        "rejected 2500 message(s); the last: payload: odd",
+    ]
+    assert len(lines) == 4

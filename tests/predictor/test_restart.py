@@ -169,7 +169,7 @@ ACCOUNTED_FOR = {
     "BandWatch": {"_nominal", "_samples", "band"},
     "Challenger": set(),
     "FadingMean": {"_keep"},
-    "Familiarity": {"_channels", "_entries", "_filled", "_knows", "_scale"},
+    "Familiarity": {"_channels", "_entries", "_filled", "_knows", "_scale", "swapped"},
     "Guard": {"config"},
     "LabelBuffer": {"_begin", "_end", "_estimates", "_inputs", "_targets", "capacity"},
     "Laguerre": {"_after", "_step"},

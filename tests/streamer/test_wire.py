@@ -425,3 +425,14 @@ def test_an_info_of_a_source_that_keeps_nothing_may_leave_out_what_it_keeps() ->
 
 def test_the_header_is_64_bytes_without_padding() -> None:
     assert wire.HEADER.size == 64 == struct.calcsize("<4sBBHIIQQqdQQ")
+
+
+@pytest.mark.parametrize(
+    ("payload", "hint"),
+    [(8, "twice as much: float64\\?"), (2, "half of it: int16 or float16\\?"), (12, "got 12; stream demo$")],
+)
+def test_a_payload_of_another_type_is_named_with_its_stream(payload: int, hint: str) -> None:
+    values = np.zeros((1, 1, 1), np.float32)
+    topic, header, _ = wire.encode(Chunk(Kind.INPUT, "demo", 1, 0, 1, 250.0, values))
+    with pytest.raises(WireError, match=f"^payload: .* take 4 bytes, got {payload}.*{hint}.*stream demo$|{hint}"):
+        wire.decode((topic, header, bytes(payload)))
