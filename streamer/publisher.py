@@ -13,7 +13,7 @@ from streamer.pacing import Pacer
 from streamer.quantiles import RecentQuantiles
 from streamer.record import Journal, Record
 from streamer.replay import ReplayServer
-from streamer.signals import Signal
+from streamer.signals import Samples
 from streamer.waveforms import check_range
 
 INFO_EVERY_NS = 1_000_000_000
@@ -84,7 +84,7 @@ class Publisher:
     Parameters
     ----------
     config : SourceConfig
-    signal : Signal
+    signal : Samples
     run : int
         Random 64-bit id of this start.
     journal : Journal or None
@@ -96,7 +96,7 @@ class Publisher:
         If one message would pass the protocol's limits.
     """
 
-    def __init__(self, config: SourceConfig, signal: Signal, run: int, journal: Journal | None = None) -> None:
+    def __init__(self, config: SourceConfig, signal: Samples, run: int, journal: Journal | None = None) -> None:
         self._most_samples = wire.MAX_PAYLOAD_BYTES // (4 * signal.channels * len(FIELDS))
         if config.chunk > self._most_samples:
             raise UsageError(
@@ -152,9 +152,10 @@ class Publisher:
         if self._pacer is None:
             return
         for _ in range(CHUNKS_PER_TICK):
-            if self._finished or now.mono_ns < self._chunk_due_ns(self._pacer, now):
+            chunk = self._next_chunk()
+            if chunk is None or now.mono_ns < self._due_ns(chunk, self._pacer, now):
                 break
-            yield from self._say_chunk(self._pacer, now)
+            yield from self._say_chunk(chunk, self._pacer, now)
         if self._finished:
             yield from self._linger(self._pacer, now)
 
@@ -179,9 +180,10 @@ class Publisher:
             return self._next_info_ns
         if self._leaves_ns is not None:
             return min(self._next_info_ns, self._leaves_ns)
-        if not self._config.paced:
-            return 0
-        return min(self._next_info_ns, self._pacer.deadline_ns(self._chunk_end() - 1))
+        chunk = self._next_chunk()
+        if chunk is None:
+            return 0 if self._finished else self._next_info_ns
+        return min(self._next_info_ns, self._pacer.deadline_ns(chunk[1] - 1)) if self._config.paced else 0
 
     def work(self) -> Sequence[Effect] | None:
         """Answer a little of what was asked for."""
@@ -200,21 +202,34 @@ class Publisher:
 
     @property
     def _finished(self) -> bool:
-        return self._config.count is not None and self.record.next_seq >= self._config.count
+        next_seq, count = self.record.next_seq, self._config.count
+        if count is not None:
+            stretch = self._signal.stretch(next_seq)
+            if next_seq >= count or (stretch is not None and stretch[0] >= count):
+                return True
+        return self._signal.ends(next_seq)
 
-    def _chunk_end(self) -> int:
-        end = self.record.next_seq + self._config.chunk
-        return end if self._config.count is None else min(end, self._config.count)
+    def _next_chunk(self) -> tuple[int, int] | None:
+        """Return begin and end of the samples that come next; None while there are none, or no more."""
+        stretch = None if self._finished else self._signal.stretch(self.record.next_seq)
+        if stretch is None:
+            return None
+        begin, end = stretch[0], min(stretch[1], stretch[0] + self._config.chunk)
+        if self._config.count is None:
+            return begin, end
+        return begin, min(end, self._config.count)
 
-    def _chunk_due_ns(self, pacer: Pacer, now: Instant) -> int:
+    def _due_ns(self, chunk: tuple[int, int], pacer: Pacer, now: Instant) -> int:
         # A chunk can be said once its last sample has happened.
-        return pacer.deadline_ns(self._chunk_end() - 1) if self._config.paced else now.mono_ns
+        return pacer.deadline_ns(chunk[1] - 1) if self._config.paced else now.mono_ns
 
-    def _say_chunk(self, pacer: Pacer, now: Instant) -> Iterator[Effect]:
+    def _say_chunk(self, chunk: tuple[int, int], pacer: Pacer, now: Instant) -> Iterator[Effect]:
         record, delay = self.record, self._config.target_delay_samples
-        seq, count = record.next_seq, self._chunk_end() - record.next_seq
+        seq, count = chunk[0], chunk[1] - chunk[0]
+        if seq > record.next_seq:
+            record.skip_to(seq)
         if self._config.paced:
-            self.lateness.add((now.mono_ns - self._chunk_due_ns(pacer, now)) / 1e9)
+            self.lateness.add((now.mono_ns - self._due_ns(chunk, pacer, now)) / 1e9)
         yield from self._say_targets(pacer, now, up_to=seq - delay)  # of a run taken up again
         inputs, targets = self._signal.samples(seq, count)
         yield Send(record.inputs(inputs, self._stamp_ns(seq, count, pacer, now), now))
@@ -245,7 +260,7 @@ class Publisher:
             next_seq=record.next_seq,
             time_ns=now.wall_ns,
             rate_hz=record.rate_hz,
-            channels=tuple(str(channel) for channel in range(self._signal.channels)),
+            channels=self._signal.labels or tuple(str(channel) for channel in range(self._signal.channels)),
             target_fields=FIELDS if self._config.targets else (),
             target_delay_samples=self._config.target_delay_samples,
             ended=ended or self._leaves_ns is not None,
@@ -257,7 +272,9 @@ class Publisher:
 
     def _summary(self) -> str:
         record = self.record
-        text = f"stream {record.stream}: published {record.next_seq} samples of run {record.run:016x}"
+        text = f"stream {record.stream}: published {record.next_seq - record.missing} samples of run {record.run:016x}"
+        if record.missing:
+            text += f", {record.missing} are missing in it"
         p50_s, p99_s = self.lateness.quantile(0.5), self.lateness.quantile(0.99)
         worst_s = self.lateness.largest
         if p50_s is None or p99_s is None or worst_s is None:

@@ -39,6 +39,8 @@ class Record:
     ----------
     next_seq, next_target_seq : int
         The input and the target that come next.
+    missing : int
+        Inputs that do not exist.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Record:
         self.run = run
         self.rate_hz = rate_hz
         self.next_seq = self.next_target_seq = 0
+        self.missing = 0
         self._history = history
         self._journal = journal
         history.begin(Kind.INPUT, stream, run)
@@ -72,6 +75,12 @@ class Record:
         self._history.reach(Kind.INPUT, self.stream, self.run, next_seq)
         if next_target_seq:
             self._history.reach(Kind.TARGET, self.stream, self.run, next_target_seq)
+
+    def skip_to(self, seq: int) -> None:
+        """Go on at a later sample: who asks for those before it is told that they are gone."""
+        self.missing += seq - self.next_seq
+        self.next_seq = seq
+        self._history.reach(Kind.INPUT, self.stream, self.run, seq)
 
     def inputs(self, values: FloatArray, time_ns: int, now: Instant) -> Chunk:
         """Return the next inputs as what is to be published."""

@@ -1,7 +1,8 @@
 """A signal: what a synthetic source says at every sample index, the same however it is asked."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +12,41 @@ from streamer.messages import FloatArray
 from streamer.waveforms import LARGEST_VALUE, Float64Array, Oscillation, check_range
 
 _NOISE_BLOCK = 1024  # values made from one counter of the generator, at most one sample's if those are more
+
+
+class Samples(Protocol):
+    """What a source publishes.
+
+    Attributes
+    ----------
+    rate_hz : float
+    channels : int
+    labels : tuple of str
+        Names of the channels; none where they have none.
+    """
+
+    @property
+    def rate_hz(self) -> float: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def about(self) -> dict[str, Any]:
+        """Return which signal it is, for a journal."""
+        ...
+
+    def stretch(self, seq: int) -> tuple[int, int] | None:
+        """Return begin and end of the next samples from `seq` on that no gap parts; None while there are none."""
+        ...
+
+    def ends(self, seq: int) -> bool:
+        """Whether nothing follows from `seq` on."""
+        ...
+
+    def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return inputs [count, channels, 1] and targets [count, channels, fields], of one stretch."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +98,23 @@ class Signal:
                     f"{name}: {what} must stay below half of the {self.rate_hz:g} samples a second, "
                     f"{limit_hz:g} Hz, got {reaches_hz:g} Hz: the samples would show another frequency"
                 )
+
+    def about(self) -> dict[str, Any]:
+        """Return which signal it is, for a journal."""
+        return asdict(self)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its channels have no names."""
+        return ()
+
+    def stretch(self, seq: int) -> tuple[int, int]:
+        """Nothing is ever missing."""
+        return seq, wire.MAX_SEQ
+
+    def ends(self, _seq: int) -> bool:
+        """It goes on for ever."""
+        return False
 
     def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
         """Return inputs [count, channels, 1] and targets [count, channels, 2] (cos, sin) from `seq` on."""

@@ -59,22 +59,36 @@ def read_wav(path: Path) -> Wav:
     """
     with path.open("rb") as file:
         layout, data_at, data_bytes = _chunks(file, path)
+    encoding, channels, frame_bytes, rate_hz = frames_of(layout, str(path))
+    samples, rest = divmod(data_bytes, frame_bytes)
+    if rest:
+        _log.warning("%s: its last sample is cut short and left out", path)
+    shape = (samples, channels, encoding.items) if encoding.items > 1 else (samples, channels)
+    if not samples:
+        return Wav(np.empty(shape, encoding.dtype), encoding.decode, rate_hz)
+    return Wav(np.memmap(path, encoding.dtype, "r", data_at, shape), encoding.decode, rate_hz)
+
+
+def frames_of(layout: bytes, name: str) -> tuple[Encoding, int, int, float]:
+    """Return encoding, channels, bytes of a sample of all channels, and rate, as a `fmt ` chunk has them.
+
+    Raises
+    ------
+    FileError
+        If they are none that can be read.
+    """
+    if len(layout) < 16:
+        raise FileError(f"{name}: has no format before its samples")
     kind, channels, rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", layout[:16])
     if kind == EXTENSIBLE and layout[26:40] == GUID_TAIL:
         (kind,) = struct.unpack("<H", layout[24:26])
     encoding = ENCODINGS.get((kind, bits))
     if encoding is None or frame_bytes * 8 != channels * bits or not channels:
         raise FileError(
-            f"{path}: must be PCM of 8, 16, 24 or 32 bits or floats of 32 or 64 bits, got format {kind:#x} with "
+            f"{name}: must be PCM of 8, 16, 24 or 32 bits or floats of 32 or 64 bits, got format {kind:#x} with "
             f"{bits} bits and {frame_bytes} bytes for {channels} channel(s): convert it"
         )
-    samples, rest = divmod(data_bytes, frame_bytes)
-    if rest:
-        _log.warning("%s: its last sample is cut short and left out", path)
-    shape = (samples, channels, encoding.items) if encoding.items > 1 else (samples, channels)
-    if not samples:
-        return Wav(np.empty(shape, encoding.dtype), encoding.decode, float(rate_hz))
-    return Wav(np.memmap(path, encoding.dtype, "r", data_at, shape), encoding.decode, float(rate_hz))
+    return encoding, channels, frame_bytes, float(rate_hz)
 
 
 def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
@@ -100,13 +114,12 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[bytes, int, int]:
             elif len(body) >= 16:
                 (long_bytes,) = struct.unpack("<Q", body[8:16])
         at = _after(file, at + 8 + size)
-    if len(layout) < 16:
-        raise FileError(f"{path}: has no format before its samples")
     begin = at + 8
     if size == UNKNOWN_BYTES and long_bytes is not None:
         size = long_bytes
         if size == UNKNOWN_LONG_BYTES:
             size = UNKNOWN_BYTES
+    frames_of(layout, str(path))
     return layout, begin, _sample_bytes(file, path, begin, size, end)
 
 
@@ -135,9 +148,9 @@ def _ends_in_chunks(file: BinaryIO, at: int, end: int) -> bool:
         file.seek(at)
         head = file.read(8)
         if end - at < 8:
-            return end - at < 4 or _is_name(head)
+            return end - at < 4 or is_chunk_name(head)
         name, size = struct.unpack("<4sI", head)
-        if not _is_name(name) or at + 8 + size > end:
+        if not is_chunk_name(name) or at + 8 + size > end:
             return False
         at = _after(file, at + 8 + size)
     return at - 1 <= end  # the last one may lack its padding
@@ -149,10 +162,11 @@ def _after(file: BinaryIO, at: int) -> int:
         return at
     file.seek(at)
     five = file.read(5)
-    return at if _is_name(five[:4]) and not _is_name(five[1:]) else at + 1
+    return at if is_chunk_name(five[:4]) and not is_chunk_name(five[1:]) else at + 1
 
 
-def _is_name(name: bytes) -> bool:
+def is_chunk_name(name: bytes) -> bool:
+    """Whether bytes may begin a chunk."""
     return len(name) >= 4 and all(0x20 <= byte < 0x7F for byte in name[:4])
 
 

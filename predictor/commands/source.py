@@ -3,20 +3,22 @@
 import contextlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from predictor.commands import sourcefile
 from predictor.commands.common import Security, quiet, secured, start_logging
+from predictor.commands.tables import table_options
 from streamer import wire
 from streamer.clock import SystemClock
+from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
 from streamer.journal import JournalFile
 from streamer.messages import Kind
 from streamer.publisher import Publisher, SourceConfig
 from streamer.shell import StopSignal, log, run
-from streamer.signals import Signal
+from streamer.signals import Samples, Signal
 from streamer.sockets import SOURCE_ADDRESS, Transport
 from streamer.waveforms import WAVEFORMS, Oscillation, check_range
 
@@ -34,6 +36,19 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
 
 
 @click.command()
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Publish a recording (.npy, .csv, .wav) at its own rate, or what comes through a pipe (-), as it comes.",
+)
+@click.option("--loop", "loops", is_flag=True, help="Begin the file again after its last sample.")
+@click.option(
+    "--speed",
+    callback=sourcefile.speed,
+    metavar="FACTOR|max",
+    help="Publish the file so much faster; max: as fast as its listeners take it.  [default: 1]",
+)
 @click.option("--waveform", type=click.Choice(list(WAVEFORMS)), default="sine", show_default=True)
 @click.option("--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ")
 @click.option(
@@ -122,8 +137,11 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     help="Write down what is said first: after a crash, the same command goes on with the same run.",
 )
 @secured
+@table_options
 @quiet
+@click.pass_context
 def command(
+    context: click.Context, /, file: Path | None, loops: bool, speed: float | None, table: TableOptions,
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
     phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
     count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
@@ -132,25 +150,31 @@ def command(
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature."""
     start_logging("source", quiet=quiet)
-    signal = Signal(
-        Oscillation(waveform, frequency_hz, to_frequency_hz, every_s, amplitude, phase_deg),
-        NOMINAL_RATE_HZ if rate_hz is None else rate_hz, channels, offset, noise, seed,
-    )  # fmt: skip
-    for doubt in signal.oscillation.doubts():
-        log.warning("%s", doubt)
+    sourcefile.refuse_conflicts(context, file=file)
+    if file is None:
+        signal: Samples = _synthetic(
+            Oscillation(waveform, frequency_hz, to_frequency_hz, every_s, amplitude, phase_deg),
+            NOMINAL_RATE_HZ if rate_hz is None else rate_hz, channels, offset, noise, seed,
+        )  # fmt: skip
+        paced = rate_hz is not None
+    else:
+        chosen_hz = rate_hz if sourcefile.is_typed(context, "rate_hz") else None
+        signal = sourcefile.signal_of(file, chosen_hz, speed, table, loops=loops, chunk=chunk)
+        paced, targets = sourcefile.is_paced(file, speed), False
     if duration_s is not None:
         if count is not None:
             raise UsageError("--count, --duration: give one of them, not both")
         check_range("duration_s", duration_s, 0, MAX_DURATION_S)
         count = round(duration_s * signal.rate_hz)
     config = SourceConfig(
-        stream, chunk, count, rate_hz is not None, targets, target_delay_samples, wait_for, retain_s,
+        stream, chunk, count, paced, targets, target_delay_samples, wait_for, retain_s,
         retain_mb * 2**20, linger_s,
     )  # fmt: skip
     patient = not config.paced
     with (
         StopSignal(reloads=security["keys"] is not None) as stop,
-        Transport(bind=bind, watch=[stop], back_pressure=patient, answers=True, **security) as transport,
+        sourcefile.reading(signal, stop) as watched,
+        Transport(bind=bind, watch=watched, back_pressure=patient, answers=True, **security) as transport,
         _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind
     ):
         core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)
@@ -163,8 +187,17 @@ def command(
         run(core, transport, SystemClock(), stop, precise=True)
 
 
+def _synthetic(
+    oscillation: Oscillation, rate_hz: float, channels: int, offset: float, noise: float, seed: int
+) -> Signal:
+    signal = Signal(oscillation, rate_hz, channels, offset, noise, seed)
+    for doubt in oscillation.doubts():
+        log.warning("%s", doubt)
+    return signal
+
+
 @contextlib.contextmanager
-def _journal(path: Path | None, config: SourceConfig, signal: Signal) -> Iterator[JournalFile | None]:
+def _journal(path: Path | None, config: SourceConfig, signal: Samples) -> Iterator[JournalFile | None]:
     if path is None:
         yield None
         return
@@ -172,7 +205,7 @@ def _journal(path: Path | None, config: SourceConfig, signal: Signal) -> Iterato
         "stream": config.stream,
         "targets": config.targets,
         "target_delay_samples": config.target_delay_samples,
-        "signal": asdict(signal),
+        "signal": signal.about(),
     }
     with contextlib.closing(JournalFile(path, about, secrets.randbits(64), config.retain_bytes)) as journal:
         yield journal

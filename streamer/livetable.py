@@ -1,0 +1,194 @@
+"""Reads a table as it comes through a pipe: every row at once, once the first have told what the columns are."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from streamer.csvfile import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
+from streamer.csvlayout import Layout, TableOptions, find_layout, is_number
+from streamer.csvtext import Row, Table, is_comment, separator_of
+from streamer.errors import FileError, UsageError
+from streamer.messages import FloatArray
+from streamer.timecolumn import is_time_name
+
+NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
+LOOKS = (16, 64, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
+MOST_OFF = 0.25  # between a rate that is said and one that the first rows show
+LATE_PERIODS = 1.5  # from row to row: more than that, and samples are missing
+
+_log = logging.getLogger("sincos")
+
+
+class LiveTable:
+    """A table whose rows come one by one.
+
+    Parameters
+    ----------
+    lines : iterator of str
+    name : str
+        What it is called in errors.
+    options : TableOptions
+
+    Attributes
+    ----------
+    rate_hz : float
+    channels : int
+    names : tuple of str
+
+    Raises
+    ------
+    FileError
+        If its first rows are no table, or it cannot be told what is what.
+    UsageError
+        If nobody says its rate, or two disagree.
+    """
+
+    def __init__(self, lines: Iterable[str], name: str, options: TableOptions) -> None:
+        self._name = name
+        self._options = options
+        self._lines = iter(lines)
+        first = self._first_lines()
+        if first and "\0" in first[0]:
+            raise FileError(f"{name}: must be text in UTF-8, .wav or .npy")
+        separator = separator_of(first)
+        if options.decimal == "," and separator == ",":
+            separator = None
+        self._table = Table(chain(first, self._lines), separator, name)
+        self._rows = iter(self._table)
+        self._seen = [row for row in Table(first, separator, name) if row.cells]
+        self._layout = find_layout(name, self._table_of(first, separator), list(self._seen), options)
+        say_layout(self._layout, name)
+        self.channels = len(self._layout.channels)
+        self.names = plain_names(self._layout.names)
+        self.rate_hz = self._rate_hz()
+        self._first_time = self._last_time = np.nan
+        self._seq = 0
+        self._last_index: float | None = None
+
+    def _table_of(self, first: list[str], separator: str | None) -> Table:
+        table = Table(first, separator, self._name)
+        for _ in table:  # up to its last comment
+            pass
+        return table
+
+    def _first_lines(self) -> list[str]:
+        """Return the lines up to as many rows as are needed to tell the columns."""
+        lines: list[str] = []
+        numbers, wanted = 0, UNNAMED_ROWS
+        for line in self._lines:
+            if not lines:
+                line = line.removeprefix("\ufeff")
+            lines.append(line)
+            if is_comment(line) or not line.strip():
+                continue
+            cells = [cell.strip(' "\r\n') for cell in line.replace(";", ",").replace("\t", ",").split(",")]
+            if any(cell and is_number(cell) for cell in cells):
+                numbers += 1
+            elif not numbers:
+                timed = any(map(is_time_name, cells))
+                wanted = UNNAMED_ROWS if timed else NAMED_ROWS
+            if self._options.rate_hz is None and (numbers or wanted == UNNAMED_ROWS):
+                wanted = TIMED_ROWS
+            if numbers >= wanted:
+                break
+        return lines
+
+    def _rate_hz(self) -> float:
+        clock, chosen = self._layout.clock, self._options.rate_hz
+        told = 1 / clock.step_s if clock is not None and clock.step_s > 0 else None
+        if chosen is None:
+            if told is None:
+                raise UsageError(f"--rate: {self._name} does not say its samples a second; give them")
+            return float(f"{told:.6g}")
+        if told is not None and abs(told / chosen - 1) > MOST_OFF:
+            raise UsageError(
+                f"--rate: {self._name}: its times amount to {told:g} samples a second, got {chosen:g}"
+            )
+        return chosen
+
+    def samples(self) -> Iterator[tuple[FloatArray, int]]:
+        """Yield each row as float32 [1, channels], and how many samples are missing before it.
+
+        Raises
+        ------
+        FileError
+            If a row cannot be read, or the table turns out to be another than its first rows showed.
+        """
+        blank = 0
+        for row in self._rows:
+            if row.line < self._layout.begins:
+                continue
+            if not row.cells:
+                blank += self._layout.width == 1
+                continue
+            for _ in range(blank):
+                yield self._values([np.nan] * self.channels), 0
+            blank = 0
+            self._look_again(row)
+            try:
+                numbers = parse(row, self._layout, self._name)
+            except FileError:
+                if row.is_whole:
+                    raise
+                _log.warning("%s, line %d: the last line is cut short and left out", self._name, row.line)
+                return
+            yield self._values(numbers), self._missing(row)
+
+    def _values(self, numbers: list[float]) -> FloatArray:
+        self._seq += 1
+        with np.errstate(over="ignore"):
+            return np.array([numbers], np.float64).astype(np.float32)
+
+    def _look_again(self, row: Row) -> None:
+        if len(self._seen) >= SNIFFED_ROWS:
+            return
+        if not self._seen or row.line > self._seen[-1].line:
+            self._seen.append(row)
+        if len(self._seen) not in LOOKS:
+            return
+        layout = find_layout(self._name, self._table, list(self._seen), self._options)
+        if _essence(layout) != _essence(self._layout):
+            raise FileError(
+                f"{self._name}, line {row.line}: the table is another than its first rows showed; say what it is "
+                "with --columns, --header, --time or --decimal"
+            )
+
+    def _missing(self, row: Row) -> int:
+        """Return how many samples are missing before a row, by its time or its index."""
+        missing = 0
+        if self._layout.clock is not None:
+            missing = self._missing_by_time(time_of(row, self._layout), row)
+        elif self._layout.index is not None:
+            index = float(row.cells[self._layout.index])
+            if self._last_index is not None and index > self._last_index + 1:
+                missing = round(index - self._last_index) - 1
+            self._last_index = index
+        if missing:
+            _log.warning("%s, line %d: %d samples are missing", self._name, row.line, missing)
+            self._seq += missing
+        return missing
+
+    def _missing_by_time(self, time_s: float, row: Row) -> int:
+        if not np.isfinite(time_s):
+            return 0
+        if not np.isfinite(self._last_time):
+            self._first_time = time_s - (self._seq - 1) / self.rate_hz
+        if time_s < self._last_time:
+            raise FileError(
+                f"{self._name}, line {row.line}: its time goes back, {self._last_time:.9g} to {time_s:.9g} s: "
+                "leave it out with --time none"
+            )
+        step, self._last_time = time_s - self._last_time, time_s
+        late = (time_s - self._first_time) * self.rate_hz - (self._seq - 1)
+        missing = round(late) if step * self.rate_hz >= LATE_PERIODS else 0
+        self._first_time += 0.05 * (late - max(0, missing)) / self.rate_hz  # its clock is not ours
+        return max(0, missing)
+
+
+def _essence(layout: Layout) -> Layout:
+    """Return a layout without what may change while more of it is seen."""
+    clock = None if layout.clock is None else replace(layout.clock, step_s=0)
+    return replace(layout, clock=clock, notes=(), doubts=(), begins=0)
