@@ -140,7 +140,9 @@ class _Finder:
     def find(self) -> Layout:
         rows = self.rows
         self.decimal = self._decimal()
-        later = rows[len(rows) // 2 :] if len(rows) > FEW_ROWS else rows  # what comes first may be anything
+        begin = next((place for place, row in enumerate(rows) if _has_number(row, self.decimal)), 0)
+        body = rows[begin:]
+        later = body[len(body) // 2 :] if len(body) > FEW_ROWS else body  # what comes first may be anything
         widths = [len(row.cells) for row in later]
         width = max(dict.fromkeys(widths), key=widths.count)
         later = [row for row in later if len(row.cells) == width]
@@ -353,7 +355,11 @@ class _Finder:
             steps = np.diff(numbers)
             counts = _counts(numbers.tolist()) and bool((numbers == np.round(numbers)).all())
             rises = counts and bool((steps > 0).all())
-            if counts and (strong or ((weak or rises) and len(numbers) >= LEAST_RAMP)):
+            if counts and (
+                strong
+                or (weak and names and len(numbers) >= FEW_ROWS // 2)
+                or ((weak or rises) and len(numbers) >= LEAST_RAMP)
+            ):
                 text = f"{_called(column, names)} is an index and no channel"
                 if strong or (weak and names):
                     self.notes.append(text)
@@ -400,6 +406,15 @@ def column_of(chosen: str, names: Sequence[str], width: int, flag: str, file: st
         return int(chosen) - 1
     known = ", ".join(names) if names else f"1 to {width}"
     raise FileError(f"{flag}: {file} has no column {chosen!r}; it has {known[:200]}")
+
+
+def _has_number(row: Row, decimal: str) -> bool:
+    return any(cell and is_number(cell, decimal) for cell in row.cells)
+
+
+def is_index_name(name: str) -> bool:
+    """Whether a column of this name may be an index."""
+    return _plain(name) in INDEX_NAMES | WEAK_INDEX_NAMES
 
 
 def _counts(numbers: Sequence[float]) -> bool:

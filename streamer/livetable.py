@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from streamer.csvfile import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
-from streamer.csvlayout import Layout, TableOptions, find_layout, is_number
+from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name, is_number
 from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
@@ -88,8 +88,8 @@ class LiveTable:
             if any(cell and is_number(cell) for cell in cells):
                 numbers += 1
             elif not numbers:
-                timed = any(map(is_time_name, cells))
-                wanted = UNNAMED_ROWS if timed else NAMED_ROWS
+                is_odd = any(is_time_name(cell) or is_index_name(cell) for cell in cells) and len(cells) > 1
+                wanted = UNNAMED_ROWS if is_odd else NAMED_ROWS
             if self._options.rate_hz is None and (numbers or wanted == UNNAMED_ROWS):
                 wanted = TIMED_ROWS
             if numbers >= wanted:

@@ -272,7 +272,8 @@ class Publisher:
 
     def _summary(self) -> str:
         record = self.record
-        text = f"stream {record.stream}: published {record.next_seq - record.missing} samples of run {record.run:016x}"
+        published = record.next_seq - record.missing
+        text = f"stream {record.stream}: published {published} samples of run {record.run:016x}"
         if record.missing:
             text += f", {record.missing} are missing in it"
         p50_s, p99_s = self.lateness.quantile(0.5), self.lateness.quantile(0.99)
