@@ -12,7 +12,7 @@ from predictor.standardstreams import complain, discard_output
 from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {
-    "source": "Publish a signal, sample by sample.",
+    "source": "Publish a signal, a file or a pipe, sample by sample.",
     "predict": "Turn every sample of every stream into its quadrature; --learn to learn online.",
     "apply": "Run a recording through a model, as `predict` would have answered it live.",
     "console": "Watch input, target, estimate and error live.",

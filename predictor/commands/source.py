@@ -148,7 +148,7 @@ def command(
     bind: str, wait_for: int, retain_s: float, retain_mb: int, linger_s: float,
     journal_file: Path | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
-    """Publish a signal, sample by sample, with its true quadrature; or a recording, or what comes through a pipe."""
+    """Publish a signal, sample by sample, with its true quadrature; or a file, or a pipe, with --file."""
     start_logging("source", quiet=quiet)
     sourcefile.refuse_conflicts(context, file=file)
     if file is None:
