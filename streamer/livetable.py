@@ -16,7 +16,7 @@ from streamer.timecolumn import is_time_name
 
 NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
 LOOKS = (16, 64, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
-MOST_OFF = 0.25  # between a rate that is said and one that the first rows show
+MOST_OFF, LATER_OFF = 0.4, 0.1  # between a rate that is said and what the first rows show, and many
 LATE_PERIODS = 1.5  # from row to row: more than that, and samples are missing
 
 _log = logging.getLogger("sincos")
@@ -63,7 +63,7 @@ class LiveTable:
         say_layout(self._layout, name)
         self.channels = len(self._layout.channels)
         self.names = plain_names(self._layout.names)
-        self.rate_hz = self._rate_hz()
+        self.rate_hz = self._rate_hz(self._layout, MOST_OFF)
         self._first_time = self._last_time = np.nan
         self._seq = 0
         self._last_index: float | None = None
@@ -96,14 +96,14 @@ class LiveTable:
                 break
         return lines
 
-    def _rate_hz(self) -> float:
-        clock, chosen = self._layout.clock, self._options.rate_hz
+    def _rate_hz(self, layout: Layout, most_off: float) -> float:
+        clock, chosen = layout.clock, self._options.rate_hz
         told = 1 / clock.step_s if clock is not None and clock.step_s > 0 else None
         if chosen is None:
             if told is None:
                 raise UsageError(f"--rate: {self._name} does not say its samples a second; give them")
             return float(f"{told:.6g}")
-        if told is not None and abs(told / chosen - 1) > MOST_OFF:
+        if told is not None and abs(told / chosen - 1) > most_off:
             raise UsageError(
                 f"--rate: {self._name}: its times amount to {told:g} samples a second, got {chosen:g}"
             )
@@ -155,6 +155,8 @@ class LiveTable:
                 f"{self._name}, line {row.line}: the table is another than its first rows showed; say what it is "
                 "with --columns, --header, --time or --decimal"
             )
+        if len(self._seen) > LOOKS[0]:
+            self._rate_hz(layout, LATER_OFF)
 
     def _missing(self, row: Row) -> int:
         """Return how many samples are missing before a row, by its time or its index."""

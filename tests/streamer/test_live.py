@@ -112,6 +112,7 @@ def test_jitter_is_no_gap(seed: int, missing: set[int]) -> None:
             {"rate_hz": 500},
             "amount to 250 .* got 500",
         ),
+        ("time_s,a\n" + "".join(f"{n / 250},0\n" for n in range(99)), {"rate_hz": 200}, "to 250 .* got 200"),
         ("time_s,a\n0,0\n1,0\n2,0\n3,1\n2,0\n", {"rate_hz": 1}, "line 6: its time goes back"),
         (lines(range(9)) + "oops\n" + lines(range(9)), {"rate_hz": 1}, "line 10: a cell must be a number"),
         (
