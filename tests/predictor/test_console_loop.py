@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from predictor.commands.console import command
+from predictor.commands.console import _require_samples, command
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import Screen, Ticker, check_writable, display_on, save_svg
 from predictor.console.keyboard import Keyboard
@@ -258,6 +258,15 @@ class TestCommand:
             finally:
                 done.set()
                 speaking.join(20)
+
+    def test_targets_alone_are_no_picture(self) -> None:
+        collector = Collector([], [], Instant(0, 0))
+        target = Chunk(Kind.TARGET, "demo", 1, 0, 0, 100.0, np.ones((5, 1, 2), np.float32))
+        collector.receive([target], Instant(0, 0))
+        with pytest.raises(NothingHeard, match="no sample of stream 'demo'"):
+            _require_samples(collector.snapshot(Selection(), Instant(1, 0)), 3.0)
+        collector.receive([inputs(0, channels=1)], Instant(0, 0))
+        _require_samples(collector.snapshot(Selection(), Instant(1, 0)), 3.0)
 
     @pytest.mark.parametrize("option", ["--after", "--timeout"])
     @pytest.mark.parametrize("value", ["nan", "inf", "-1"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from predictor import listener as module
 from predictor.listener import GRACE_NS, Listener, ListenerConfig
 from predictor.phase import phase_and_amplitude
-from predictor.phaselines import MAX_INPUT_NUMBERS, PhaseLines
+from predictor.phaselines import FIRST_INPUTS, MAX_INPUT_NUMBERS, PhaseLines
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Print
 from streamer.errors import UsageError
@@ -180,6 +180,14 @@ class TestCosAlone:
         ((_, lines_of),) = core._joins.items()
         assert isinstance(lines_of, PhaseLines)
         assert lines_of._inputs._values.size <= 2 * MAX_INPUT_NUMBERS
+
+    def test_inputs_that_have_served_make_room(self) -> None:
+        core = listener()
+        for n in range(50):
+            heard(core, chunk(INPUT, 500 * n, 500), chunk(ESTIMATE, 500 * n, 500))
+        ((_, lines_of),) = core._joins.items()
+        assert isinstance(lines_of, PhaseLines)
+        assert len(lines_of._inputs._seq) == FIRST_INPUTS
 
     @pytest.mark.parametrize("behind", [0, 1_000, 50_000])
     def test_a_predictor_that_is_far_behind_finds_its_inputs(self, behind: int) -> None:
