@@ -1,13 +1,14 @@
 """Sockets, bound and connected with every limit in place: set later, a first peer would get by without."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import zmq
 
 from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
 from streamer.connection_guard import ConnectionGuard
+from streamer.contactwatch import ContactWatch
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
 from streamer.inflow import InflowLimit
@@ -33,6 +34,7 @@ KEEP_ALIVE = {
 NEVER_FULL = {zmq.RCVHWM: 0}
 
 Options = Mapping[zmq.SocketOption, int]
+Watched = tuple[Mapping[str, str], Callable[[], bool]]
 
 
 class Endpoints:
@@ -55,6 +57,7 @@ class Endpoints:
         self._context = zmq.Context()
         self._exposed = insecure or keys is not None
         self._listeners: list[Listener] = []
+        self._watches: list[ContactWatch] = []
         self._connections: ConnectionGuard | None = None
         self._guard: Guard | None = None
         if keys is not None:
@@ -133,9 +136,15 @@ class Endpoints:
         return socket
 
     def connected(
-        self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = ()
-    ) -> AnySocket:
+        self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = (),
+        watched: Watched | None = None,
+    ) -> AnySocket:  # fmt: skip
         """Return a socket that connects to `addresses`, and subscribes to `topics` in the order given.
+
+        Parameters
+        ----------
+        watched : pair or None
+            The flag of each address, and whether anything was heard; then the log says who is not there.
 
         Raises
         ------
@@ -147,6 +156,8 @@ class Endpoints:
         socket = self._connecting(kind, options)
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        if watched is not None:
+            self._watches.append(ContactWatch(self._context, socket, *watched))
         for address in addresses:
             self._connect(socket, address, publishes_at=address)
         return socket
@@ -214,6 +225,8 @@ class Endpoints:
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close every socket: at once after `linger_ms`, or each as it was made to."""
+        for watch in self._watches:
+            watch.close()
         for listener in self._listeners:  # first, so that nobody waits to be let in meanwhile
             listener.close()
         if self._guard is not None:

@@ -91,6 +91,8 @@ class Transport:
         Encrypt, prove who this is, and let in only who is authorised.
     insecure : bool
         Without keys, talk beyond this machine all the same.
+    flags : mapping or None
+        The flag that each address to listen to was given with; then the log says where nobody is.
 
     Raises
     ------
@@ -114,7 +116,10 @@ class Transport:
         reflex: Reflex | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
+        flags: Mapping[str, str] | None = None,
     ) -> None:
+        self._flags = flags
+        self._heard = False  # anything that somebody published
         self._together = together
         self._decode = bursts.decode if together else bursts.decode_each
         self._back_pressure = back_pressure
@@ -215,7 +220,8 @@ class Transport:
         """Listen to `addresses` from now on; once, here or at construction."""
         heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         # In the order given: a source that waits for the last topic has then heard of the others.
-        self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
+        watched = None if self._flags is None else (self._flags, lambda: self._heard)
+        self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics, watched)
         self._heed(self._sub)
         self._sub_fd = self._sub.FD
         self._way.register(self._sub, zmq.POLLIN)
@@ -302,6 +308,7 @@ class Transport:
             messages += self._hear_subscribers()
         if self._sub in ready and self._sub is not None:
             said = drain(self._sub)
+            self._heard |= bool(said)
             messages += self._decode(said) if messages else self._take(said)
         if self._answerer is not None and self._answerer.socket in ready:
             messages += self._answerer.receive()
@@ -314,6 +321,7 @@ class Transport:
 
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
         """Answer what the reflex can answer, and publish that at once; decode the rest."""
+        self._heard = True
         if self._reflex is None or self._pub is None:
             return self._decode(said)
         self._lone = len(said) == 1

@@ -3,7 +3,7 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -70,6 +70,11 @@ def secured(command: Callable[..., None]) -> Callable[..., None]:
         command(security=Security(keys=keys, insecure=insecure), **options)
 
     return with_security
+
+
+def flags(sources: Sequence[str] = (), predictors: Sequence[str] = ()) -> dict[str, str]:
+    """Return the flag that each address to listen to was given with."""
+    return dict.fromkeys(predictors, "--predictor") | dict.fromkeys(sources, "--source")
 
 
 nominal_hz = click.option(

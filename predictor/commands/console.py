@@ -1,6 +1,7 @@
 """`sincos console`: watch input, target, estimate and error live."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 
 from predictor.commands.common import (
     Security,
+    flags,
     predictor_addresses,
     quiet,
     secured,
@@ -18,7 +20,7 @@ from predictor.console.collector import Collector, Selection
 from predictor.console.display import Nowhere, check_writable, display_on, save_svg
 from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
-from predictor.console.terminal import Output
+from predictor.console.terminal import Output, draws
 from predictor.console.watch import TOPICS, watch
 from streamer import wire
 from streamer.clock import SystemClock
@@ -70,7 +72,10 @@ def command(
         check_writable(svg)
     clock, console, selection = SystemClock(), Output(), Selection(stream, channel)
     collector = Collector(sources, predictors, clock.now())
-    transport = Transport(connect=[*predictors, *sources], topics=TOPICS, **security)
+    # A picture on the terminal says itself who is not there, and a line of the log would run across it.
+    alone = draws(console) and not once and sys.stderr.isatty()
+    watched = None if alone else flags(sources, predictors)
+    transport = Transport(connect=[*predictors, *sources], topics=TOPICS, flags=watched, **security)
     with StopSignal() as stop, transport:
         if once:
             enough = _enough(after_s, timeout_s)

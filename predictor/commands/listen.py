@@ -4,6 +4,7 @@ import click
 
 from predictor.commands.common import (
     Security,
+    flags,
     predictor_addresses,
     quiet,
     secured,
@@ -87,9 +88,12 @@ def command(
     config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, patience, phase)
     addresses = _addresses(config, sources, predictors)
     asks = {Kind.INPUT: sources, Kind.TARGET: sources, Kind.ESTIMATE: predictors} if reliable else False
+    said_with = {address: flag for address, flag in flags(sources, predictors).items() if address in addresses}
     with (
         StopSignal() as stop,
-        Transport(connect=addresses, topics=config.topics, watch=[stop], asks=asks, **security) as transport,
+        Transport(
+            connect=addresses, topics=config.topics, watch=[stop], asks=asks, flags=said_with, **security
+        ) as transport,
     ):
         log.info("listening to %s", ", ".join(addresses))
         run(Listener(config), transport, SystemClock(), stop)

@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 import numpy as np
 
-from predictor.commands.common import Security, nominal_hz, quiet, secured, source_addresses, start_logging
+from predictor.commands.common import Security, flags, nominal_hz, quiet, secured, source_addresses, start_logging
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model, is_file
@@ -126,7 +126,14 @@ def command(
         keeping(core, state_folder) as keeper,
         StopSignal(reloads=security["keys"] is not None or reload is not None) as stop,
         Transport(
-            bind=bind, watch=[stop], together=True, answers=True, asks=True, reflex=core.reflexes, **security
+            bind=bind,
+            watch=[stop],
+            together=True,
+            answers=True,
+            asks=True,
+            reflex=core.reflexes,
+            flags=flags(sources),
+            **security,
         ) as transport,
     ):
         log.info(
