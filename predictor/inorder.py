@@ -12,6 +12,7 @@ from streamer.messages import Burst, Chunk, Gone, Info, Kind, Replay, Status
 from streamer.patience import Patience
 from streamer.sequencer import Sequencer
 
+PROBE_NS = 1_000_000_000
 MAX_STREAMS = 10_000  # followed; a sequencer takes some 2 kB
 
 
@@ -21,6 +22,29 @@ class _Followed:
 
     sequencer: Sequencer
     clock: PublisherClock = field(default_factory=PublisherClock)
+    asked: Replay | None = None
+    asked_ns: int = 0
+
+    def asks(self, counted_ns: int, now_ns: int) -> Iterator[Replay]:
+        """Yield what to ask for; of a silent publisher the same each second, in case it hears."""
+        sequencer, last = self.sequencer, self.asked
+        for replay in sequencer.asks(counted_ns):
+            self.asked, self.asked_ns = replay, now_ns
+            yield replay
+        if last is not None and now_ns >= self.asked_ns + PROBE_NS and self.clock.is_silent(now_ns):
+            end = last.seq + last.samples
+            if last.run == sequencer.run and sequencer.due_ns() is not None and end > sequencer.next_seq:
+                self.asked_ns = now_ns
+                yield replace(last, seq=sequencer.next_seq, samples=end - sequencer.next_seq)
+
+    def due_ns(self, now_ns: int) -> int | None:
+        """When to look: in silence only to ask again, and never while the publisher is behind."""
+        counted_ns = self.sequencer.due_ns()
+        if counted_ns is None:
+            return None
+        due_ns = self.clock.reaches_ns(counted_ns)
+        probes = due_ns is None and self.asked is not None and not self.clock.is_behind
+        return max(now_ns + 1, self.asked_ns + PROBE_NS, self.clock.silent_ns) if probes else due_ns
 
 
 class InOrder:
@@ -54,12 +78,11 @@ class InOrder:
                     if message.end_seq > sequencer.next_seq:
                         clock.fall_behind(now_ns, behind=False)
                     events = sequencer.receive(message, clock.counted_ns(now_ns))
-                    yield from self._perform(followed, events)
+                    yield from self._perform(followed, events, now_ns)
             case Gone(kind, stream) if (stream, kind) in self._followed:
                 followed = self._followed[stream, kind]
-                yield from self._perform(
-                    followed, followed.sequencer.lose(message, followed.clock.counted_ns(now_ns))
-                )
+                events = followed.sequencer.lose(message, followed.clock.counted_ns(now_ns))
+                yield from self._perform(followed, events, now_ns)
             case Info():
                 for kind, end in ((Kind.INPUT, message.next_seq), (Kind.TARGET, message.next_target_seq)):
                     yield from self._hear(message, kind, end, replays=message.replays, now_ns=now_ns)
@@ -76,7 +99,7 @@ class InOrder:
             followed = self._followed.get((message.stream, kind))
             if followed is not None:
                 followed.clock.hear(now_ns, ended=message.ended if isinstance(message, Info) else None)
-                self._wake(followed)
+                self._wake(followed, now_ns)
 
     def _hear(
         self, message: Info | Status, kind: Kind, end: int, *, replays: bool, now_ns: int
@@ -87,10 +110,10 @@ class InOrder:
         if followed is not None:
             sequencer, clock = followed.sequencer, followed.clock
             word = Word(message.run, (end,), message.time_ns, replays)
-            yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)))
+            yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)), now_ns)
             is_behind = sequencer.run == message.run and sequencer.next_seq >= end and not _is_left(message)
             clock.fall_behind(now_ns, behind=is_behind)
-            self._wake(followed)
+            self._wake(followed, now_ns)
 
     def look(self, now: Instant) -> Iterator[tuple[str, Chunk | Gap] | Replay]:
         """Yield what to ask for now, and what is given up."""
@@ -98,9 +121,9 @@ class InOrder:
             stream, word = name.split("/")
             followed = self._followed[stream, Kind[word]]
             counted_ns = followed.clock.counted_ns(now.mono_ns)
-            yield from self._perform(followed, followed.sequencer.look(counted_ns))
-            yield from followed.sequencer.asks(counted_ns)
-            self._wake(followed)
+            yield from self._perform(followed, followed.sequencer.look(counted_ns), now.mono_ns)
+            yield from followed.asks(counted_ns, now.mono_ns)
+            self._wake(followed, now.mono_ns)
 
     def unfinished(self) -> Iterator[tuple[str, Kind, int]]:
         """Yield what is still waited for: stream, kind, and the first sample that is missing."""
@@ -123,7 +146,9 @@ class InOrder:
             self._followed[stream, kind] = followed
         return followed
 
-    def _perform(self, followed: _Followed, events: Iterator[Event]) -> Iterator[tuple[str, Chunk | Gap]]:
+    def _perform(
+        self, followed: _Followed, events: Iterator[Event], now_ns: int
+    ) -> Iterator[tuple[str, Chunk | Gap]]:
         stream = followed.sequencer.stream
         for event in events:
             match event:
@@ -132,12 +157,10 @@ class InOrder:
                         yield stream, _trimmed(chunk, skip)
                 case Gap():
                     yield stream, event
-        self._wake(followed)
+        self._wake(followed, now_ns)
 
-    def _wake(self, followed: _Followed) -> None:
-        """Note when to look: never, while the clock stands still."""
-        counted_ns = followed.sequencer.due_ns()
-        due_ns = followed.clock.reaches_ns(counted_ns) if counted_ns is not None else None
+    def _wake(self, followed: _Followed, now_ns: int) -> None:
+        due_ns = followed.due_ns(now_ns)
         if due_ns is not None:
             self._alarms.set(f"{followed.sequencer.stream}/{followed.sequencer.kinds[0].name}", due_ns)
 

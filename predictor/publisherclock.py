@@ -33,6 +33,20 @@ class PublisherClock:
             self._advance(now_ns)
             self._behind = behind
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it stands still for a publisher that has yet to catch up."""
+        return self._behind
+
+    @property
+    def silent_ns(self) -> int:
+        """When it will stand still if nothing more is heard."""
+        return (self._heard_ns or 0) + SILENT_NS
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether it stands still for a publisher that is not heard."""
+        return not self._behind and not self._ended and now_ns >= self.silent_ns
+
     def counted_ns(self, now_ns: int) -> int:
         """Return how late it is on this clock."""
         self._advance(now_ns)
@@ -47,7 +61,7 @@ class PublisherClock:
         """Return when it stood still before now, or will; now if not before."""
         if self._behind:
             return self._at_ns - 1
-        return now_ns if self._ended else min(now_ns, (self._heard_ns or 0) + SILENT_NS)
+        return now_ns if self._ended else min(now_ns, self.silent_ns)
 
     def _advance(self, now_ns: int) -> None:
         self._counted_ns += max(0, self._goes_until_ns(now_ns) - self._at_ns)

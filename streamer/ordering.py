@@ -62,7 +62,6 @@ class Track:
         "_deadline_ns",
         "_dropped_end",
         "_held",
-        "_last_hole_end",
         "_looked_ns",
         "_needed_end",
         "_portion_samples",
@@ -87,7 +86,6 @@ class Track:
         self._told_end = 0  # what the latest info said
         self._needed_end = 0  # what a message of the other kind waits for
         self._dropped_end = 0  # what was held, and could not be any longer
-        self._last_hole_end = 0
         self._looked_ns = 0
         self._sleeps = 0  # looks in a row that came far too late
         self._since_ns: int | None = None  # since when samples are missing after the last one held
@@ -112,8 +110,6 @@ class Track:
         if not self._held.insert(new):
             self._counts.duplicates += new.end - new.seq
             return
-        if new.seq > reached:
-            self._last_hole_end = new.seq
         if fills:
             self._progress(new, chunk, now_ns)
         if self._budget.exceeded:
@@ -174,15 +170,12 @@ class Track:
 
     def _drop_contradicted(self) -> None:
         """Drop messages that alone tell of samples of which the source says that they do not exist yet."""
-        believed, dropped = self._believed_end, False
+        believed = self._believed_end
         while self._held and (last := self._held.last).seq > believed:
             if not self.credence.contradicts(last.seq + 1, last.time_ns, last.since_ns):
                 break
             self._held.take_last()
             self._counts.refused += 1
-            dropped = True
-        if dropped:
-            self._last_hole_end = min(self._last_hole_end, believed)
 
     def _settle_doubt(self) -> None:
         """Nothing else spoke for what one message told of: believe it, unless it is absurd or contradicted."""
@@ -200,7 +193,6 @@ class Track:
         doubtful = max(self._told_end, self._dropped_end) > believed
         self._told_end, self._dropped_end = min(self._told_end, believed), min(self._dropped_end, believed)
         self._needed_end = min(self._needed_end, believed)
-        self._last_hole_end = min(self._last_hole_end, believed)
         while self._held and self._held.last.seq > believed:
             self._held.take_last()
             doubtful = True
@@ -349,12 +341,9 @@ class Track:
         """Return seq and number of the samples to ask for now."""
         if self.replays is False or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
             return None
-        end = max(self.missing_end, self._last_hole_end)
-        if self._held and (tail_end := max(self._told_end, self._dropped_end)) > self._held.last.end:
-            end = tail_end
         # At first everything, so that the answer says all that is gone; then no more than one answer brings.
         most = self._portion_samples if self._asking.answered else MOST_SAMPLES
-        end = min(end, self.next_seq + most)
+        end = min(self.missing_end, self.next_seq + most)  # and nothing of what is held
         self._asking.asked(end, now_ns)
         self._counts.asked += 1
         return self.next_seq, end - self.next_seq

@@ -241,12 +241,25 @@ def test_who_is_always_late_gives_up_all_the_same() -> None:
     assert reader.gaps == [Gap(INPUT, 1, 1, 1)]
 
 
-def test_what_is_lost_meanwhile_is_asked_for_together() -> None:
+def test_what_is_held_is_not_asked_for_again() -> None:
     reader = Listening()
     reader.receive([word(0), one(0), one(2)], 0)
     assert reader.receive([one(4), one(6)], MS) == []
     (wish,) = reader.receive([one(1)], 10 * MS)
-    assert wish == Replay(INPUT, "demo", 1, 3, 3)
+    assert wish == Replay(INPUT, "demo", 1, 3, 1)
+    (wish,) = reader.receive([one(3)], 20 * MS)
+    assert wish == Replay(INPUT, "demo", 1, 5, 1)
+
+
+def test_answers_to_many_holes_are_about_as_many_as_samples_are_missing() -> None:
+    reader = Listening()
+    wishes, now_ns = reader.receive([word(0), *(one(seq) for seq in range(1000) if seq % 10)], 0), 0
+    while len(reader.samples) < 1000:
+        now_ns += 6 * MS
+        wishes = reader.receive(
+            [one(seq) for wish in wishes for seq in range(wish.seq, wish.seq + wish.samples)], now_ns
+        )
+    assert sum(wish.samples for wish in reader.asked) == 100
 
 
 def test_a_large_hole_is_asked_for_whole_and_then_in_portions() -> None:
