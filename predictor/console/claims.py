@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MAX_TEXT = 32
+MAX_TEXT, MAX_LINE = 32, 200
+MAX_TEXTS = 2
 
 
 def number(body: Mapping[str, Any], key: str) -> float | None:
@@ -36,12 +37,19 @@ def text(body: Mapping[str, Any], key: str) -> str | None:
     return printable(value) if isinstance(value, str) else None
 
 
+def texts(body: Mapping[str, Any], key: str) -> list[str]:
+    """Return the first few texts of a list, each a line at most; none where it is no list."""
+    value = body.get(key)
+    lines = [each for each in value[:MAX_TEXTS] if isinstance(each, str)] if isinstance(value, list) else []
+    return [printable(line, MAX_LINE) for line in lines]
+
+
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
     """Return an object within the body, or None."""
     value = body.get(key)
     return value if isinstance(value, Mapping) else None
 
 
-def printable(value: str) -> str:
+def printable(value: str, most: int = MAX_TEXT) -> str:
     """Return `value` cut short, with a question mark for each letter that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in value[:MAX_TEXT])
+    return "".join(letter if letter.isprintable() else "?" for letter in value[:most])

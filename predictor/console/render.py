@@ -123,7 +123,8 @@ def _silences(snapshot: Snapshot) -> Lines:
 
 def _body(snapshot: Snapshot, shown: Shown, width: int, room: int) -> Lines:
     numbers = _grid(_cells(snapshot, shown), width)
-    notes = [Text(" ").append(line) for line in _silences(snapshot)]
+    warnings = [Text(text, "yellow") for text in shown.summary.warnings]
+    notes = [Text(" ").append(line) for line in [*_silences(snapshot), *warnings]]
     table = _table(snapshot, width) if len(snapshot.streams) > 1 else []
     events = _events(snapshot)[:2]
     spare = room - len(numbers) - len(notes)

@@ -60,6 +60,8 @@ class StreamSummary:
         From source time to estimate, as the predictor measures it.
     has_targets : bool
         Whether the source publishes targets, or a target was heard.
+    warnings : sequence of str
+        What is odd about the stream now, in the words of the predictor.
     familiar : bool or None
         Whether the signal is one that the model knows, as the predictor says.
     """
@@ -96,6 +98,7 @@ class StreamSummary:
     score_stale_s: float | None = None
     status_stale_s: float | None = None
     lag_stale_s: float | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,19 @@ class TestDeadPredictor:
         assert Played().play(5, predictor=False).summary.health is Health.LIVE
 
 
+class TestWarnings:
+    def test_what_the_predictor_finds_odd_is_shown_as_long_as_it_says_so(self) -> None:
+        played = Played().play(2)
+        played.hear([status(200, warnings=["says 250 and 125 come", 5, "\x1b[2J"])])
+        assert "says 250 and 125 come" in played.text()
+        assert "\x1b" not in played.text()
+        played.hear([status(200, warnings="none")])
+        assert "says 250" not in played.text()
+        played.hear([status(200, warnings=["says 250 and 125 come"])])
+        played.now_s += 10
+        assert "says 250" not in played.text()
+
+
 class TestSilence:
     def test_rmse_does_not_bridge_a_silence(self) -> None:
         played = Played().play(1, off=0.5)

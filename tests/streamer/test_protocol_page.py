@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from predictor.core import Predictor, PredictorConfig
 from predictor.phase import phase_and_amplitude
 from predictor.stream import SLICE_VALUES
 from streamer import keys, wire
+from streamer.clock import Instant
+from streamer.effects import Send
 from streamer.history import History
 from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status
 from streamer.replay import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
 from streamer.replaysockets import MAX_REQUEST_BYTES
 from streamer.sockets import HIGH_WATER_MARK, Transport
+from trainer.model import ModelConfig, new_model
 
 BOUND_S = 20
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -82,6 +86,20 @@ def test_the_status_examples_pass_the_wire() -> None:
     for text in examples:
         status = Status("", 0, 0, 0, json.loads(text))
         assert wire.decode(wire.encode(status)) == status
+
+
+def test_every_member_of_a_status_is_shown_and_explained() -> None:
+    examples = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+    explained = {
+        name for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    core = Predictor(new_model(ModelConfig("gru", 4), seed=1), PredictorConfig())
+    list(core.receive([Chunk(Kind.INPUT, "demo", 1, 0, 0, 100.0, np.ones((1, 1, 1), np.float32))], Instant(0, 0)))
+    sent = [effect.message for effect in core.tick(Instant(0, 0)) if isinstance(effect, Send)]
+    bodies = {message.stream: message.body for message in sent if isinstance(message, Status)}
+    assert [set(example) for example in examples[:2]] == [set(bodies[""]), set(bodies["demo"])]
+    for names in (examples[1], examples[1]["learning"], examples[2]):
+        assert set(names) - explained - {"method", "window", "stride"} == set()
 
 
 @pytest.mark.parametrize(
