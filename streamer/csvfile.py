@@ -215,9 +215,9 @@ class _Reader:
     def _index_timing(self, index: Float64Array, lines: "NDArray[np.int64]") -> Timing:
         """Return where an index leaps; one that begins anew after its last number says nothing of that."""
         steps = np.diff(index)
-        falls = steps < 0
-        if (steps[~falls] == 1).all() and len(set(steps[falls].tolist())) <= 1:
-            return Timing(0.0, ((0, 0),))
+        if (steps < 0).any():
+            around = index.max() - index.min() + 1  # from its last number it goes on at its first
+            steps = np.where((steps < 0) & (steps % around < around / 4), steps % around, steps)
         odd = np.flatnonzero((steps < 1) | (steps != np.round(steps)))
         if len(odd):
             row = int(odd[0]) + 1
@@ -225,7 +225,8 @@ class _Reader:
                 f"{self._name}, line {int(lines[row])}: column {(self._layout.index or 0) + 1} is an index, but "
                 f"goes from {index[row - 1]:g} to {index[row]:g}: name the channels with --columns"
             )
-        starts = [(0, 0), *((int(row) + 1, int(index[row + 1] - index[0])) for row in np.flatnonzero(steps > 1))]
+        seqs = np.concatenate([[0], np.cumsum(steps)])
+        starts = [(0, 0), *((int(row) + 1, int(seqs[row + 1])) for row in np.flatnonzero(steps > 1))]
         return Timing(0.0, tuple(starts))
 
 

@@ -11,7 +11,8 @@ from streamer.errors import FileError
 from streamer.timecolumn import Clock, clock_of, is_time_name, seconds_of_text
 from streamer.waveforms import Float64Array
 
-MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "missing"}
+MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "missing"}
+MISSING |= {"#n/a", "#num!", "#div/0!", "#value!", "#ref!", "#name?", "#null!"}  # of spreadsheets
 INDEX_NAMES = {
     "index",
     "idx",
@@ -30,6 +31,7 @@ FEW_ROWS = 8
 MOST_HEAD = 100  # lines before the first number
 
 _WHOLE = re.compile(r"\d+(\.0)?$")
+_POINTED_WHOLE = re.compile(r"[-+]?\d+\.0$")  # who writes whole numbers so writes none without a point
 _DECIMALS = re.compile(r"[-+]?\d*\.(\d+)$")
 _LIKE_A_NUMBER = re.compile(r"[-+]?[.,]?\d")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?$", re.IGNORECASE)
@@ -47,7 +49,7 @@ class TableOptions:
     columns : tuple of str
         Names or numbers, from 1 on, of the columns that are channels.
     time : str or None
-        Name or number of the column that is a time; `none` where none is.
+        Name or number of the column that is a time; `none` where none is to be used.
     header : bool or None
         Whether the first line holds names.
     decimal : str or None
@@ -162,7 +164,7 @@ class _Finder:
         if self.options.columns:
             channels = [column_of(chosen, names, width, "--columns", self.name) for chosen in self.options.columns]
         else:
-            channels = numeric
+            channels = [c for c in numeric if not self._is_another_clock(data, c, names)]
             for column in texts:
                 self.doubts.append(f"{_called(column, names)} holds text and is left out")
         if not channels:
@@ -255,6 +257,8 @@ class _Finder:
         formats = [{_decimals(row.cells[c]) for row in later if row.cells[c]} for c in columns]
         differs = all(len(each) == 1 and each != {0} and each != {_decimals(first.cells[c])}
                       for c, each in zip(columns, formats, strict=True))  # fmt: skip
+        has_whole = [any(_POINTED_WHOLE.match(row.cells[c]) for row in later) for c in columns]
+        differs = differs or (all(has_whole) and not any("." in cell for cell in cells))
         if (unnamed and rises) or differs or (rises and len(cells) > 1 and all(0 not in each for each in formats)):
             self.doubts.append(f"line {first.line}, {', '.join(first.cells)[:60]}, is taken for names of columns; "
                                "--header no says that it is a sample")  # fmt: skip
@@ -340,9 +344,23 @@ class _Finder:
             if is_sure or kinds[column] == "text":
                 self.notes.append(text)
             else:
-                self.doubts.append(f"{text}, for it rises evenly; --columns or --time none says otherwise")
+                self.doubts.append(f"{text}, for it rises evenly; --time none and --columns say otherwise")
             return clock, index
         return None, index
+
+    def _is_another_clock(self, data: Sequence[Row], column: int, names: Sequence[str]) -> bool:
+        """Whether a column is a further time or index, by its name and its numbers."""
+        name = names[column] if names else ""
+        if not is_time_name(name) and _plain(name) not in INDEX_NAMES:
+            return False
+        if self.options.time == "none" and is_time_name(name):
+            self.notes.append(f"{_called(column, names)} is left out")
+            return True
+        steps = np.diff(self._values(data, column, "number"))
+        if not (steps >= 0).all() or not (steps > 0).any():
+            return False
+        self.doubts.append(f"{_called(column, names)} is a time or an index, too, and is left out")
+        return True
 
     def _index(self, values: dict[int, Float64Array], names: Sequence[str]) -> int | None:
         if len(values) < 2:

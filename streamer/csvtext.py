@@ -13,6 +13,7 @@ SNIFFED_LINES = 200  # of which the separator is told
 COMMENTS = ("#", "%", "//")
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*$')  # written by spreadsheets
 _QUOTED = re.compile(r'"[^"]*"')
+_SHEET_ERROR = re.compile(r"#(N/A|NUM!|DIV/0!|VALUE!|REF!|NAME\?|NULL!)", re.IGNORECASE)
 _SPACED = re.compile(r"\S\s+\S")
 _ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
@@ -57,7 +58,8 @@ def separator_of(lines: Iterable[str]) -> str | None:
 
 def is_comment(line: str) -> bool:
     """Whether a line is a comment."""
-    return line.lstrip().startswith(COMMENTS)
+    text = line.lstrip()
+    return text.startswith(COMMENTS) and not _SHEET_ERROR.match(text)
 
 
 class Table:

@@ -15,6 +15,7 @@ LEAST_ROWS = 64  # that must rise evenly before a column is taken for a time wit
 CERTAIN_STEP_S = 0.1  # a step between rows below this, in a column without a unit, is in seconds
 UNEVEN = 0.5  # of a step: how much most steps of such a column may differ
 WINDOW_ROWS, NOISY_WINDOW_ROWS = 4, 32  # before and after a late row, to tell a gap from one that was late alone
+MOST_TWICE = 0.05  # of the rows; where there are more, times are written coarsely or in blocks
 NOISY = 0.1  # of a period
 REFINEMENTS = 5  # of the period, each with the gaps that the last one showed
 MOST_MISSING = 100  # times as many samples as there are, and at least a million
@@ -128,7 +129,7 @@ def clock_of(
     if unit is None:
         raise FileError(
             f"{file}: {_shown(column, name)} {'is' if is_sure else 'rises evenly, as'} a time in no unit that it "
-            f"names, {step:.6g} a row: give --rate to tell it, or --time none if it is a channel"
+            f"names, {step:.6g} a row: give --rate to tell it, or in --columns the columns that are channels"
         )
     return Clock(column, unit, is_text, step * SCALES[unit])
 
@@ -162,7 +163,14 @@ def timing_of(file: str, times: Float64Array, lines: NDArray[np.int64], called: 
         doubts.append(f"{called} lacks {int(unknown.sum())} time(s); those rows are taken to be in step")
         places = np.arange(len(times))
         times = np.interp(places, places[~unknown], times[~unknown])
-    back = np.flatnonzero(np.diff(times) < 0)
+    steps = np.diff(times)
+    twice = np.flatnonzero(steps == 0)
+    if 0 < len(twice) < MOST_TWICE * len(times):
+        line = int(lines[twice[0] + 1])
+        doubts.append(
+            f"{len(twice)} row(s), line {line} first, have the time of the row before: are they doubled?"
+        )
+    back = np.flatnonzero(steps < 0)
     if len(back):
         row = int(back[0]) + 1
         raise FileError(
@@ -176,15 +184,15 @@ def timing_of(file: str, times: Float64Array, lines: NDArray[np.int64], called: 
             f"{file}: {called} is a time and stands still: leave it out with --time none and give --rate"
         )
     for _ in range(REFINEMENTS):
-        steps = _missing((risen - risen[0]) / period_s - rows)
+        gaps = _missing((risen - risen[0]) / period_s - rows)
         seqs = rows.astype(np.float64)
-        for place, size in steps:
+        for place, size in gaps:
             seqs[place:] += round(size)
         before_s, period_s = period_s, _slope(seqs, risen)
         if abs(period_s / before_s - 1) * len(times) < 0.1:
             break
     starts, missing = [(0, 0)], 0
-    for place, size in steps:
+    for place, size in gaps:
         count = round(size)
         missing += count
         starts.append((int(rows[place]), int(rows[place]) + missing))

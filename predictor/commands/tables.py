@@ -16,7 +16,7 @@ _COLUMNS = click.option(
 _TIME = click.option(
     "--time",
     metavar="NAME",
-    help="The column of a .csv file that is a time, or none.  [default: told from it]",
+    help="The column of a .csv file that is a time; none: use no times.  [default: told from it]",
 )
 _HEADER = click.option(
     "--header",

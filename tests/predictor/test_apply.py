@@ -392,7 +392,13 @@ def test_targets_of_a_recording_with_gaps_lack_the_same_samples_or_none(tmp_path
 
 @pytest.mark.parametrize(
     ("options", "channels"),
-    [([], 1), (["--columns", "a"], 1), (["--time", "none", "--rate", "250"], 2), (["--header", "yes"], 1)],
+    [
+        ([], 1),
+        (["--columns", "a"], 1),
+        (["--time", "none", "--rate", "250"], 1),
+        (["--columns", "1,2", "--time", "none"], 2),
+        (["--header", "yes"], 1),
+    ],
 )
 def test_options_say_what_the_columns_of_a_table_are(tmp_path: Path, options: list[str], channels: int) -> None:
     path, _ = gapped(tmp_path)

@@ -53,6 +53,11 @@ READ: dict[str, tuple[str | bytes, int]] = {
     "an index with a name": (table(lambda n: f"{n},{fixed(n)}", head="Sample Index,a\n"), 1),
     "an index from 1 on": (table(lambda n: f"{n + 1},{fixed(n)}", head="sample,a\n"), 1),
     "an index that wraps": (table(lambda n: f"{n % 256}.0,{fixed(n)}", head="Sample Index,a\n"), 1),
+    "a name that is 0, before numbers as pandas writes them": (
+        table(lambda n: repr(round(float(WAVE[n, 0]), 5)), head="0\n"), 1
+    ),
+    "two times": (table(lambda n: f"{n / 250},{n / 250 + 9},{fixed(n)}", head="time,lsl_time,a\n"), -1),
+    "two indices": (table(lambda n: f"{n},{n + 1},{fixed(n)}", head=",seq,a\n"), 1),
     "row names of R": (table(lambda n: f'"{n + 1}",{fixed(n, 2)}', head='"a","b"\n'), 2),
     "a bare index": (table(lambda n: f"{n},{fixed(n)}"), 1),
     "a trailing comma": (table(lambda n: fixed(n) + ","), 1),
@@ -94,10 +99,10 @@ READ: dict[str, tuple[str | bytes, int]] = {
 @pytest.mark.parametrize(("content", "channels"), READ.values(), ids=READ)
 def test_it_is_read_with_every_sample_and_no_other(tmp_path: Path, content: str | bytes, channels: int) -> None:
     recording = read(tmp_path, content)
-    assert (recording.rows, recording.samples, recording.rate_hz) == (ROWS, ROWS, None)
+    assert (recording.rows, recording.samples, recording.rate_hz) == (ROWS, ROWS, 250 if channels < 0 else None)
     if channels:
-        assert recording.columns == channels
-        check(recording, channels)
+        assert recording.columns == abs(channels)
+        check(recording, abs(channels))
     else:
         np.testing.assert_allclose(recording.block(0, ROWS), WAVE[:, [0, 0]], atol=1e-5)
 
@@ -178,6 +183,10 @@ def test_an_index_that_leaps_leaves_out_samples(tmp_path: Path, caplog: pytest.L
     recording = read(tmp_path, table(lambda n: f"{n},{fixed(n)}", head=",a\n", rows=rows))
     assert recording.gaps() == [(40, 7)]
     assert "line 42: 7 samples are missing, from 40 on" in caplog.text
+    rows = [n for n in range(ROWS) if n not in (40, 41, 255, 256, 257)]
+    recording = read(tmp_path, table(lambda n: f"{n % 128},{fixed(n)}", head="Sample Index,a\n", rows=rows))
+    assert recording.gaps() == [(40, 2), (255, 3)]
+    check(recording, rows=rows)
 
 
 def test_an_empty_line_of_one_column_is_a_missing_sample_and_of_several_none(
@@ -191,7 +200,7 @@ def test_an_empty_line_of_one_column_is_a_missing_sample_and_of_several_none(
     assert "1 empty line(s) left out, line 62 first" in caplog.text
 
 
-@pytest.mark.parametrize("cell", ["", "NaN", "nan", "NA", "N/A", "null", "None"])
+@pytest.mark.parametrize("cell", ["", "#N/A", "#DIV/0!", "NaN", "nan", "NA", "N/A", "null", "None"])
 def test_a_cell_that_is_missing_is_nan(tmp_path: Path, cell: str) -> None:
     recording = read(tmp_path, table(lambda n: f"{cell if n == 9 else fixed(n)},{fixed(n)}"))
     assert np.argwhere(np.isnan(recording.block(0, ROWS))).tolist() == [[9, 0]]
@@ -216,12 +225,13 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_that_is_said(
 DOUBTS: dict[str, tuple[str, str]] = {
     "numbers as names": (table(lambda n: fixed(n, 3), head="0,1,2\n"), "taken for names"),
     "a bare index": (table(lambda n: f"{n},{fixed(n)}"), r"column 1 is an index and no channel, for it counts"),
-    "a bare time": (table(lambda n: f"{n / 250},{fixed(n)}"), "for it rises evenly; --columns or --time none"),
+    "a bare time": (table(lambda n: f"{n / 250},{fixed(n)}"), "for it rises evenly; --time none and --columns"),
     "text": (table(lambda n: f"{fixed(n)},on", head="a,state\n"), r"column 2 \(state\) holds text"),
     "a preamble": (table(lambda n: fixed(n, 2), head="Device: X\n"), r"line\(s\) 1 before the first number"),
     "a time is missing": (
         table(lambda n: f"{'' if n == 9 else n / 250},{fixed(n)}", head="time,a\n"), r"lacks 1 time\(s\)"
     ),
+    "a time twice": (table(lambda n: f"{(n - (n > 9)) / 250},{fixed(n)}", head="time,a\n"), "are they doubled"),
     "an empty column": (table(lambda n: f"{fixed(n)},,{fixed(n)}"), "column 2 is empty"),
 }  # fmt: skip
 
@@ -282,7 +292,7 @@ def test_what_cannot_be_told_is_refused_with_the_option_that_says_it(
 def test_options_say_what_is_what(tmp_path: Path) -> None:
     check(read(tmp_path, table(lambda n: fixed(n, point=",")), decimal=","))
     check(read(tmp_path, table(lambda n: f"{n},{fixed(n)},{n / 250}", head="x,a,time\n"), columns=("a",)))
-    assert read(tmp_path, table(lambda n: f"{n / 250},{fixed(n)}", head="time,a\n"), time="none").columns == 2
+    assert read(tmp_path, table(lambda n: f"{n / 250},{fixed(n)}", head="time,a\n"), time="none").columns == 1
     named = read(tmp_path, table(lambda n: f"{n / 250:.3f},{fixed(n)}", head="x,a\n"), time="x")
     assert (named.columns, named.rate_hz) == (1, 250)
     assert read(tmp_path, table(lambda n: fixed(n, 3), head="0,1,2\n"), header=False).rows == ROWS + 1
