@@ -16,6 +16,7 @@ from predictor.gated import GatedPipeline, GatedSeat
 from predictor.products import Workspace
 from predictor.resident import NATIVE, CellSeat, Resident, ResidentRnn, ResidentSeated, ResidentState, Seat
 from streamer.messages import FloatArray
+from trainer.conditioning import condition, leads, numbers_of, rows_of, undo
 from trainer.level import divide_out
 from trainer.model import GATED, ModelConfig, Weights, new_model
 
@@ -111,6 +112,9 @@ class Engine:
         rows = config.level_rows
         after = np.empty_like(state, order="F" if config.cell == GATED else "K")
         estimates = np.empty((len(inputs), channels, len(config.fields)), np.float32)
+        if config.conditioning_rows:
+            self._run_conditioned(inputs, state, after, estimates, apart)
+            return estimates, after
         if not rows:
             self._run_tiles(inputs, state, after, estimates, apart)
             return estimates, after
@@ -118,6 +122,22 @@ class Engine:
         self._run_tiles(scaled, state[rows:], after[rows:], estimates, apart)
         estimates *= levels[:, :, None]
         return estimates, after
+
+    def _run_conditioned(
+        self, inputs: FloatArray, state: FloatArray, after: FloatArray, estimates: FloatArray, apart: bool
+    ) -> None:
+        """Write `after` and `estimates`."""
+        rows, nominal = self.config.conditioning_rows, self.config.nominal_samples
+        heard = condition(inputs, numbers_of(state), nominal)
+        before = state[rows:]
+        for piece, anew in heard.pieces():
+            if anew.any():
+                before = before.copy("F")
+                before[:, anew] = 0
+            self._run_tiles(heard.inputs[piece], before, after[rows:], estimates[piece], apart)
+            before = after[rows:]
+        undo(estimates, leads(estimates, heard.numbers, nominal))
+        after[:rows] = rows_of(heard.numbers)
 
     def _run_tiles(
         self, inputs: FloatArray, state: FloatArray, after: FloatArray, estimates: FloatArray, apart: bool
@@ -256,6 +276,7 @@ def batching_is_exact(config: ModelConfig) -> bool:
     engine = Engine(config, new_model(config, seed=0).weights)
     inputs = generator.normal(size=(2, 5)).astype(np.float32)
     state = np.abs(generator.normal(size=(config.state_rows, 5))).astype(np.float32)
+    state[: config.conditioning_rows] = 0  # no numbers of float32
     estimates, after = engine._run(inputs, state, apart=True)
     for k in range(5):
         alone, alone_after = engine._run(inputs[:, k : k + 1], state[:, k : k + 1], apart=True)

@@ -7,12 +7,13 @@ import numpy as np
 from predictor.resident import ResidentSeated
 from streamer.messages import FloatArray
 from trainer.bank import bank_of
+from trainer.conditioning import Conditioner, numbers_of, rows_of
 from trainer.ear import Ear
 from trainer.model import ModelConfig, Weights
 from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
 TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
-SAMPLE = struct.Struct("<f")
+SAMPLE, ESTIMATE = struct.Struct("<f"), struct.Struct("<ff")
 FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
 
 
@@ -153,19 +154,34 @@ class GatedSeat:
     def __init__(self, config: ModelConfig) -> None:
         self.taken_by: ResidentSeated | None = None
         self._one = _OneByOne(config)
-        self._bytes = len(config.fields) * 4
+        self._rows = config.conditioning_rows
+        self._conditioner = Conditioner(config.nominal_samples)
 
     def load(self, state: FloatArray) -> None:
-        self._one.ear.state[...] = state[:, 0]
+        if self._rows:
+            self._conditioner.load(numbers_of(state)[0].tolist())
+        self._one.ear.state[...] = state[self._rows :, 0]
 
     def save(self) -> FloatArray:
-        return self._one.ear.state[:, None].copy()
+        state = self._one.ear.state[:, None]
+        if not self._rows:
+            return state.copy()
+        return np.concatenate([rows_of(np.array([self._conditioner.save()])), state])
 
     def step(self, fused: list[FloatArray], head: FloatArray, payload: bytes) -> bytes:
         (sample,) = SAMPLE.unpack(payload)
-        one = self._one
-        one.ear.hear(sample)
-        return one.mix(fused, head).tobytes()[: self._bytes]
+        one, conditioner = self._one, self._conditioner
+        if not self._rows:
+            one.ear.hear(sample)
+            return one.mix(fused, head).tobytes()[:4]
+        heard = conditioner.condition(sample)
+        if conditioner.count == 1:
+            one.ear.state.fill(0)
+        one.ear.hear(heard)
+        estimate = one.mix(fused, head).item()
+        cos, sin = estimate.real, estimate.imag
+        lead = conditioner.lead(cos, sin)
+        return ESTIMATE.pack(cos + lead * sin, sin - lead * cos)
 
 
 def _together(matrix: FloatArray, columns: FloatArray) -> FloatArray:

@@ -1,19 +1,24 @@
 """A gated model's layers and their gradient as array operations; no torch.
 
 What is recurrent in a gated model is fixed (`trainer.bank`), so the gradient of a window needs no way back through
-time. `trainer.network` is the reference: forward and gradient are tested against autograd to 1e-6.
+time. What stands before and behind it (`trainer.conditioning`) is there as in the engine: a window is heard as it
+was served, and targets are compared with what would be published. The lead that is undone counts as given: no
+gradient goes through it. `trainer.network` is the reference: forward and gradient are tested against autograd to
+1e-6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from streamer.messages import FloatArray
 from trainer.bank import bank_of
+from trainer.conditioning import DoubleArray, condition, leads, numbers_of, rows_of
 from trainer.model import ModelConfig, Weights
-from trainer.picture import GAINS
+from trainer.picture import GAINS, Heard
 
 ONE = np.float32(1)
+NO_NUMBERS: DoubleArray = np.empty((0, 0))
 
 
 class Mixing:
@@ -28,6 +33,7 @@ class Mixing:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self._bank = bank_of(config.nominal_samples)
+        self._nominal, self._rows = config.nominal_samples, config.conditioning_rows
         self._fields = len(config.fields)
         self._weights = weights
         self._layers = [f"body.{layer}" for layer in range(config.layers)]
@@ -41,7 +47,7 @@ class Mixing:
         state : float32 array, shape (rows, channels)
         """
         self._inputs, self._before = inputs, state
-        heard, self._after = self._bank.listen(inputs, state)
+        heard, numbers, bank_state = self._listen(len(inputs))
         weights = self._weights
         self._below = [_by_channel(heard.features)]
         for name in self._layers:
@@ -52,18 +58,50 @@ class Mixing:
         real, imaginary = gains[..., :GAINS], gains[..., GAINS:]
         cos = (real * self._real - imaginary * self._imaginary).sum(axis=-1)
         sin = (real * self._imaginary + imaginary * self._real).sum(axis=-1)
-        return np.stack([cos, sin], axis=-1)[..., : self._fields], heard.levels
+        self._said = np.stack([cos, sin], axis=-1)[..., : self._fields]
+        self._lead, self._after = self._leads(numbers, bank_state)
+        if not self._rows:
+            return self._said, heard.levels
+        lead = self._lead.astype(np.float32)
+        return np.stack([cos + lead * sin, sin - lead * cos], axis=-1), heard.levels
 
     def state_after(self, samples: int) -> FloatArray:
         """Return the state [rows, channels] after so many samples of the last forward."""
         if samples == len(self._inputs):
             return self._after
-        return self._bank.listen(self._inputs[:samples], self._before, [])[1]
+        _, numbers, bank_state = self._listen(samples, [])
+        return self._leads(numbers, bank_state, samples)[1]
+
+    def _listen(self, samples: int, wanted: list[int] | None = None) -> tuple[Heard, DoubleArray, FloatArray]:
+        """Hear the first samples of the window; return what was heard, and what is carried on."""
+        inputs, state = self._inputs[:samples], self._before
+        if not self._rows:
+            heard, after = self._bank.listen(inputs, state, wanted)
+            return heard, NO_NUMBERS, after
+        conditioned = condition(inputs, numbers_of(state), self._nominal)
+        state, parts = state[self._rows :].copy(), []
+        for piece, anew in conditioned.pieces():
+            state[:, anew] = 0
+            part, state = self._bank.listen(conditioned.inputs[piece], state, wanted)
+            parts.append(part)
+        return _joined(parts), conditioned.numbers, state
+
+    def _leads(
+        self, numbers: DoubleArray, bank_state: FloatArray, samples: int | None = None
+    ) -> tuple[DoubleArray, FloatArray]:
+        """Return the leads of the first samples, and the state [rows, channels] after them."""
+        if not self._rows:
+            return NO_NUMBERS, bank_state
+        lead = leads(self._said[:samples], numbers, self._nominal)
+        return lead, np.concatenate([rows_of(numbers), bank_state])
 
     def backward(self, d_outputs: FloatArray, into: Mapping[str, FloatArray]) -> None:
         """Write the gradient of the last forward, given that of its outputs, into arrays named as the weights."""
         d_cos = d_outputs[..., :1]
         d_sin = d_outputs[..., 1:] if self._fields == 2 else np.zeros_like(d_cos)
+        if self._rows:
+            lead = self._lead[..., None].astype(np.float32)
+            d_cos, d_sin = d_cos - lead * d_sin, d_sin + lead * d_cos
         d_real = d_cos * self._real + d_sin * self._imaginary
         d_imaginary = d_sin * self._real - d_cos * self._imaginary
         d_above = np.concatenate([d_real, d_imaginary], axis=-1)
@@ -85,3 +123,9 @@ def _turned(parts: FloatArray, turns: FloatArray) -> tuple[FloatArray, FloatArra
     a, b = parts[:, :, 0], parts[:, :, 1]
     c, d = turns[:, :, :1], turns[:, :, 1:]
     return a * c - b * d, a * d + b * c
+
+
+def _joined(parts: Sequence[Heard]) -> Heard:
+    """Return what was heard of consecutive samples as one."""
+    names = ("features", "parts", "turns", "levels")
+    return Heard(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

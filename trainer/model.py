@@ -12,6 +12,7 @@ import numpy as np
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
 from trainer.bank import DESIGN_NOMINAL_SAMPLES, bank_of
+from trainer.conditioning import CONDITIONING_ROWS
 from trainer.picture import FEATURES, GAINS
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -82,10 +83,18 @@ class ModelConfig:
         return 2 if self.level_samples else 0
 
     @property
+    def conditioning_rows(self) -> int:
+        """Rows of the state that conditioning takes (`trainer.conditioning`); 0 where inputs stay as they are.
+
+        A model that says cos alone cannot have the phase undone.
+        """
+        return CONDITIONING_ROWS if self.cell == GATED and len(self.fields) == 2 else 0
+
+    @property
     def state_rows(self) -> int:
-        """Rows of a state [rows, channels]: the level's and each layer's h (and lstm's c); or the bank's."""
+        """Rows of a state [rows, channels]: the level's and each layer's h (and lstm's c); or a gated model's."""
         if self.cell == GATED:
-            return bank_of(self.nominal_samples).state_rows
+            return self.conditioning_rows + bank_of(self.nominal_samples).state_rows
         return self.level_rows + self.layers * self.state_rows_per_layer
 
     @property

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from streamer.messages import FloatArray
 from trainer.bank import bank_of
+from trainer.conditioning import condition, leads, numbers_of, rows_of, undo
 from trainer.level import divide_out
 from trainer.model import GATED, Model, ModelConfig, Weights
 from trainer.picture import FEATURES, GAINS
@@ -152,6 +153,22 @@ def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -
 
 
 def _predict_gated(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+    rows, nominal = model.config.conditioning_rows, model.config.nominal_samples
+    if not rows:
+        return _predict_heard(model, inputs, state)
+    heard, estimates = condition(inputs, numbers_of(state), nominal), []
+    hidden = state[rows:].copy()
+    for piece, anew in heard.pieces():
+        hidden[:, anew] = 0
+        said, hidden = _predict_heard(model, heard.inputs[piece], hidden)
+        estimates.append(said)
+    together = np.concatenate(estimates)
+    undo(together, leads(together, heard.numbers, nominal))
+    return together, np.concatenate([rows_of(heard.numbers), hidden])
+
+
+def _predict_heard(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """As `predict`, of a gated model without what stands before and behind it."""
     bank, network = bank_of(model.config.nominal_samples), GatedNetwork(model.config)
     network.load_weights(model.weights)
     samples, channels = inputs.shape

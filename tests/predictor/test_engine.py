@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from predictor import engine as engine_module
 from predictor.engine import FEW_CHANNELS, TILE, Engine
+from trainer.conditioning import numbers_of
 from trainer.model import Model, ModelConfig, new_model
 from trainer.network import predict
 
@@ -27,6 +28,20 @@ def engine_of(model: Model) -> Engine:
     return Engine(model.config, model.weights)
 
 
+def assert_alike(model: Model, state: np.ndarray, expected: np.ndarray) -> None:
+    rows = model.config.conditioning_rows
+    np.testing.assert_allclose(state[rows:], expected[rows:], rtol=0, atol=1e-5)
+    if rows:
+        np.testing.assert_allclose(numbers_of(state), numbers_of(expected), rtol=0, atol=1e-4)
+
+
+def heard_state(model: Model, channels: int, seed: int) -> np.ndarray:
+    """A state that is not the initial one."""
+    if not model.config.conditioning_rows:
+        return np.abs(signal(model.config.state_rows, channels, seed))
+    return engine_of(model).run(signal(9 * seed + 1, channels, seed), model.initial_state(channels))[1]
+
+
 @pytest.mark.parametrize("level_samples", [0.0, 20.0])
 @pytest.mark.parametrize("channels", [1, 3, 20])
 @pytest.mark.parametrize("layers", [1, 2])
@@ -38,8 +53,9 @@ def test_equals_the_whole_sequence_forward_after_10000_steps(
     inputs = signal(10_000, channels)
     expected, expected_state = predict(model, inputs)
     estimates, state = engine_of(model).run(inputs, model.initial_state(channels))
-    np.testing.assert_allclose(estimates, expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(state, expected_state, rtol=0, atol=1e-5)
+    # Of a gated model with random weights: its estimates pass near 0, where their turn is ill-conditioned.
+    np.testing.assert_allclose(estimates, expected, rtol=0, atol=5e-5 if cell == "gated" else 1e-5)
+    assert_alike(model, state, expected_state)
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +89,7 @@ def test_more_channels_than_a_tile_holds(cell: str, channels: int) -> None:
     engine = engine_of(model)
     whole, final = engine.run(inputs, model.initial_state(channels))
     np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(final, expected_state, rtol=0, atol=1e-5)
+    assert_alike(model, final, expected_state)
     first, state = engine.run(inputs[:13], model.initial_state(channels))
     rest, state = engine.run(inputs[13:], state)
     assert np.concatenate([first, rest]).tobytes() == whole.tobytes()
@@ -95,7 +111,7 @@ def test_whoever_comes_along_each_stream_gets_the_bits_it_gets_alone(
 ) -> None:
     model = new_model(config_of(cell, hidden, layers, level_samples), seed=5)
     inputs = [signal(samples, channels, seed + k) for k, channels in enumerate(streams)]
-    states = [np.abs(signal(model.config.state_rows, channels, k)) for k, channels in enumerate(streams)]
+    states = [heard_state(model, channels, k) for k, channels in enumerate(streams)]
     engine = engine_of(model)
     together, after = engine.run_apart(np.concatenate(inputs, axis=1), np.concatenate(states, axis=1))
     start = 0

@@ -7,9 +7,10 @@ import torch
 from trainer.adam import Adam
 from trainer.bank import bank_of
 from trainer.bptt import Bptt, Parameters
+from trainer.conditioning import condition, leads, numbers_of, rows_of
 from trainer.mixing import Mixing
 from trainer.model import ModelConfig, new_model
-from trainer.network import GatedNetwork, by_example, hidden_of, network_of, state_of
+from trainer.network import GatedNetwork, by_example, hidden_of, network_of, predict, state_of
 
 
 @pytest.mark.parametrize("samples", [1, 10, 100])
@@ -49,10 +50,10 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
     generator = np.random.default_rng(samples)
     model = new_model(ModelConfig("gated", 16, layers, fields), seed=7)
     bank = bank_of(model.config.nominal_samples)
-    _, state = bank.listen(
-        generator.standard_normal((50, channels)).astype(np.float32), model.initial_state(channels)
-    )
+    before = generator.standard_normal((50, channels)).astype(np.float32)
     inputs = generator.standard_normal((samples, channels)).astype(np.float32)
+    _, state = predict(model, before)
+    rows = model.config.conditioning_rows
     d_outputs = generator.standard_normal((samples, channels, len(fields))).astype(np.float32) / samples
 
     gradient = Parameters(model.config)
@@ -62,14 +63,22 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
 
     network = GatedNetwork(model.config)
     network.load_weights(model.weights)
-    heard, after = bank.listen(inputs, state)
+    conditioned = condition(inputs, numbers_of(state), 25.0) if rows else None
+    heard, after = bank.listen(conditioned.inputs if conditioned else inputs, state[rows:])
     told = [torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns)]
     expected = network(*told).unflatten(0, (samples, channels))[..., : len(fields)]
+    if conditioned:
+        lead = torch.from_numpy(leads(expected.detach().numpy(), conditioned.numbers, 25.0)).float()
+        cos, sin = expected.unbind(-1)
+        expected = torch.stack([cos + lead * sin, sin - lead * cos], dim=-1)
+        after = np.concatenate([rows_of(conditioned.numbers), after])
     expected.backward(torch.from_numpy(d_outputs))
     scale = max(1.0, float(expected.detach().abs().max()))
     np.testing.assert_allclose(outputs, expected.detach().numpy(), atol=1e-6 * scale)
     np.testing.assert_array_equal(levels, heard.levels)
-    np.testing.assert_array_equal(mixing.state_after(samples), after)
+    np.testing.assert_array_equal(mixing.state_after(samples)[rows:], after[rows:])
+    if conditioned:
+        np.testing.assert_allclose(numbers_of(mixing.state_after(samples)), conditioned.numbers, atol=1e-5)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None
         scale = max(1.0, float(parameter.grad.abs().max()))

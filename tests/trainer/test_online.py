@@ -7,6 +7,7 @@ from torch import nn
 
 from streamer.errors import UsageError
 from trainer.bank import bank_of
+from trainer.conditioning import condition, leads, numbers_of, rows_of
 from trainer.labels import Window
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
@@ -58,7 +59,7 @@ def test_a_gated_model_learns_as_plain_torch_would(length: int, stride: int) -> 
     model = new_model(ModelConfig("gated", 8), seed=4)
     bank = bank_of(model.config.nominal_samples)
     # From a state that has heard something: what is 0 at the first sample has no level to be measured in.
-    _, state = bank.listen(np.ones((20, 2), np.float32), model.initial_state(2))
+    _, state = predict(model, np.sin(np.arange(-40, 0)[:, None] * 0.3 + np.arange(2)).astype(np.float32))
     learner = OnlineLearner(model, OnlineConfig(length, stride, learning_rate=0.02, clip_norm=0.5))
     learner.restart(state)
 
@@ -68,11 +69,18 @@ def test_a_gated_model_learns_as_plain_torch_would(length: int, stride: int) -> 
     for window in windows(15, length, stride):
         weights = learner.learn(window)
 
-        heard, _ = bank.listen(window.inputs, state)
-        _, state = bank.listen(window.inputs[:stride], state)
+        numbers, bank_state = numbers_of(state), state[model.config.conditioning_rows :]
+        conditioned, carried = (condition(window.inputs[:end], numbers, 25.0) for end in (length, stride))
+        heard, _ = bank.listen(conditioned.inputs, bank_state)
+        _, bank_state = bank.listen(carried.inputs, bank_state)
         told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns))
         scaled = torch.from_numpy((window.targets / heard.levels[..., None]).reshape(-1, 2))
-        loss = nn.functional.mse_loss(network(*told), scaled)
+        cos, sin = network(*told).unbind(-1)
+        said = torch.stack([cos, sin], dim=-1).detach().numpy().reshape(length, 2, 2)
+        lead = torch.from_numpy(leads(said, conditioned.numbers, 25.0).reshape(-1)).float()
+        leads(said[:stride], carried.numbers, 25.0)
+        state = np.concatenate([rows_of(carried.numbers), bank_state])
+        loss = nn.functional.mse_loss(torch.stack([cos + lead * sin, sin - lead * cos], dim=-1), scaled)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 0.5)
