@@ -418,6 +418,7 @@ class Stream:
             "samples_per_step": self._scale.samples_per_step,
             "cycle_samples": self._familiarity.cycle_samples,
             "familiar": self._familiarity.familiar,
+            "unfamiliar_channels": self._familiarity.unfamiliar_channels,
         }
         return Status(self.name, self._sequencer.run or 0, self._sequencer.next_seq, now.wall_ns, body)
 

@@ -8,7 +8,8 @@ from simulation import answer, at, chunk, joined, said, status_of
 
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
-from predictor.familiarity import ENTRIES, Familiarity
+from predictor.familiarity import CHANNELS as CHANNEL_LIMIT
+from predictor.familiarity import ENTRIES, Familiarity, Verdict
 from predictor.timescale import TimeScale, time_scale
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model
@@ -34,7 +35,6 @@ def strange(kind: str) -> np.ndarray:
             "random walk": np.cumsum(generator.standard_normal(time.shape), axis=0),
             "constant": np.ones(time.shape),
             "pulses": time % 100 < 5,
-            "tone on a large offset": 3 + np.sin(2 * np.pi * time / 25),
         }[kind]
     )
 
@@ -65,9 +65,36 @@ def test_a_tone_out_of_range_is_strange(cycle: float, snr_db: float | None) -> N
     assert judged(tones(cycle, snr_db)).familiar is False
 
 
-@pytest.mark.parametrize("kind", ["white noise", "random walk", "constant", "pulses", "tone on a large offset"])
+@pytest.mark.parametrize("kind", ["white noise", "random walk", "constant", "pulses"])
 def test_what_is_no_tone_is_strange(kind: str) -> None:
     assert judged(strange(kind)).familiar is False
+
+
+@pytest.mark.parametrize("offset", [0.3, 3, 420, 1e5])
+@pytest.mark.parametrize("drift", [0, 0.01])
+def test_a_tone_is_familiar_on_any_offset_with_drift_and_a_wild_sample(offset: float, drift: float) -> None:
+    inputs = tones(25) + np.float32(offset) + np.float32(drift) * np.arange(SAMPLES, dtype=np.float32)[:, None]
+    inputs[-100] += 1e6
+    verdict = judged(inputs)
+    assert verdict.familiar is True
+    assert verdict.unfamiliar_channels == []
+    assert verdict.cycle_samples == pytest.approx(25, rel=0.02)
+
+
+@pytest.mark.parametrize("strange_channels", [[1, 4, 6], [0], [0, 1, 2, 3, 4, 5, 7]])
+def test_channels_that_the_model_does_not_know_are_named(strange_channels: list[int]) -> None:
+    inputs = tones(20)
+    for channel in strange_channels:
+        inputs[:, channel] = tones(100)[:, channel]
+    verdict = judged(inputs)
+    assert verdict.unfamiliar_channels == strange_channels
+    assert verdict.familiar is (len(strange_channels) < 4)
+
+
+def test_a_silent_channel_is_not_judged() -> None:
+    inputs = tones(20)
+    inputs[:, 3] = 0
+    assert judged(inputs).unfamiliar_channels == []
 
 
 @pytest.mark.parametrize(
@@ -92,13 +119,19 @@ def test_a_verdict_takes_its_entries_however_they_come_and_then_rests() -> None:
     np.testing.assert_array_equal(whole._entries[..., 0], inputs[: 2 * ENTRIES : 2])
 
 
-def test_many_channels_are_looked_at_here_and_there() -> None:
-    familiarity = Familiarity(MODEL, TimeScale(), 100)
-    inputs = np.tile(np.arange(100, dtype=np.float32), (ENTRIES, 1))
-    familiarity.add(inputs, np.stack([inputs, inputs], axis=-1))
-    watched = familiarity._entries[0, :, 0]
-    assert len(watched) <= 16
-    assert (watched.min(), watched.max()) == (0, 98)
+def test_very_many_channels_are_judged_by_turns() -> None:
+    channels = 2 * CHANNEL_LIMIT + 3
+    angle = 2 * np.pi * np.arange(ENTRIES)[:, None] / np.where(np.arange(channels) % 5, 20, 100)
+    inputs = np.float32(np.sin(angle))
+    estimates = np.float32(np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+    familiarity = Familiarity(MODEL, TimeScale(), channels)
+    strange: list[set[int]] = []
+    for _ in range(3):
+        familiarity.add(inputs, estimates)
+        familiarity.judge()
+        strange.append(set(np.flatnonzero(familiarity.verdicts == Verdict.UNFAMILIAR).tolist()))
+    assert strange[0] < strange[1] < strange[2] == set(range(0, channels, 5))
+    assert familiarity.unfamiliar_channels == sorted(strange[2])[:100]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +166,24 @@ def test_the_status_says_it_and_a_line_each_time_it_changes() -> None:
     status = status_of(core, seconds=7)
     assert status["familiar"] is True
     assert status["cycle_samples"] == pytest.approx(20, rel=0.01)
+
+
+def test_channels_out_of_range_are_in_the_status_and_said_once() -> None:
+    core = Predictor(MODEL)
+    lines: list[list[str]] = []
+    for second, strange_channels in enumerate([[], [1, 4, 6], [1, 4, 6], [4], [4, 5], []]):
+        inputs = tones(20)
+        inputs[:, strange_channels] = tones(100)[:, strange_channels]
+        for half in range(2):  # the first still holds some of the second before
+            answer(core, [chunk((2 * second + half) * SAMPLES, inputs)], 2 * second + half)
+            lines.append([line for line in said(core.tick(at(2 * second + half + 0.5))) if "range" in line])
+            status = status_of(core, seconds=2 * second + half + 0.6)
+        assert status["unfamiliar_channels"] == strange_channels
+        assert status["familiar"] is True
+    assert [len(each) for each in lines] == [0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0]
+    assert "channels 1, 4, 6 of 8 out of the model's range" in lines[2][0]
+    assert "channels 4, 5 of 8 out" in lines[8][0]
+    assert "all channels are in the model's range again" in lines[10][0]
 
 
 def test_a_frequency_at_the_edge_does_not_flicker() -> None:

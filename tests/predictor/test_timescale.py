@@ -122,7 +122,9 @@ def test_between_samples_the_engine_walks_along_a_straight_line() -> None:
     steps = scale.steps
     assert steps == 4
     at = np.arange(1, 30 * steps + 1) / steps
-    line = np.stack([np.interp(at, np.arange(31), np.append(0, inputs[:, c])) for c in range(2)], axis=1)
+    line = np.stack(
+        [np.interp(at, np.arange(31), np.append(inputs[0, c], inputs[:, c])) for c in range(2)], axis=1
+    )
     expected, _ = plain.run(line.astype(np.float32), plain.initial_state(2))
     stage = Interpolated(plain, steps, scale.nominal_turn)
     estimates, _ = stage.run(inputs, stage.initial_state(2))

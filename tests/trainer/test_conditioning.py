@@ -62,9 +62,8 @@ def test_an_estimate_of_what_is_heard_becomes_one_of_the_signal(cycle: float, no
     np.testing.assert_allclose(heard(truth.imag + 7, nominal)[1500:], (truth * passes).imag[1500:], atol=1e-3)
     estimates = np.stack([(truth * passes).real, (truth * passes).imag], axis=-1).astype(np.float32)[:, None]
     undo(estimates, leads(estimates, np.zeros((1, NUMBERS)), nominal))
-    np.testing.assert_allclose(
-        estimates[500:, 0] @ [1, 1j], truth[500:], rtol=2e-2 if 2.5 * cycle < nominal else 1e-4
-    )
+    beyond = 2.5 * cycle < nominal  # of the turns that are undone exactly
+    np.testing.assert_allclose(estimates[500:, 0] @ [1, 1j], truth[500:], rtol=2e-2 if beyond else 1e-4)
 
 
 @pytest.mark.parametrize("offset", [0.1, 10.0, 420.0, 1e4])
@@ -83,7 +82,7 @@ def test_a_wild_sample_is_heard_as_two_mean_deviations(size: float, at: int) -> 
     clean, clamped = heard(tone()), heard(signal)
     np.testing.assert_array_equal(clamped[:at], clean[:at])
     assert 0.8 < clamped[at] * np.sign(size) < 1.6
-    np.testing.assert_allclose(clamped[at + 1 :], clean[at + 1 :], atol=0.05)
+    np.testing.assert_allclose(clamped[at + 1 :], clean[at + 1 :], atol=0.1)
 
 
 def test_a_sine_and_noise_are_never_clamped() -> None:
