@@ -1,5 +1,6 @@
 """A recording through the daemon's core: chunks in, estimates out, on the recording's own time."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from predictor.core import Predictor
+from predictor.familiarity import ENTRIES
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.errors import FileError
@@ -17,7 +19,7 @@ from streamer.wire import MAX_CHANNELS
 STREAM = "recording"
 RUN = 1
 BLOCK_VALUES = 8192  # read and answered at once: a signal or a progress bar waits no longer than for these
-MOST_LOOKS = 100  # at the stream's status, evenly over the recording
+LEAST_LOOKS, MOST_LOOKS = 10, 100  # at the stream's status, evenly over the recording, if it is long enough
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,8 @@ class Application:
         The stream's last status, once all blocks are through.
     verdicts : list of bool
         Whether the signal was one that the model knows, at each look that could tell.
+    unfamiliar : Counter
+        Channel -> at how many of these looks it was out of the model's range.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class Application:
         check_channels(recording)
         self.last_status: dict[str, Any] = {}
         self.verdicts: list[bool] = []
+        self.unfamiliar: Counter[int] = Counter()
         self._core = core
         self._recording = recording
         self._targets = targets
@@ -82,6 +87,11 @@ class Application:
         self._next_seq = 0
 
     @property
+    def channels(self) -> int:
+        """Of the recording."""
+        return self._recording.columns
+
+    @property
     def rmse(self) -> float | None:
         """Root mean square error of every cos whose target is known; None where there is none."""
         return float(np.sqrt(self._squares / self._scored)) if self._scored else None
@@ -89,7 +99,7 @@ class Application:
     def blocks(self) -> Iterator[Block]:
         """Yield the whole recording with its estimates, in order."""
         recording = self._recording
-        step = max(1, BLOCK_VALUES // recording.columns)
+        step = max(1, min(BLOCK_VALUES // recording.columns, max(ENTRIES, recording.rows // LEAST_LOOKS)))
         look_every = max(1, recording.rows // step // MOST_LOOKS) * step
         for begin, part_end, part_seq in recording.parts():
             for first in range(begin, part_end, step):
@@ -133,6 +143,7 @@ class Application:
                     self.last_status = dict(body)
                     if body["familiar"] is not None:
                         self.verdicts.append(body["familiar"])
+                        self.unfamiliar.update(body["unfamiliar_channels"])
 
     def _chunk(self, kind: Kind, seq: int, values: FloatArray) -> Chunk:
         return Chunk(kind, STREAM, RUN, seq, self._time_ns(seq), self._rate_hz, values)

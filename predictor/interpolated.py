@@ -11,9 +11,9 @@ from streamer.messages import FloatArray
 class Interpolated:
     """Steps a model several times a sample, along the straight line from the last sample to this one.
 
-    Both ends are known when the sample comes, so that its estimate has no delay. The first line is flat: there was no
-    sample before. A sine drawn in straight lines
-    is smaller; estimates are enlarged by what that is at the nominal frequency.
+    Both ends are known when the sample comes, so that its estimate has no delay. The first line is flat: there was
+    no sample before. A sine drawn in straight lines is smaller; estimates are enlarged by what that is at the
+    nominal frequency.
 
     Parameters
     ----------

@@ -105,6 +105,7 @@ def command(
         "updates": application.last_status["model_version"],
         "rmse": application.rmse,
         "familiar_share": _share(application.verdicts),
+        "unfamiliar_channels": _unfamiliar(application),
         "cycle_samples": application.last_status["cycle_samples"],
         "learning": application.last_status["learning"],
     }
@@ -144,6 +145,20 @@ def _warn(application: Application) -> None:
     if share is not None and share < 1:
         strange = 100 * (1 - share)
         log.warning("outside what the model knows in %.0f %% of the looks; --nominal-hz may help", strange)
+    shares = _unfamiliar(application)
+    if shares and application.channels > 1:
+        few = ", ".join(f"{channel} ({100 * share:.0f} %)" for channel, share in list(shares.items())[:10])
+        more = f" and {len(shares) - 10} more" if len(shares) > 10 else ""
+        log.warning(
+            "%d of %d channels out of the model's range, in so many of the checks: %s%s; what is said of them is "
+            "not to be trusted", len(shares), application.channels, few, more,
+        )  # fmt: skip
+
+
+def _unfamiliar(application: Application) -> dict[int, float]:
+    """Return the channels that were out of the model's range, each with the share of checks that found it."""
+    checks = len(application.verdicts)
+    return {channel: count / checks for channel, count in sorted(application.unfamiliar.items())}
 
 
 def _share(verdicts: list[bool]) -> float | None:
