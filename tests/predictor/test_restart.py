@@ -114,7 +114,7 @@ def counted(core: Predictor) -> dict[str, dict[str, object]]:
     """What is counted of each stream once there is nothing left to learn."""
     while core.work() is not None:
         pass
-    on_the_clock = {"health", "rate_hz", "lag_p50_s", "lag_p99_s", "familiar", "cycle_samples"}
+    on_the_clock = {"health", "rate_hz", "lag_p50_s", "lag_p99_s", "familiar", "unfamiliar_channels", "cycle_samples"}
     return {
         name: {key: value for key, value in stream.status(at(0)).body.items() if key not in on_the_clock}
         for name, stream in core.streams.items()
