@@ -355,7 +355,8 @@ class Stream:
         yield from self._report.changes()
         verdict = self._familiarity.judge()
         if verdict is not None:
-            yield Say(f"stream {self.name}: {verdict}", INFO if self._familiarity.familiar else WARNING)
+            fine = self._familiarity.familiar and not self._familiarity.unfamiliar_channels
+            yield Say(f"stream {self.name}: {verdict}", INFO if fine else WARNING)
         self._time.measure(self.counters.samples, now.mono_ns)
         yield from self._diagnose(now)
         self._retained.gather()

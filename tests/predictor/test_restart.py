@@ -114,7 +114,9 @@ def counted(core: Predictor) -> dict[str, dict[str, object]]:
     """What is counted of each stream once there is nothing left to learn."""
     while core.work() is not None:
         pass
-    on_the_clock = {"health", "rate_hz", "lag_p50_s", "lag_p99_s", "familiar", "unfamiliar_channels", "cycle_samples"}
+    on_the_clock = {
+        "health", "rate_hz", "lag_p50_s", "lag_p99_s", "familiar", "unfamiliar_channels", "cycle_samples",
+    }  # fmt: skip
     return {
         name: {key: value for key, value in stream.status(at(0)).body.items() if key not in on_the_clock}
         for name, stream in core.streams.items()
@@ -169,7 +171,7 @@ ACCOUNTED_FOR = {
     "BandWatch": {"_nominal", "_samples", "band"},
     "Challenger": set(),
     "FadingMean": {"_keep"},
-    "Familiarity": {"_channels", "_entries", "_filled", "_knows", "_scale", "swapped"},
+    "Familiarity": {"_entries", "_filled", "_knows", "_named", "_scale", "_stride", "swapped"},
     "Guard": {"config"},
     "LabelBuffer": {"_begin", "_end", "_estimates", "_inputs", "_targets", "capacity"},
     "Laguerre": {"_after", "_step"},
