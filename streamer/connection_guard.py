@@ -23,7 +23,8 @@ from streamer.frames import AnySocket
 from streamer.inflow import Inflow, InflowLimit
 from streamer.listening import Listener
 
-ROUND_S = 0.002  # between two looks: a connection may send some 100 kB in that time
+ROUND_S = 0.0005  # between two looks
+PAUSE_S = 0.1  # between two looks whether others may be let in again
 TCP_INFO_BYTES = 232
 EVENT = struct.Struct("=HI")  # of a monitor, which pyzmq's own module decodes at the cost of importing asyncio
 BYTES_RECEIVED = struct.Struct("<128xQ")  # of Linux' struct tcp_info
@@ -41,6 +42,7 @@ class _Door:
         self.monitor = monitor
         self.listener = listener
         self.inflow = Inflow(limit, most_connections())
+        self.paused = False  # nobody is let in
         self.local: dict[int, int] = {}  # descriptor -> bytes that came over a local connection, at least
 
 
@@ -108,10 +110,13 @@ class ConnectionGuard:
     def _watch(self) -> None:
         try:
             while self._take_new():
-                for descriptor, _ in self._poll.poll():
+                for descriptor, _ in self._poll.poll(
+                    PAUSE_S if any(door.paused for door in self._doors) else None
+                ):
                     self._look(descriptor)
                 for door in list(self._doors):  # a monitor's descriptor tells of changes only
                     self._follow(door)
+                    self._pause(door)
                 time.sleep(ROUND_S)
         finally:
             for door in self._doors:
@@ -145,9 +150,17 @@ class ConnectionGuard:
                     door.monitor.close()
                     return
 
+    def _pause(self, door: _Door) -> None:
+        """Let nobody in while too much comes."""
+        overloaded = door.inflow.overloaded(time.monotonic())
+        if overloaded != door.paused:
+            door.paused = overloaded
+            with contextlib.suppress(OSError):  # the process ends, or the system cannot: who is let in is cut off
+                door.listener.pause(overloaded)
+
     def _accept(self, door: _Door, descriptor: int) -> None:
         door.local.pop(descriptor, None)
-        refused = door.inflow.accept(descriptor)
+        refused = door.inflow.accept(descriptor, time.monotonic())
         if refused is not None:
             self._cut_off(door, descriptor, refused)
             return

@@ -20,13 +20,18 @@ class InflowLimit:
     leak_bytes_s : float
         In the long run, each connection; 0 where what was sent stays in memory until the connection ends.
     total_burst_bytes : int
-        At once, all connections together. Beyond it, who sends is cut off, save who has sent little.
+        At once, all connections together, beyond the little that each may send. Then nobody else may.
     total_leak_bytes_s : float
         In the long run, all connections together.
-    held_bytes : float
-        In all, since they were made, the connections that there are; without limit where nothing stays in memory.
     little_bytes : int
-        Let pass whatever others send: enough for a handshake and a few subscriptions.
+        What each may send whatever the others do: a handshake and a few subscriptions.
+    connection_burst : int
+        New connections at once.
+    connections_s : float
+        New connections a second in the long run.
+    held_bytes : float
+        In all, since they were made, the connections that there are, beyond the little; without limit where
+        nothing stays in memory.
     """
 
     burst_bytes: int
@@ -34,27 +39,29 @@ class InflowLimit:
     total_burst_bytes: int
     total_leak_bytes_s: float
     little_bytes: int
+    connection_burst: int
+    connections_s: float
     held_bytes: float = math.inf
 
 
 @dataclass(slots=True)
-class _Level:
-    """Bytes in a bucket that leaks."""
+class _Bucket:
+    """A level that rises with what is added and falls by itself."""
 
-    leak_bytes_s: float
-    bytes: float = 0.0
+    leak_s: float
+    level: float = 0.0
     since_s: float = 0.0
 
     def add(self, count: int, now_s: float) -> float:
-        leaked = (now_s - self.since_s) * self.leak_bytes_s
-        self.bytes = max(0.0, self.bytes - max(0.0, leaked)) + count
+        leaked = max(0.0, now_s - self.since_s) * self.leak_s
+        self.level = max(0.0, self.level - leaked) + count
         self.since_s = now_s
-        return self.bytes
+        return self.level
 
 
 @dataclass(slots=True)
 class _Connection:
-    level: _Level
+    bucket: _Bucket
     received_bytes: int = 0
 
 
@@ -72,22 +79,31 @@ class Inflow:
         self._limit = limit
         self._most_connections = most_connections
         self._connections: dict[Hashable, _Connection] = {}
-        self._total = _Level(limit.total_leak_bytes_s)
+        self._total = _Bucket(limit.total_leak_bytes_s)
+        self._new = _Bucket(limit.connections_s)
         self._held_bytes = 0
 
-    def accept(self, connection: Hashable) -> str | None:
+    def accept(self, connection: Hashable, now_s: float) -> str | None:
         """Note a new connection; return why it is to be cut off, None if it may stay."""
         self.remove(connection)
-        self._connections[connection] = _Connection(_Level(self._limit.leak_bytes_s))
+        self._connections[connection] = _Connection(_Bucket(self._limit.leak_bytes_s))
+        self._new.add(1, now_s)
         if len(self._connections) > self._most_connections:
             return f"there are {self._most_connections} connections already, which is as many as fit"
         return None
+
+    def overloaded(self, now_s: float) -> bool:
+        """Return whether nobody else should be let in for now."""
+        limit = self._limit
+        return (
+            self._new.add(0, now_s) > limit.connection_burst or self._total.add(0, now_s) > limit.total_burst_bytes
+        )
 
     def remove(self, connection: Hashable) -> None:
         """Note that a connection has ended, or is to."""
         ended = self._connections.pop(connection, None)
         if ended is not None:
-            self._held_bytes -= ended.received_bytes
+            self._held_bytes -= self._beyond_little(ended.received_bytes)
 
     def receive(self, connection: Hashable, received_bytes: int, now_s: float) -> str | None:
         """Note how much a connection has sent in all; return why it is to be cut off, None if it may stay.
@@ -99,18 +115,20 @@ class Inflow:
         """
         known, limit = self._connections[connection], self._limit
         count = max(0, received_bytes - known.received_bytes)
+        beyond = self._beyond_little(known.received_bytes + count) - self._beyond_little(known.received_bytes)
         known.received_bytes += count
-        self._held_bytes += count
-        total = self._total.add(count, now_s)
-        if known.level.add(count, now_s) > limit.burst_bytes:
+        self._held_bytes += beyond
+        total = self._total.add(beyond, now_s)
+        if known.bucket.add(count, now_s) > limit.burst_bytes:
             return f"it sent {known.received_bytes} bytes; at most {limit.burst_bytes} may come at once"
-        if known.received_bytes <= limit.little_bytes:
-            return None
-        if total > limit.total_burst_bytes:
+        if beyond and total > limit.total_burst_bytes:
             return f"all connections together sent more than {limit.total_burst_bytes} bytes at once"
-        if self._held_bytes > limit.held_bytes:
+        if beyond and self._held_bytes > limit.held_bytes:
             return f"all connections together have sent more than {limit.held_bytes:.0f} bytes"
         return None
+
+    def _beyond_little(self, count: int) -> int:
+        return max(0, count - self._limit.little_bytes)
 
     def __contains__(self, connection: Hashable) -> bool:
         return connection in self._connections

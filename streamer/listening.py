@@ -6,10 +6,13 @@ duplicate of its file descriptor.
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
 import stat
+import struct
+import sys
 from pathlib import Path
 
 import zmq
@@ -17,6 +20,9 @@ import zmq
 from streamer.addresses import EXAMPLE, check_address, in_use, replay_address, split_tcp
 from streamer.errors import AddressError
 
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+_DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # as a filter of packets: return 0
+RECEIVE_BYTES = 8_192  # what the system takes of a connection before we look at it; readers send little
 BACKLOG = 256  # connections that wait to be accepted
 PORT_TRIES = 50  # for two free ports at the right distance
 
@@ -44,6 +50,7 @@ class Listener:
         else:
             self._socket = _listen_at_port(address)
             self.address = _address_of(self._socket)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)  # connections inherit it
         self._socket.setblocking(False)
 
     def _listen_at_path(self, address: str) -> socket.socket:
@@ -74,6 +81,19 @@ class Listener:
             return os.dup(self._socket.fileno())
         except OSError as error:
             raise _cannot_bind(self.address, error) from None
+
+    def pause(self, paused: bool) -> None:
+        """Let new connections over tcp wait, or let them in again; those that there are go on (Linux).
+
+        The system drops what asks for a connection, and who asked does so again after a second.
+        """
+        if self._file is not None or not sys.platform.startswith("linux"):
+            return
+        if paused:
+            program = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        else:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def accepted(self, connection: socket.socket) -> bool:
         """Return whether a connection was made to this address.

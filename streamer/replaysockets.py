@@ -22,6 +22,8 @@ REQUEST_LIMIT = InflowLimit(
     total_burst_bytes=2**22,  # as much waits at most; in memory, some 40 times as much if it comes in small pieces
     total_leak_bytes_s=2**20,
     little_bytes=2**16,
+    connection_burst=1_000,
+    connections_s=100.0,
 )
 # Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
 ANSWERS_HIGH_WATER_MARK = 8_192

@@ -7,13 +7,17 @@ from streamer.inflow import InflowLimit
 from streamer.messages import PUBLISHED, Rejected, Subscription
 
 MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it
+# At the end of each connection ZeroMQ goes through all that is subscribed to, meanwhile nobody else gets a turn:
+# some 10 ms for 64 KiB of random letters. So both are limited, how much there is and how often connections come.
 SUBSCRIPTION_LIMIT = InflowLimit(
-    burst_bytes=2**18,  # one reader of each of 10,000 streams
+    burst_bytes=2**16,  # some 2,500 streams, one by one; who wants more subscribes to what they have in common
     leak_bytes_s=0.0,  # ZeroMQ keeps it until the connection ends
-    held_bytes=2**20,  # 10,000 readers of one stream each
-    total_burst_bytes=2**20,  # ZeroMQ takes 12 us for each subscription, in which nobody else gets a turn
-    total_leak_bytes_s=2**16,
-    little_bytes=2**11,
+    total_burst_bytes=2**17,
+    total_leak_bytes_s=2**13,
+    little_bytes=2**10,  # a handshake with CURVE and a few topics
+    connection_burst=256,
+    connections_s=20.0,
+    held_bytes=2**19,
 )
 SHOWN_BYTES = 40
 

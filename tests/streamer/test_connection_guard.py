@@ -6,7 +6,6 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,8 +161,24 @@ def test_a_number_that_is_another_files_by_now_is_left_alone(tmp_path: Path) -> 
 
 
 def test_limits_leave_room_for_what_is_promised() -> None:
-    """A reader of each of 10,000 streams, and 10,000 readers of one."""
+    """A reader of each of 2,500 streams; a reader of a few topics of which nobody's flood takes anything."""
     subscription = 2 + 1 + len(b"estimate/stream-0000/")
-    assert 10_000 * subscription < SUBSCRIPTION_LIMIT.burst_bytes
-    assert 10_000 * (subscription + 64) < SUBSCRIPTION_LIMIT.held_bytes
-    assert replace(SUBSCRIPTION_LIMIT, held_bytes=0).little_bytes > 1_000, "CURVE's handshake"
+    assert 2_500 * subscription < SUBSCRIPTION_LIMIT.burst_bytes
+    greeting, hello, initiate = 64, 202, 400  # of CURVE, which adds 33 bytes to each message
+    assert greeting + hello + initiate + 5 * (subscription + 33) < SUBSCRIPTION_LIMIT.little_bytes
+
+
+def test_in_a_pause_new_connections_wait_and_old_ones_go_on() -> None:
+    with Transport(bind="tcp://127.0.0.1:*") as publisher:
+        assert publisher.address is not None
+        assert publisher._pub_listener is not None
+        with connect(publisher.address) as early:
+            assert early.recv(1)
+            publisher._pub_listener.pause(True)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(early.getpeername(), timeout=0.2)
+            early.sendall(GREETING)
+            assert early.recv(1)
+            publisher._pub_listener.pause(False)
+            with connect(publisher.address) as late:
+                assert late.recv(1)

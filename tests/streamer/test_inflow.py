@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from streamer.inflow import Inflow, InflowLimit
 
 LIMIT = InflowLimit(
-    burst_bytes=1_000, leak_bytes_s=100.0, total_burst_bytes=2_000, total_leak_bytes_s=100.0, little_bytes=50
+    burst_bytes=1_000,
+    leak_bytes_s=100.0,
+    total_burst_bytes=2_000,
+    total_leak_bytes_s=100.0,
+    little_bytes=50,
+    connection_burst=20,
+    connections_s=2.0,
 )
 HELD = replace(LIMIT, leak_bytes_s=0.0, total_burst_bytes=10**9, held_bytes=1_500)
 
@@ -16,7 +22,7 @@ HELD = replace(LIMIT, leak_bytes_s=0.0, total_burst_bytes=10**9, held_bytes=1_50
 def inflow(limit: InflowLimit = LIMIT, connections: int = 10) -> Inflow:
     made = Inflow(limit, connections)
     for number in range(connections):
-        assert made.accept(number) is None
+        assert made.accept(number, 0.0) is None
     return made
 
 
@@ -45,22 +51,39 @@ def test_many_together_are_cut_off_save_those_who_sent_little() -> None:
     assert one.receive(5, 51, 0.0) is not None
 
 
+def test_nobody_else_is_let_in_after_a_flood_until_it_has_leaked() -> None:
+    one = inflow()
+    for number in range(3):
+        one.receive(number, 900, 0.0)
+    assert one.overloaded(0.0)
+    assert one.overloaded(5.0)
+    assert not one.overloaded(6.0)
+
+
+def test_nobody_else_is_let_in_while_connections_come_too_fast() -> None:
+    one = inflow(connections=20)
+    assert not one.overloaded(0.0)
+    one.accept(20, 0.0)
+    assert one.overloaded(0.4)
+    assert not one.overloaded(0.5)
+
+
 def test_what_is_held_is_bounded_and_given_back_at_the_end_of_a_connection() -> None:
     one = inflow(HELD)
     assert one.receive(0, 900, 0.0) is None
     assert one.receive(1, 900, 1e6) is not None
     one.remove(0)
     one.remove(1)
-    one.accept(2)
+    one.accept(2, 1e6)
     assert one.receive(2, 900, 1e6) is None
 
 
 def test_there_are_only_so_many_connections() -> None:
     one = inflow(connections=3)
-    assert one.accept(3) == "there are 3 connections already, which is as many as fit"
+    assert one.accept(3, 0.0) == "there are 3 connections already, which is as many as fit"
     one.remove(3)
     one.remove(0)
-    assert one.accept(4) is None
+    assert one.accept(4, 0.0) is None
 
 
 def test_a_clock_that_stands_still_or_counts_that_go_back_change_nothing() -> None:
