@@ -15,6 +15,7 @@ from predictor.stream import MakeLearner, Stream
 from streamer import wire
 from streamer.alarms import Alarms
 from streamer.clock import Instant
+from streamer.decisions import Memory
 from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.history import History
@@ -27,6 +28,7 @@ from streamer.messages import (
     Incoming,
     Info,
     Kind,
+    Recorded,
     Rejected,
     Request,
     Status,
@@ -146,6 +148,7 @@ class Predictor:
         every_s = self._config.checkpoint_every_s
         self._snapshots = Snapshots(every_s, self._settle) if every_s is not None else None
         self._identity = self._own_identity() if self._snapshots is not None else {}
+        self._memory: Memory | None = None
         self._remarks: list[Say] = []  # on what was restored, for the next tick
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
@@ -184,7 +187,7 @@ class Predictor:
                 case Request(_, replay):
                     self._settle(replay.stream)
                     self._replays.take(message)
-                case Written() if self._snapshots is not None:
+                case Written() | Recorded() if self._snapshots is not None:
                     yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
                     self._reject(reason)
@@ -365,6 +368,10 @@ class Predictor:
             self._identity = self._own_identity()
             self._snapshots.renew()
 
+    def recall(self, memory: Memory) -> None:
+        """Have decisions written down from now on, and decide again what former lives did; before `restore`."""
+        self._memory = memory
+
     def restore(self, tree: Tree, now: Instant) -> None:
         """Go on from a state that a `Checkpoint` carried.
 
@@ -443,6 +450,8 @@ class Predictor:
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )
+        if self._memory is not None:
+            stream.recall(self._memory.take(name))
         if self._self_config is None:
             self.reflexes.add(stream)
         return stream

@@ -14,6 +14,8 @@ class Counters(OrderCounts):
     runs: int = 0
     gaps: int = 0
     gap_samples: int = 0
+    hole_samples: int = 0
+    """Samples that a former life estimated, and that the hidden state has gone on without since."""
     target_gaps: int = 0
     target_gap_samples: int = 0
     unusable: int = 0

@@ -1,28 +1,52 @@
-"""Writes states to disk beside the loop, one at a time, so that a slow disk delays no estimate."""
+"""Writes what a predictor goes on from: states, decisions, published ends."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from predictor.checkpoint import encode
+from predictor.decisionlog import DecisionLog
+from predictor.publishedends import PublishedEnds
 from predictor.statefolder import StateFolder
+from streamer.decisions import Decision, Memory
 from streamer.effects import Checkpoint
-from streamer.messages import Written
+from streamer.messages import Recorded, Written
 
 
 class Keeper:
-    """Takes a state while the last one has been reported as written, or not.
+    """Takes a state while the last one has been reported as written, or not, and decisions at any time.
+
+    States are written beside the loop, one at a time, so that a slow disk delays no estimate.
 
     Parameters
     ----------
     folder : StateFolder
         Held by this process.
+
+    Raises
+    ------
+    FileError
+        If there is something in the folder that is none of ours, under a name of ours.
     """
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
         self._writing: Future[Written] | None = None
+        self._decisions = DecisionLog(folder.path, folder.next_number)
+        self.ends = PublishedEnds(folder.path)
+        self._reported = Recorded(0)
+
+    def memory(self) -> tuple[Memory, list[str]]:
+        """Return what former lives decided and published, and what is to be said of the files.
+
+        Raises
+        ------
+        FileError
+            If one of them is not a regular file.
+        """
+        decisions, remarks = self._decisions.read()
+        return Memory(decisions, self.ends.published), remarks
 
     def write(self, state: Checkpoint) -> None:
         """Begin to write a state; after the one that is being written, if there is one."""
@@ -30,16 +54,36 @@ class Keeper:
 
     def _write(self, state: Checkpoint) -> Written:
         try:
-            return Written(self._folder.write(encode(state.head, state.streams)))
+            number = self._folder.write(encode(state.head, state.streams))
+            self._decisions.drop_before(self._folder.oldest_number())
+            return Written(number)
         except Exception as error:
             return Written(None, f"{type(error).__name__}: {error}")
 
-    def outcome(self) -> Written | None:
-        """Return, once, what became of the last state; None while nothing is to be said."""
-        if self._writing is None or not self._writing.done():
+    def decide(self, decision: Decision) -> None:
+        """Write a decision down."""
+        self._decisions.write(decision)
+
+    def outcome(self) -> Written | Recorded | None:
+        """Return, once, what became of the last state, or of what is written beside; None if nothing is new."""
+        if self._writing is not None and self._writing.done():
+            written, self._writing = self._writing.result(), None
+            if written.number is not None:
+                self._decisions.go_on(written.number + 1)
+            return written
+        if self._decisions.error is not None:
+            self._decisions.try_again()
+        error = self._decisions.error or self.ends.error
+        failures = self._decisions.failures + self.ends.failures
+        if failures == self._reported.failures and error == self._reported.error:
             return None
-        written, self._writing = self._writing.result(), None
-        return written
+        self._reported = Recorded(failures, error)
+        return self._reported
+
+    def finish(self) -> Written | None:
+        """Wait for what is being written; return what became of the last state, if that was not said."""
+        self._worker.shutdown(wait=True)
+        return None if self._writing is None else self._writing.result()
 
     def __enter__(self) -> Self:
         return self
@@ -49,3 +93,5 @@ class Keeper:
     ) -> None:
         """Wait for what is being written."""
         self._worker.shutdown(wait=True)
+        self._decisions.close()
+        self.ends.close()

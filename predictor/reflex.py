@@ -68,7 +68,7 @@ class Reflex:
         stream, order = self.stream, self.stream.order
         if self.ready:
             return
-        if order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
+        if stream.muted or order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
             return
         self._samples_left = stream.lessons.slack
         if stream.state.shape[1] != 1 or self._samples_left <= 0:

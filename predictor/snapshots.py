@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from predictor.checkpoint import Packed, pack
 from streamer.clock import Instant
 from streamer.effects import WARNING, Checkpoint, Effect, Say
-from streamer.messages import Written
+from streamer.messages import Recorded, Written
 from trainer.state import Tree
 
 STREAMS_AT_ONCE = 20  # 0.1 ms each where they do not learn
@@ -51,6 +51,8 @@ class Snapshots:
         self._number: int | None = None
         self._failures = 0
         self._error: str | None = None
+        self._record_failures = 0
+        self._record_error: str | None = None
 
     def tick(self, streams: Mapping[str, Keepable], identity: Tree, now: Instant) -> Iterator[Effect]:
         """Take a few streams' states if a round is due or going on, and have them written at its end."""
@@ -102,8 +104,11 @@ class Snapshots:
         self._writing, self._changed = True, False
         return Checkpoint({"identity": identity}, [packed for _, packed in self._taken.values()])
 
-    def heed(self, written: Written, now: Instant) -> Iterator[Effect]:
-        """Take note of what became of a state."""
+    def heed(self, written: Written | Recorded, now: Instant) -> Iterator[Effect]:
+        """Take note of what became of a state, or of what is written between states."""
+        if isinstance(written, Recorded):
+            yield from self._heed_record(written)
+            return
         self._writing = False
         if written.error is None:
             if self._error is not None:
@@ -117,6 +122,17 @@ class Snapshots:
                 yield Say(f"{text}: {written.error}", WARNING)
         self._error = written.error
 
+    def _heed_record(self, recorded: Recorded) -> Iterator[Effect]:
+        if recorded.error is None and self._record_error is not None:
+            yield Say("decisions and published ends are written down again")
+        if recorded.error not in (None, self._record_error):
+            yield Say(
+                "decisions and published ends cannot be written down; estimates go on, and it is tried again; "
+                f"after a crash now, gaps may be decided otherwise than they were: {recorded.error}",
+                WARNING,
+            )
+        self._record_failures, self._record_error = recorded.failures, recorded.error
+
     def next_deadline_ns(self) -> int | None:
         """When to call `tick` next; None while a state is being written."""
         return None if self._writing else self._due_ns
@@ -128,4 +144,6 @@ class Snapshots:
             "age_s": None if self._written_ns is None else (now.mono_ns - self._written_ns) / 1e9,
             "failures": self._failures,
             "last_error": self._error,
+            "record_failures": self._record_failures,
+            "last_record_error": self._record_error,
         }

@@ -82,6 +82,17 @@ class StateFolder:
         """Return the files of undamaged names, the newest first."""
         return sorted((path for path in self.path.iterdir() if NAME.fullmatch(path.name)), reverse=True)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the state that is written next."""
+        return self._next
+
+    def oldest_number(self) -> int:
+        """Return the number of the oldest state that is there, or of the next one where there is none."""
+        states = self.states()
+        found = NAME.fullmatch(states[-1].name) if states else None
+        return self._next if found is None else int(found[1])
+
     def latest(self) -> tuple[Tree | None, list[str]]:
         """Return the newest state that is whole, None if there is none, and what is to be said of the others.
 

@@ -20,7 +20,8 @@ from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
-from streamer.effects import INFO, WARNING, Ask, Effect, Say, Send
+from streamer.decisions import Former, GapDecision, RunDecision
+from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.events import Event, Gap, NewRun, Part, Word
 from streamer.history import History
@@ -114,9 +115,13 @@ class Stream:
         self._begin(channels=0)
         self._begun = False  # whether the run has had a sample
         self._first_seq = 0
+        self._given_up_to = 0  # before the run's first sample
         self._since_reset = 0
         self._since_gap: int | None = None
         self._rate_hz = 0.0  # of the run, as its first chunk said
+        self._former: Former | None = None  # None where decisions are not written down
+        self._published_to = 0  # of the run, by former lives
+        self._muted_to = 0  # estimates below are others than those published: they are not published again
         self._answering = False  # between an answer and what is kept of it
 
     # What comes in
@@ -183,10 +188,9 @@ class Stream:
                 case Part():
                     yield from self._take(event, now)
                 case Gap():
-                    self._gap(event)
+                    yield from self._gap(event)
                 case NewRun():
-                    self._begun = False
-                    self._first_seq = 0
+                    yield from self._leave(event)
 
     def _take(self, part: Part, now: Instant) -> Iterator[Effect]:
         message, skip = part.message, part.skip
@@ -211,7 +215,7 @@ class Stream:
     # Estimates
 
     def _estimate_burst(self, burst: Burst, now: Instant, *, live: bool = True) -> Iterator[Effect]:
-        if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES:
+        if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES or self._muted_to:
             for chunk in burst.chunks():
                 yield from self._estimate_chunk(chunk, 0, now, live=live)
             return
@@ -242,11 +246,15 @@ class Stream:
             if self.lessons.learns:
                 self.lessons.catch_up()
             end = first + min(self.lessons.room, max(1, SLICE_VALUES // channels))
+            muted = self._muted_to > chunk.seq + first
+            if muted:
+                end = min(end, self._muted_to - chunk.seq)
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = self._stepper.run(inputs, self.state)
             answer = self._advance(chunk, first, self.lessons.serve(inputs, modelled), state)
             try:
-                yield Send(answer)
+                if not muted:
+                    yield Send(answer)
             finally:  # also where a signal ends the batch
                 self._keep(inputs, answer, modelled, now)
             first = end
@@ -291,7 +299,8 @@ class Stream:
         """Return whether an input chunk is simply what comes next."""
         order = self._sequencer
         return (
-            chunk.seq == order.expected
+            not self._muted_to
+            and chunk.seq == order.expected
             and chunk.run == order.run
             and chunk.tally <= order.second_to
             and chunk.values.shape[1] == self.state.shape[1]
@@ -328,6 +337,11 @@ class Stream:
     def due_ns(self) -> int | None:
         """When to call `look`; None while nothing is missing."""
         return self._sequencer.due_ns()
+
+    @property
+    def muted(self) -> bool:
+        """Whether the next estimates are not published."""
+        return self._muted_to > 0
 
     @property
     def disturbed(self) -> bool:
@@ -404,6 +418,7 @@ class Stream:
             "runs": counters.runs,
             "gaps": counters.gaps,
             "gap_samples": counters.gap_samples,
+            "hole_samples": counters.hole_samples,
             "target_gaps": counters.target_gaps,
             "target_gap_samples": counters.target_gap_samples,
             "asked": counters.asked,
@@ -454,6 +469,9 @@ class Stream:
         self._diagnosis.begin()
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
+        if self._former is not None and seq > self._given_up_to:
+            yield from self._decide_joining(chunk.run, seq)
+        self._given_up_to = 0
         self._begin(channels)
         self._since_reset = 0
         self._since_gap = None
@@ -479,26 +497,96 @@ class Stream:
             yield Say(f"stream {self.name}: {error}; the model takes each sample as it is", WARNING)
         self._stepper = self._scale.stage(self._engine)
 
-    def _gap(self, gap: Gap) -> None:
+    # What is decided, once for all lives
+
+    def recall(self, former: Former) -> None:
+        """Decide again what former lives decided, and have what is new written down; at the beginning."""
+        self._former = former
+        self._sequencer.recall(former.gaps)
+
+    def _leave(self, new: NewRun) -> Iterator[Effect]:
+        """Leave a run for another."""
+        self._begun = False
+        self._first_seq = self._given_up_to = self._muted_to = 0
+        if self._former is None:
+            return
+        published_to = self._published_to
+        self._published_to = self._former.published_to(new.run)
+        decision = RunDecision(
+            self.name, new.run, new.left_run, new.left_place, max(published_to, new.left_place[0])
+        )  # fmt: skip
+        before = self._former.runs.get(new.run)
+        if decision == before:
+            return
+        yield Decide(decision)
+        if new.left_run is not None and new.left_place[0] < published_to:
+            why = (
+                f"samples {new.left_place[0]} to {published_to - 1} of run {new.left_run:016x} were estimated "
+                "before the restart and cannot be had again"
+            )
+            self._report.other_state(why, published_to)
+        if before is not None and self.lessons.learns and self._published_to:
+            self._mute(self._published_to)
+            self._report.other_state(
+                f"run {new.run:016x} begins with other weights than before the restart", self._published_to
+            )
+
+    def _decide_joining(self, run: int, seq: int) -> Iterator[Effect]:
+        """Write down where a run was joined that was under way."""
+        targets = self._sequencer.next_second_seq
+        yield Decide(GapDecision(self.name, run, Kind.INPUT, 0, seq))
+        if targets:
+            yield Decide(GapDecision(self.name, run, Kind.TARGET, 0, targets, seq))
+
+    def _mute(self, end: int) -> None:
+        """Publish nothing below a sample, if the stream is not there yet."""
+        if end > self._sequencer.next_seq:
+            self._muted_to = max(self._muted_to, end)
+
+    def _gap(self, gap: Gap) -> Iterator[Effect]:
+        decided = gap.decided
+        if decided is None:
+            place = gap.seq if gap.kind is Kind.INPUT else gap.other_seq
+            decided = GapDecision(
+                self.name, gap.run, gap.kind, gap.seq, gap.samples, gap.other_seq, self._reset_on_gap,
+                self._published_to if place < self._published_to else 0,
+            )  # fmt: skip
+            if self._former is not None:
+                yield Decide(decided)
+        self._mute(decided.published_to)
         if gap.kind is Kind.TARGET:
             self._lose_targets(gap)
-        elif self._begun:
-            self._lose_inputs(gap)
-        elif self.counters.runs:  # who heard the run before has missed the beginning of this one
-            self._count_gap(gap)
+            if decided.published_to:
+                self._report.other_state(
+                    "targets that were learnt from before the restart cannot be had again", decided.published_to
+                )
+            return
+        if self._begun:
+            self._lose_inputs(gap, decided)
+            return
+        self._given_up_to = gap.seq + gap.samples
+        if self.counters.runs:  # who heard the run before has missed the beginning of this one
+            self._count_gap(gap, decided)
 
-    def _count_gap(self, gap: Gap) -> None:
-        self.counters.gaps += 1
-        self.counters.gap_samples += gap.samples
-        self._report.gap("samples", gap.seq, gap.samples)
+    def _count_gap(self, gap: Gap, decided: GapDecision) -> None:
+        """Count what is missing, and apart from it what was estimated before."""
+        end = gap.seq + gap.samples
+        missing_from = max(gap.seq, min(decided.published_to, end))
+        if missing_from > gap.seq:
+            self.counters.hole_samples += missing_from - gap.seq
+            self._report.hole(gap.seq, missing_from - gap.seq, decided.published_to)
+        if end > missing_from:
+            self.counters.gaps += 1
+            self.counters.gap_samples += end - missing_from
+            self._report.gap("samples", missing_from, end - missing_from)
 
-    def _lose_inputs(self, gap: Gap) -> None:
+    def _lose_inputs(self, gap: Gap, decided: GapDecision) -> None:
         self.lessons.learn_all()
-        self._count_gap(gap)
+        self._count_gap(gap, decided)
         self._since_gap = 0
         if self._history.keeps:  # who asks for these estimates need not wait for them
             self._history.reach(ESTIMATE, self.name, gap.run, gap.seq + gap.samples)
-        if self._reset_on_gap:
+        if decided.reset:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
         self.lessons.skip(self.state, gap.seq + gap.samples)
@@ -534,7 +622,12 @@ class Stream:
         self.lessons.keep(inputs, chunk.values)
         self._familiarity.add(inputs, modelled)
         if self._history.keeps:
-            self._history.add(_apart(said, chunk), now.mono_ns)
+            if chunk.seq < self._muted_to:
+                self._history.reach(ESTIMATE, self.name, chunk.run, chunk.end_seq)
+            else:
+                self._history.add(_apart(said, chunk), now.mono_ns)
+        if self._muted_to and chunk.end_seq >= self._muted_to:
+            self._muted_to = 0
         self._answering = False
 
     def _usable(self, inputs: FloatArray) -> FloatArray:
@@ -577,6 +670,7 @@ class Stream:
             "since_reset": self._since_reset,
             "since_gap": self._since_gap,
             "final_seq": self.final_seq,
+            "muted_to": self._muted_to,
             "counters": self.counters.state(),
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
@@ -598,6 +692,8 @@ class Stream:
         self._begin(channels)
         self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
         self._sequencer.restore(position, channels)
+        if self._former is not None and self._sequencer.run is not None:
+            self._published_to = self._former.published_to(self._sequencer.run)
         self._begun = True
         self._first_seq = value_of(tree, "first_seq", int)
         self._since_reset = value_of(tree, "since_reset", int)
@@ -605,6 +701,7 @@ class Stream:
         final_seq = value_of(tree, "final_seq", int | None)
         if final_seq is not None and self._sequencer.run is not None:
             self._ends.note(self._sequencer.run, final_seq, ended=True)
+        self._muted_to = value_of(tree, "muted_to", int)
         self.counters.restore(subtree(tree, "counters"))
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))

@@ -1,5 +1,6 @@
 """What the operator hears of a stream: once a tick what changed."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ class StreamReport:
         self._stream = stream
         self._counters = counters
         self._said = replace(counters)
+        self._holes: deque[str] = deque(maxlen=MOST_RANGES)
         self._gaps: dict[str, list[tuple[int, int]]] = {}  # what is missing: its ranges since the last tick
 
     def gap(self, what: str, seq: int, samples: int) -> None:
@@ -37,6 +39,17 @@ class StreamReport:
         if len(ranges) < MOST_RANGES:
             ranges.append((seq, seq + samples - 1))
 
+    def hole(self, seq: int, samples: int, published_to: int) -> None:
+        """Note samples that a former life estimated, and that cannot be had again."""
+        self._holes.append(
+            f"samples {seq} to {seq + samples - 1} were estimated before the restart and cannot be had again: the "
+            f"hidden state goes on without them; {_others(published_to)}"
+        )
+
+    def other_state(self, why: str, published_to: int) -> None:
+        """Note that published estimates cannot be made again as they were."""
+        self._holes.append(f"{why}; {_others(published_to)}")
+
     def caught_up(self) -> None:
         """Take what has been counted so far as said."""
         self._said = replace(self._counters)
@@ -44,6 +57,9 @@ class StreamReport:
     def changes(self) -> Iterator[Effect]:
         """Say what went wrong since the last call."""
         before, now = self._said, self._counters
+        holes, self._holes = self._holes, deque(maxlen=MOST_RANGES)
+        for text in holes:
+            yield Say(f"stream {self._stream}: {text}", WARNING)
         gaps, self._gaps = self._gaps, {}
         for what, ranges in gaps.items():
             names = ("target_gaps", "target_gap_samples") if what == "targets" else ("gaps", "gap_samples")
@@ -54,6 +70,13 @@ class StreamReport:
             if count:
                 yield Say(f"stream {self._stream}: {count} {what}", WARNING)
         self.caught_up()
+
+
+def _others(published_to: int) -> str:
+    return (
+        f"estimates up to sample {published_to - 1} were published and stay as they are, those from there on are "
+        "not those of an undisturbed run"
+    )
 
 
 def _gap_line(what: str, ranges: list[tuple[int, int]], gaps: int, samples: int) -> str:

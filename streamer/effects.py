@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from streamer.clock import Instant
+from streamer.decisions import Decision
 from streamer.messages import Burst, Gone, Incoming, Message, Replay
 
 INFO = logging.INFO
@@ -62,11 +63,18 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Decide:
+    """Write a decision down, before anything that follows from it is performed."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing is left to do: leave the loop."""
 
 
-Effect = Send | Ask | Reply | Say | Print | Checkpoint | Finish
+Effect = Send | Ask | Reply | Say | Print | Checkpoint | Decide | Finish
 
 
 class Core(Protocol):

@@ -1,25 +1,49 @@
 """What the order of a stream's samples brings: samples that are next, gaps, runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from streamer.decisions import GapDecision
 from streamer.messages import Burst, Chunk, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What follows belongs to another run."""
+    """What follows belongs to another run.
+
+    Parameters
+    ----------
+    run : int
+    left_run : int or None
+        The one before it.
+    left_place : tuple of int
+        How far that was followed: its next input and its next target.
+    """
 
     run: int
+    left_run: int | None = field(default=None, compare=False)
+    left_place: tuple[int, int] = field(default=(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples that did not come and will not."""
+    """Samples that did not come and will not.
+
+    Parameters
+    ----------
+    kind : Kind
+    run, seq, samples : int
+    other_seq : int
+        The next sample of the other kind; 0 where only one is followed.
+    decided : GapDecision or None
+        Where a former life gave them up.
+    """
 
     kind: Kind
     run: int
     seq: int
     samples: int
+    other_seq: int = field(default=0, compare=False)
+    decided: GapDecision | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

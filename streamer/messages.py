@@ -225,6 +225,22 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """Whether decisions and published ends can be written down, after that has changed or failed again.
+
+    Parameters
+    ----------
+    failures : int
+        So far.
+    error : str or None
+        What is in the way; None if nothing is.
+    """
+
+    failures: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscriber of ours began (`active`) or ceased to listen to topics that start with `prefix`."""
 
@@ -241,4 +257,4 @@ ANSWERED = Answered()
 """The one there is."""
 
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written | Answered
+Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written | Recorded | Answered

@@ -1,7 +1,7 @@
 """One kind of samples of one run, put in order: what is next, what is missing, what is held. Pure logic."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.credence import Credence
 from streamer.events import Part
@@ -14,6 +14,7 @@ PORTION_BYTES = 2**20
 LOOK_EVERY_NS = 1_000_000_000
 OVERSLEPT_NS = 1_500_000_000  # since the last look: who looks was stopped meanwhile (SIGSTOP, a closed lid)
 MOST_SLEEPS = 4
+NO_LIMIT = 2**64
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
 
 
@@ -44,6 +45,8 @@ class Track:
         Whether missing samples can be asked for; None while that is not known.
     credence : Credence
         How far the run is known to be.
+    limit : int
+        Nothing from this sample on is handed out or missed; `NO_LIMIT` as a rule.
 
     Parameters
     ----------
@@ -70,6 +73,7 @@ class Track:
         "_told_end",
         "credence",
         "kind",
+        "limit",
         "next_seq",
         "replays",
     )  # fmt: skip
@@ -77,6 +81,7 @@ class Track:
     def __init__(self, kind: Kind, patience: Patience, budget: Budget, counts: OrderCounts) -> None:
         self.kind = kind
         self.next_seq = 0
+        self.limit = NO_LIMIT
         self.replays: bool | None = None
         self._held = Held(budget)
         self._budget = budget
@@ -143,6 +148,12 @@ class Track:
         """Miss the samples up to `end`, for something waits for them."""
         self._needed_end = end
 
+    def stop_at(self, limit: int) -> None:
+        """Hand out nothing from a sample on that a former life has reached, or with `NO_LIMIT` whatever comes."""
+        self.limit = limit
+        if limit < NO_LIMIT:
+            self.credence.end = max(self.credence.end, limit)
+
     def gone(self, seq: int, end: int, now_ns: int) -> int:
         """Heed that samples cannot be had; return how many of them are the next ones."""
         end = min(end, self.missing_end)
@@ -204,8 +215,9 @@ class Track:
     def missing_end(self) -> int:
         """One past the first missing samples; `next_seq` if none is known to be missing."""
         if self._held:
-            return max(self.next_seq, self._held.first.seq)
-        return max(self.next_seq, self._told_end, self._needed_end, self._dropped_end)
+            return max(self.next_seq, min(self._held.first.seq, self.limit))
+        told = max(self._told_end, self._needed_end, self._dropped_end)
+        return max(self.next_seq, min(told, self.limit))
 
     @property
     def undisturbed(self) -> bool:
@@ -217,7 +229,7 @@ class Track:
         """The message that holds the next sample, if it has come."""
         while self._held and self._held.first.seq <= self.next_seq:
             if self._held.first.end > self.next_seq:
-                return self._held.first
+                return self._held.first if self.next_seq < self.limit else None
             past = self._held.take_first()
             self._counts.duplicates += past.end - past.seq
         return None
@@ -229,6 +241,9 @@ class Track:
 
     def take_head(self) -> Iterator[Part]:
         """Hand out the message that holds the next sample, in one part or several."""
+        if self._held.first.end > self.limit:
+            yield from self._head_to_limit()
+            return
         taken = self._held.take_first()
         if taken.seq == self.next_seq or isinstance(taken.message, Chunk):
             parts = [(taken.message, taken.seq, taken.end)]
@@ -252,6 +267,16 @@ class Track:
             seq = message.chunk.end_seq - message.samples
         if time_ns > credence.last_ns:
             credence.last_ns, credence.last_seq = time_ns, seq
+
+    def _head_to_limit(self) -> Iterator[Part]:
+        """Hand out what lies before the limit of the message that holds the next sample; the rest of it stays."""
+        head = self._held.first
+        for chunk in [head.message] if isinstance(head.message, Chunk) else head.message.chunks():
+            end = min(chunk.end_seq, self.limit)
+            if end > self.next_seq:
+                skip, self.next_seq = self.next_seq - chunk.seq, end
+                self.note(chunk)
+                yield Part(replace(chunk, values=chunk.values[: end - chunk.seq]), skip, head.live)
 
     # What is missing
 

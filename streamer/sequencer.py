@@ -4,14 +4,16 @@ Where inputs and targets are followed together, they are handed out in the order
 tallies tell, however they came.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from streamer.decisions import GapDecision
 from streamer.errors import FileError
 from streamer.events import Event, Gap, NewRun, Word
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
-from streamer.ordering import OrderCounts, Track
+from streamer.ordering import NO_LIMIT, OrderCounts, Track
 from streamer.patience import Patience
 
 REMEMBERED_RUNS = 8  # a source restarted more often than this between two late messages is past helping
@@ -45,9 +47,9 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_arrivals", "_budget", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs", "_patience",
-        "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected", "kinds", "run", "second_to",
-        "stream",
+        "_arrivals", "_budget", "_decided", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs",
+        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected",
+        "kinds", "run", "second_to", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +73,8 @@ class Sequencer:
         self._latest_ns = 0  # source time, at the least
         self._words = 0
         self._arrivals = 0
+        self._decided: dict[int, Sequence[GapDecision]] = {}  # by a former life, of runs that have not begun
+        self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
         self._probe = (-1, -1, 0)  # where the run was when an older one was heard, and when that was
         self._begin_tracks()
 
@@ -127,6 +131,45 @@ class Sequencer:
         self.expected = self._main.next_seq
         self.channels = channels
         self._past_runs = tuple(past_runs[-REMEMBERED_RUNS:])
+        self._take_up_decisions()
+        if self._pending:
+            self.expected = AMISS
+
+    # What a former life decided
+
+    def recall(self, gaps: Mapping[int, Sequence[GapDecision]]) -> None:
+        """Give up again, of each run, what a former life gave up, in order; to be called before anything else.
+
+        Nothing beyond such a gap is handed out, of either kind, until both are where they were at the decision.
+        """
+        self._decided = dict(gaps)
+
+    def _take_up_decisions(self) -> None:
+        """Look up what was decided of the run that is followed now, from where it is on."""
+        decided = self._decided.pop(self.run, ()) if self.run is not None else ()
+        here = self.next_seq, self.next_second_seq
+        self._pending = deque(
+            gap for gap in decided
+            if gap.kind in self.kinds and gap.place[0] >= here[0] and gap.place[1] >= here[1]
+        )  # fmt: skip
+        self._limit()
+
+    def _limit(self) -> None:
+        """Hand out nothing beyond the next gap that is to be decided again."""
+        place = self._pending[0].place if self._pending else (NO_LIMIT, NO_LIMIT)
+        for track, limit in zip(self._tracks, place, strict=False):
+            track.stop_at(limit)
+
+    def _decide_again(self) -> Gap | None:
+        """Return the next gap that was decided, if both kinds are where they were then."""
+        if not self._pending or any(track.next_seq < track.limit for track in self._tracks):
+            return None
+        decided = self._pending.popleft()
+        track = self._track(decided.kind)
+        assert track is not None
+        gap = self._gap(track, decided.samples, decided)
+        self._limit()
+        return gap
 
     # The usual case
 
@@ -231,17 +274,20 @@ class Sequencer:
 
     def _begin_run(self, run: int, time_ns: int) -> Iterator[Event]:
         """Leave a run, with what is left of it, and begin another."""
+        left, place = self.run, (0, 0)
         if self.run is not None:
             yield from self._flush()
+            place = self.next_seq, self.next_second_seq
             self._past_runs = (*self._past_runs, self.run)[-REMEMBERED_RUNS:]
         self._joins_anywhere = self._joins_anywhere_now
         self._begin_tracks()
         self.run, self._latest_ns = run, time_ns
-        yield NewRun(run)
+        self._take_up_decisions()
+        yield NewRun(run, left, place)
 
     def _join(self, chunk: Chunk, now_ns: int) -> None:
         """Begin a run with the first chunk of it that came."""
-        if self._joins_anywhere:
+        if self._joins_anywhere and not self._pending:  # or where a former life joined it
             self._main.next_seq = chunk.seq
             if self._second is not None:
                 self._second.next_seq = chunk.tally
@@ -268,6 +314,10 @@ class Sequencer:
     def _drain(self, now_ns: int) -> Iterator[Event]:
         """Hand out what is next, as long as it has come."""
         while True:
+            gap = self._decide_again()
+            if gap is not None:
+                yield gap
+                continue
             track = self._turn(now_ns)
             if track is None:
                 break
@@ -276,7 +326,9 @@ class Sequencer:
             track.settle(now_ns)
         begun = self.channels is not None
         self.expected = (
-            self._main.next_seq if begun and all(track.undisturbed for track in self._tracks) else AMISS
+            self._main.next_seq
+            if begun and not self._pending and all(track.undisturbed for track in self._tracks)
+            else AMISS
         )
         if self._second is not None:
             self.second_to = self._second.next_seq
@@ -284,11 +336,11 @@ class Sequencer:
     def _turn(self, now_ns: int) -> Track | None:
         """Return the track whose next message was said next, if it has come."""
         first = self._fitting_head(self._main)
+        for track in self._tracks:
+            track.need(track.limit if self._pending else 0)
         if self._second is None:
             return self._main if first else None
         second = self._fitting_head(self._second)
-        self._main.need(0)
-        self._second.need(0)
         first_waits = first is not None and self._waits(first, self._second, now_ns)
         second_waits = second is not None and self._waits(second, self._main, now_ns)
         if first is not None and second is not None and first_waits == second_waits:
@@ -348,9 +400,10 @@ class Sequencer:
             if wanted is not None and self.run is not None:
                 yield Replay(track.kind, self.stream, self.run, *wanted)
 
-    def _gap(self, track: Track, samples: int) -> Gap:
+    def _gap(self, track: Track, samples: int, decided: GapDecision | None = None) -> Gap:
         assert self.run is not None
-        gap = Gap(track.kind, self.run, track.next_seq, samples)
+        other_seq = self.next_second_seq if track is self._main else self.next_seq
+        gap = Gap(track.kind, self.run, track.next_seq, samples, other_seq, decided)
         track.skip(samples)
         return gap
 

@@ -11,9 +11,10 @@ from types import FrameType, GeneratorType, TracebackType
 from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
-from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
+from streamer.decisions import Decision
+from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
-from streamer.messages import Written
+from streamer.messages import Recorded, Written
 from streamer.sockets import Transport
 
 log = logging.getLogger("sincos")
@@ -100,7 +101,8 @@ class Keeper(Protocol):
     """What writes states to disk beside the loop."""
 
     def write(self, state: Checkpoint) -> None: ...
-    def outcome(self) -> Written | None: ...
+    def decide(self, decision: Decision) -> None: ...
+    def outcome(self) -> Written | Recorded | None: ...
 
 
 def run(
@@ -199,6 +201,8 @@ def _perform(
                     log.log(level, text)
                 case Checkpoint() if keeper is not None:
                     keeper.write(effect)
+                case Decide(decision) if keeper is not None:
+                    keeper.decide(decision)
                 case Finish():
                     finished = True
             if stop is not None and stop.requested:

@@ -63,6 +63,14 @@ class Reflex(Protocol):
         ...
 
 
+class Ends(Protocol):
+    """Who notes how far estimates are published."""
+
+    def note(self, topic: bytes, header: bytes) -> None:
+        """Note that a message is about to be published."""
+        ...
+
+
 class Transport:
     """One process's sockets: an XPUB where it binds, a SUB where it connects, and beside them those for replays.
 
@@ -87,6 +95,8 @@ class Transport:
     reflex : Reflex or None
         Offered every message that comes in where this listens; its answers are published before anything else is
         done, and `receive` says `ANSWERED` first if there were any.
+    ends : Ends or None
+        Told of every estimate before it is published.
     keys : Keys or None
         Encrypt, prove who this is, and let in only who is authorised.
     insecure : bool
@@ -114,6 +124,7 @@ class Transport:
         answers: bool = False,
         asks: bool | Mapping[Kind, Sequence[str]] = False,
         reflex: Reflex | None = None,
+        ends: Ends | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
         flags: Mapping[str, str] | None = None,
@@ -125,6 +136,7 @@ class Transport:
         self._back_pressure = back_pressure
         self._asks = asks
         self._reflex = reflex
+        self._ends = ends
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
         self._wakes = select.poll()  # the same, by the file descriptors
@@ -329,10 +341,14 @@ class Transport:
             answer = self._reflex.answer(said[0])
             if answer is None:
                 return self._decode(said)
+            if self._ends is not None:
+                self._ends.note(answer[0], answer[1])
             self._publish(self._pub, *answer)
             return [ANSWERED]
         left = self._reflex.take(said)
         for answer in self._reflex.answers():
+            if self._ends is not None:
+                self._ends.note(answer[0], answer[1])
             self._send(self._pub, *answer)
         messages = self._decode(left)  # with what could not be answered after all
         return [ANSWERED, *messages] if len(left) < len(said) else messages
@@ -347,10 +363,18 @@ class Transport:
             raise RuntimeError("this transport binds no address")
         self._idle = False
         if isinstance(message, Burst):
-            for parts in bursts.encode(message):
+            said = list(bursts.encode(message))
+            self._note(said[-1])
+            for parts in said:
                 self._send(self._pub, *parts)
         else:
-            self._publish(self._pub, *wire.encode(message))
+            one = wire.encode(message)
+            self._note(one)
+            self._publish(self._pub, *one)
+
+    def _note(self, parts: Parts) -> None:
+        if self._ends is not None:
+            self._ends.note(parts[0], parts[1])
 
     def _publish(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
         self._send(pub, topic, header, payload)

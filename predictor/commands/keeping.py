@@ -67,19 +67,20 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
     if folder is None:
         yield None
         return
-    with StateFolder(folder) as states:
+    with StateFolder(folder) as states, Keeper(states) as keeper:
         tree, damaged = states.latest()
-        for line in damaged:
+        memory, remarks = keeper.memory()
+        for line in (*damaged, *remarks):
             log.warning("%s", line)
+        core.recall(memory)
         if tree is not None:
             try:
                 core.restore(tree, SystemClock().now())
             except FileError as error:
                 raise FileError(f"--state-dir: {folder}: {error}; give another directory") from None
             log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
-        with Keeper(states) as keeper:
-            yield keeper
-        last = keeper.outcome()
+        yield keeper
+        last = keeper.finish()
         if last is not None and last.error is not None:
             log.error("the last state was not kept: %s", last.error)
 

@@ -133,6 +133,7 @@ def command(
             asks=True,
             reflex=core.reflexes,
             flags=flags(sources),
+            ends=None if keeper is None else keeper.ends,
             **security,
         ) as transport,
     ):

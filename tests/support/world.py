@@ -19,8 +19,10 @@ from lossy import MS, SECOND, WALL_NS, Faults
 from predictor.checkpoint import decode, encode
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
+from streamer import decisions
 from streamer.clock import Instant
-from streamer.effects import Ask, Checkpoint, Core, Effect, Finish, Print, Reply, Say, Send
+from streamer.decisions import Decision, GapDecision, Memory
+from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.messages import (
     Burst,
     Chunk,
@@ -91,6 +93,8 @@ class Outcome:
     asked: int = 0
     resumed: int = 0
     lines: list[str] = field(default_factory=list)
+    contradictions: list[int] = field(default_factory=list)
+    both: list[int] = field(default_factory=list)
 
     @property
     def happened(self) -> dict[str, int]:
@@ -118,6 +122,45 @@ class Journal:
         return max((chunk.end_seq for chunk in self.chunks if chunk.kind is kind), default=0)
 
 
+class Disk:
+    """What a predictor wrote down of its decisions and its published ends, in memory; and what it published."""
+
+    def __init__(self) -> None:
+        self._log = b""
+        self.ends: dict[tuple[str, int], int] = {}
+        self.estimates: dict[tuple[str, int, int], tuple[bytes, int]] = {}
+        self.contradictions: list[int] = []
+        self.gaps: dict[tuple[str, int], set[int]] = {}
+
+    def decide(self, decision: Decision) -> None:
+        """Write a decision down."""
+        self._log += decisions.encode(decision)
+        if isinstance(decision, GapDecision) and decision.kind is Kind.INPUT:
+            missing = range(max(decision.seq, decision.published_to), decision.seq + decision.samples)
+            self.gaps.setdefault((decision.stream, decision.run), set()).update(missing)
+
+    def publish(self, chunk: Chunk) -> None:
+        """Note how far a run is published, and what was said otherwise before."""
+        if chunk.kind is not Kind.ESTIMATE:
+            return
+        key = chunk.stream, chunk.run
+        self.ends[key] = max(self.ends.get(key, 0), chunk.end_seq)
+        for seq, values in enumerate(chunk.values, chunk.seq):
+            said = values.tobytes(), chunk.model_version
+            if self.estimates.setdefault((*key, seq), said) != said:
+                self.contradictions.append(seq)
+
+    def memory(self) -> Memory:
+        """What the next life knows."""
+        found, damaged = decisions.decode(self._log)
+        assert not damaged
+        return Memory(found, lambda stream, run: self.ends.get((stream, run), 0))
+
+    def both(self) -> list[int]:
+        """Samples that were estimated, and said to be missing."""
+        return sorted(seq for stream, run, seq in self.estimates if seq in self.gaps.get((stream, run), ()))
+
+
 class World:
     """Plays one plan."""
 
@@ -130,6 +173,7 @@ class World:
         self._numbers = iter(range(10**9))
         self._now = 0
         self._saved: bytes | None = None
+        self.disk = Disk()
         self.cores: dict[str, Core | None] = {}
         self._lives = dict.fromkeys(
             ("source", "predictor", "reader"), 0
@@ -157,6 +201,7 @@ class World:
 
     def _start_predictor(self) -> None:
         core = predictor(self.plan)
+        core.recall(self.disk.memory())
         if self._saved is not None:
             core.restore(decode(self._saved), self._instant)
             self.outcome.resumed += 1
@@ -209,9 +254,15 @@ class World:
         below = "predictor" if actor == "source" else "reader"
         for effect in effects:
             match effect:
+                case Decide(decision):
+                    self.disk.decide(decision)
                 case Send(Burst() as burst):
                     for chunk in burst.chunks():
+                        self.disk.publish(chunk)
                         self._carry(below, chunk)
+                case Send(Chunk(kind=Kind.ESTIMATE) as chunk):
+                    self.disk.publish(chunk)
+                    self._carry(below, chunk)
                 case Send(message):
                     self._carry(below, message)
                 case Ask(replay):
@@ -263,6 +314,7 @@ class World:
             elif actor and (core := self.cores[actor]) is not None:
                 self._perform(actor, core.tick(self._instant))
             self._work()
+        self.outcome.contradictions, self.outcome.both = self.disk.contradictions, self.disk.both()
         return self.outcome
 
     def _work(self) -> None:
@@ -311,6 +363,10 @@ def judged(plan: Plan, outcome: Outcome) -> list[str]:
     seqs = [seq for seq, _, _ in outcome.rows]
     if any(later <= earlier for earlier, later in pairwise(seqs)):
         wrong.append("not in order, or twice")
+    if outcome.contradictions:
+        wrong.append(f"estimates published again otherwise: {outcome.contradictions[:5]}")
+    if outcome.both:
+        wrong.append(f"estimated, and said to be missing: {outcome.both[:5]}")
     told = sorted(seqs + [seq for first, samples in outcome.gaps for seq in range(first, first + samples)])
     if told != list(range(plan.samples)):
         wrong.append(f"of {plan.samples} samples, {len(told)} were told of")
