@@ -12,7 +12,7 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.snapshots import STREAMS_AT_ONCE
 from streamer.effects import Checkpoint, Effect
 from streamer.errors import FileError, StateError, UsageError
-from streamer.messages import Written
+from streamer.messages import Recorded, Written
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
@@ -153,7 +153,8 @@ def test_failures_are_counted_said_once_and_healed() -> None:
     assert written(core, 6.0, "OSError: disk full") == []
     assert len(ticked(core, 12.0)) == 1
     assert len(written(core, 12.0, "OSError: I/O error")) == 1
-    assert told(core, 12.0) == {"seq": None, "age_s": None, "failures": 3, "last_error": "OSError: I/O error"}
+    body = told(core, 12.0)
+    assert body == body | {"seq": None, "age_s": None, "failures": 3, "last_error": "OSError: I/O error"}
     core = predictor()
     hear(core, 0)
     ticked(core, 0.2)
@@ -161,7 +162,23 @@ def test_failures_are_counted_said_once_and_healed() -> None:
     ticked(core, 6.0)
     (line,) = written(core, 6.0)
     assert "again" in line
-    assert told(core, 7.5) == {"seq": 1, "age_s": 1.5, "failures": 1, "last_error": None}
+    body = told(core, 7.5)
+    assert body == body | {"seq": 1, "age_s": 1.5, "failures": 1, "last_error": None}
+
+
+def test_records_that_cannot_be_written_are_counted_said_once_and_healed() -> None:
+    core = predictor()
+    hear(core, 0)
+    full, heard = Recorded(2, "published: disk full"), []
+    for message in (Recorded(1, "published: disk full"), full, Recorded(2, None)):
+        heard.append(said(core.receive([message], at(1.0))))
+        if message is full:
+            body = told(core, 1.0)
+            assert (body["record_failures"], body["last_record_error"]) == (2, "published: disk full")
+    first, again, healed = heard
+    assert "cannot be written down; estimates go on" in first[0]
+    assert "disk full" in first[0]
+    assert (again, healed) == ([], ["decisions and published ends are written down again"])
 
 
 def test_the_last_state_is_kept_at_the_end() -> None:
