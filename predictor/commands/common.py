@@ -11,6 +11,7 @@ import click
 
 from predictor.log_queue import LogQueue
 from streamer import keys as keyfiles
+from streamer.clashes import clash
 from streamer.errors import UsageError
 from streamer.keys import Keys
 from streamer.sockets import PREDICTOR_ADDRESS, SOURCE_ADDRESS
@@ -75,6 +76,16 @@ def secured(command: Callable[..., None]) -> Callable[..., None]:
 def flags(sources: Sequence[str] = (), predictors: Sequence[str] = ()) -> dict[str, str]:
     """Return the flag that each address to listen to was given with."""
     return dict.fromkeys(predictors, "--predictor") | dict.fromkeys(sources, "--source")
+
+
+def check_apart(bind: str, sources: Sequence[str]) -> None:
+    """Raise UsageError if a source's address is the one to publish on: one would hear oneself, and nobody else."""
+    for source in sources:
+        if clash(bind, source):
+            raise UsageError(
+                f"--source, --bind: must be two addresses whose ports, and the ports 1000 above them for "
+                f"retransmission, differ; got {source} and {bind}"
+            )
 
 
 nominal_hz = click.option(

@@ -11,7 +11,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 import numpy as np
 
-from predictor.commands.common import Security, flags, nominal_hz, quiet, secured, source_addresses, start_logging
+from predictor.commands.common import (
+    Security,
+    check_apart,
+    flags,
+    nominal_hz,
+    quiet,
+    secured,
+    source_addresses,
+    start_logging,
+)
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import choose_learning, learning_options
 from predictor.commands.models import choose_model, is_file
@@ -110,6 +119,7 @@ def command(
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
+    check_apart(bind, sources)
     np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     model = choose()

@@ -173,3 +173,28 @@ def test_an_ordinary_source_is_not_doubted(
         with pytest.raises(Accepted):
             run(("source",), ["--waveform", waveform], monkeypatch, tmp_path)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "bind"),
+    [
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555"),
+        ("tcp://localhost:5555", "tcp://0.0.0.0:5555"),
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:6555"),
+        ("ipc:///tmp/s", "ipc:///tmp/../tmp/s"),
+    ],
+)
+def test_a_predictor_that_would_hear_itself_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, bind: str
+) -> None:
+    other = "tcp://127.0.0.1:5557"
+    monkeypatch.setattr(
+        sys, "argv", ["sincos", "predict", "--insecure", "--source", other, "--source", source, "--bind", bind]
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2
+    assert said.startswith("sincos: --source, --bind: ")
+    assert source in said
+    assert bind in said
