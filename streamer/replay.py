@@ -1,6 +1,12 @@
-"""Answers who asks for samples again, a little at a time, so that nobody else waits for it. Sans-IO."""
+"""Answers who asks for samples again, a little at a time, so that nobody else waits for it. Sans-IO.
 
-from collections import deque
+Peers share what can be answered by start-time fair queueing (Goyal, Vin and Cheng, 1996), a slice being the unit:
+who is first in the order of start times is served, and starts again one slice later. Whoever was not served lately
+starts ahead of those who always ask.
+"""
+
+import heapq
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,8 +18,10 @@ ANSWER_MESSAGES = 4_096  # to one request; who asks for no more samples than thi
 ANSWER_BYTES = 4 * 2**20
 SLICE_MESSAGES = 8  # at once: some 100 us
 SLICE_BYTES = 64 * 2**10
-MOST_PEERS = 64  # who are being answered; another has to ask again once one of them is done
+MOST_PEERS = 4_096  # who are being answered; another has to ask again once one of them is done
 MOST_REQUESTS = 1_024  # of a peer: each stream and kind counts as one
+MOST_IN_ALL = 65_536  # some 10 MB
+AHEAD_SLICES = 64.0  # what a peer gets before others that always ask, if it was not served lately: 512 messages
 MESSAGE_BYTES = 100  # topic, header and framing
 
 
@@ -43,7 +51,7 @@ class _Slice:
 
 
 class ReplayServer:
-    """Answers requests from what a history keeps, each peer in its turn.
+    """Answers requests from what a history keeps, in fair shares to all who ask.
 
     Parameters
     ----------
@@ -58,30 +66,42 @@ class ReplayServer:
     def __init__(self, history: History) -> None:
         self._history = history
         self._waiting: dict[bytes, dict[tuple[Kind, str], _Answer]] = {}
-        self._turns: deque[bytes] = deque()
+        self._count = 0  # of answers that wait
+        self._turns: list[tuple[float, int, bytes]] = []  # a heap: who starts when, in slices
+        self._order = itertools.count()
+        self._now = 0.0  # the start of the slice that was served last
+        self._next_start: dict[bytes, float] = {}  # of peers served lately, the longest ago first
         self.refused = 0
 
     def take(self, request: Request) -> None:
         """Take a request, for `work` to answer. It replaces the peer's last one for the stream and kind."""
         peer, asked = request.peer, request.replay
+        wanted = asked.kind, asked.stream
         answers = self._waiting.get(peer)
-        if answers is None:
-            if len(self._waiting) >= MOST_PEERS:
+        if wanted not in (answers or ()):
+            if self._count >= MOST_IN_ALL or len(answers or ()) >= MOST_REQUESTS:
                 self.refused += 1
                 return
-            answers = self._waiting[peer] = {}
-            self._turns.append(peer)
-        wanted = asked.kind, asked.stream
-        if len(answers) >= MOST_REQUESTS and wanted not in answers:
-            self.refused += 1
-            return
+            if answers is None:
+                if len(self._waiting) >= MOST_PEERS:
+                    self.refused += 1
+                    return
+                answers = self._waiting[peer] = {}
+                self._enqueue(peer)
+            self._count += 1
+        assert answers is not None
         answers[wanted] = _Answer(asked.run, asked.seq, asked.seq + asked.samples)
+
+    def _enqueue(self, peer: bytes) -> None:
+        start = max(self._next_start.get(peer, 0.0), self._now - AHEAD_SLICES)
+        heapq.heappush(self._turns, (start, next(self._order), peer))
 
     def work(self) -> list[Reply] | None:
         """Return the next replies, few enough to come between two samples; None if nobody waits for any."""
         if not self._turns:
             return None
-        peer = self._turns.popleft()
+        start, _, peer = heapq.heappop(self._turns)
+        self._now = max(self._now, start)
         answers = self._waiting[peer]
         replies: list[Reply] = []
         left = _Slice()
@@ -90,12 +110,20 @@ class ReplayServer:
             replies += [Reply(peer, said) for said in self._continue(wanted, answer, left)]
             if not left.spent() or answer.done():
                 del answers[wanted]
+                self._count -= 1
                 left.messages -= 1  # for the trouble
+        self._served(peer, start + 1.0)
         if answers:
-            self._turns.append(peer)
+            self._enqueue(peer)
         else:
             del self._waiting[peer]
         return replies
+
+    def _served(self, peer: bytes, next_start: float) -> None:
+        self._next_start.pop(peer, None)
+        self._next_start[peer] = next_start
+        if len(self._next_start) > MOST_PEERS:
+            del self._next_start[next(iter(self._next_start))]
 
     def _continue(self, wanted: tuple[Kind, str], answer: _Answer, left: _Slice) -> Iterator[Found]:
         """Yield what comes next in an answer, until it is complete or nothing is left of the slice."""

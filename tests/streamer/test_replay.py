@@ -117,6 +117,53 @@ def test_peers_take_turns() -> None:
     assert bytes_of(replies(server), b"greedy")[-1] == wire.encode(chunk(999))
 
 
+def test_who_was_not_served_lately_comes_before_those_who_always_ask() -> None:
+    """70 who ask 20 times a second for everything took all places; a reader got none of 400."""
+    server = serving(*map(chunk, range(1000)))
+    greedy = [b"greedy %d" % number for number in range(70)]
+    for _ in range(3):  # they have been at it for a while
+        for peer in greedy:
+            server.take(request(0, 1000, peer))
+        for _ in range(70 * 40):
+            server.work()
+    for peer in greedy:
+        server.take(request(0, 1000, peer))
+    server.take(request(600, 400, b"modest"))
+    said: list[Reply] = []
+    for _ in range(-(-400 // SLICE_MESSAGES)):
+        said += server.work() or []
+    assert bytes_of(said, b"modest") == [wire.encode(chunk(seq)) for seq in range(600, 1000)]
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b"c"]), min_size=1, max_size=30))
+def test_those_who_always_ask_get_equal_shares(first: list[bytes]) -> None:
+    server = serving(*map(chunk, range(1000)))
+    for peer in first:
+        server.take(request(0, 1000, peer))
+    for _ in range(400):  # whatever went before
+        for peer in (b"a", b"b", b"c"):
+            server.take(request(0, 1000, peer))
+        server.work()
+    served = {b"a": 0, b"b": 0, b"c": 0}
+    for _ in range(300):
+        for peer in served:
+            server.take(request(0, 1000, peer))
+        for peer in {reply.peer for reply in server.work() or []}:
+            served[peer] += 1
+    assert served == {b"a": 100, b"b": 100, b"c": 100}
+
+
+def test_what_waits_in_all_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.replay.MOST_IN_ALL", 10)
+    server = serving(chunk(0))
+    for number in range(12):
+        server.take(request(0, 1, b"%d" % (number % 3), stream=f"s{number}"))
+    assert server.refused == 2
+    replies(server)
+    server.take(request(0, 1, b"late"))
+    assert bytes_of(replies(server), b"late") == [wire.encode(chunk(0))]
+
+
 def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None:
     server = serving(*map(chunk, range(1000)), chunk(0, stream="other"))
     server.take(request(0, 1000))
