@@ -163,7 +163,7 @@ def _cells(snapshot: Snapshot, shown: Shown) -> Sequence[Cell]:
         Cell("lag p50", words.seconds(summary.lag_p50_s), summary.lag_stale_s),
         Cell("lag p99", words.seconds(summary.lag_p99_s), summary.lag_stale_s),
         Cell("model", f"{summary.model or words.DASH}{version}", status_s),
-        Cell("updates", words.whole(learning.updates) if learning else _not_learning(summary), status_s),
+        Cell("updates", words.whole(learning.updates), status_s) if learning else _not_learning(summary),
         _learnt(learning, status_s),
         Cell("samples", words.whole(summary.input_samples)),
         Cell("gaps", _gaps(summary), status_s),
@@ -184,8 +184,8 @@ def _learnt(learning: Learning | None, stale_s: float | None) -> Cell:
     )
 
 
-def _not_learning(summary: StreamSummary) -> str:
-    return words.DASH if summary.model is None else "not learning"
+def _not_learning(summary: StreamSummary) -> Cell:
+    return Cell("updates", words.DASH if summary.model is None else "not learning")
 
 
 def _gaps(summary: StreamSummary) -> str:

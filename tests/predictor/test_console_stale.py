@@ -125,6 +125,7 @@ class TestDeadPredictor:
         assert played.text().splitlines()[0].startswith(" sincos  NO ESTIMATES for 12.5 s  demo")
         for label in ("RMSE", "phase error", "phase now", "amplitude", "lag p50", "lag p99", "model", "gaps"):
             assert "(12s)" in played.cell(label) or "(13s)" in played.cell(label), label
+        assert played.cell("updates") == "not learning"
         assert "LIVE" not in played.text()
         assert "predictor silent for 12.5 s" in played.text()
         assert "(12s ago)" in plain_line(played.collector.snapshot(Selection(), at(played.now_s)))
