@@ -16,6 +16,7 @@ from predictor.resident import Resident, ResidentState
 from predictor.retained import Retained
 from predictor.runends import RunEnds
 from predictor.streamreport import StreamReport
+from predictor.tallies import Tallies
 from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
@@ -109,6 +110,7 @@ class Stream:
         )  # fmt: skip
         self._time = Timekeeping()
         self._diagnosis = Diagnosis(name, allowance or Allowance())
+        self._tallies = Tallies()
         self._paced = True  # whether the source says its samples at the rate that it names
         self._ends = RunEnds()
         self._report = StreamReport(name, self.counters)
@@ -180,6 +182,7 @@ class Stream:
         if info.run == self._sequencer.run:
             self._time.spoken(now)
             self._paced = info.paced
+            self._tallies.info(info.next_target_seq, has_targets=bool(info.target_fields))
 
     def _follow(self, events: Iterator[Event], now: Instant) -> Iterator[Effect]:
         """Do what the order of the samples asks for."""
@@ -380,9 +383,11 @@ class Stream:
         """Say what has come to be odd about the source's rate and times, or is right again."""
         time, diagnosis = self._time, self._diagnosis
         time.look(paced=self._paced)
+        self._tallies.circular(self._sequencer.circular_waits)
         found = {
             "rate_hz": time.pace.rate,
             "time_ns": time.pace.clock,
+            "tally": self._tallies.words(),
             "payload": byteorder.HINT if self._familiarity.swapped else None,
         }
         yield from diagnosis.judge(found, now.mono_ns)
@@ -467,6 +472,7 @@ class Stream:
         self.counters.runs += 1
         self._time.begin(chunk.rate_hz)
         self._diagnosis.begin()
+        self._tallies = Tallies()
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
         if self._former is not None and seq > self._given_up_to:
@@ -595,7 +601,7 @@ class Stream:
         """Note lost targets of samples that were estimated."""
         first = max(gap.seq, self._first_seq)
         samples = gap.seq + gap.samples - first
-        if samples > 0 and self._begun:
+        if samples > 0 and self._begun and self._tallies.gave_up(gap.seq + gap.samples):
             self.counters.target_gaps += 1
             self.counters.target_gap_samples += samples
             self._report.gap("targets", first, samples)

@@ -31,6 +31,8 @@ class Sequencer:
         The run being followed; None before the first.
     expected : int
         Seq of the next sample while nothing is amiss, else `AMISS`.
+    circular_waits : int
+        Times that an input and a target of the run were each to come after the other.
     second_to : int
         One past the last sample of the second kind; where that is not followed, more than there can be. A message
         of the first kind continues the stream if its run and seq are those expected and its tally is no higher.
@@ -48,8 +50,8 @@ class Sequencer:
 
     __slots__ = (
         "_arrivals", "_budget", "_decided", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs",
-        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected",
-        "kinds", "run", "second_to", "stream",
+        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "circular_waits", "counts",
+        "expected", "kinds", "run", "second_to", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +84,7 @@ class Sequencer:
         tracks = [Track(kind, self._patience, self._budget, self.counts) for kind in self.kinds]
         self.channels: int | None = None
         self.expected = AMISS  # until the first samples have been handed out
+        self.circular_waits = 0
         self._main = tracks[0]
         self.second_to = 0 if len(tracks) > 1 else ALL
         self._second: Track | None = tracks[1] if len(tracks) > 1 else None
@@ -345,6 +348,7 @@ class Sequencer:
         second_waits = second is not None and self._waits(second, self._main, now_ns)
         if first is not None and second is not None and first_waits == second_waits:
             # Without tallies, as they came; where each waits for the other, the tallies are wrong.
+            self.circular_waits += first_waits
             return self._main if first.arrival < second.arrival else self._second
         if first is not None and not first_waits:
             return self._main

@@ -188,14 +188,14 @@ ACCOUNTED_FOR = {
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
         "_arrivals", "_budget", "_decided", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs",
-        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "counts", "expected",
-        "kinds", "run", "second_to", "stream",
+        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "circular_waits", "counts",
+        "expected", "kinds", "run", "second_to", "stream",
     },
     "Stream": {
         "_answering", "_begun", "_diagnosis", "_ends", "_engine", "_familiarity", "_first_seq", "_former",
         "_given_up_to", "_history", "_model", "_muted_to", "_nominal_hz", "_paced", "_published_to", "_rate_hz",
         "_report", "_reset_on_gap", "_retained", "_scale", "_sequencer", "_since_gap", "_since_reset",
-        "_stepper", "_time", "_usable_inputs", "counters", "lessons", "name", "state",
+        "_stepper", "_tallies", "_time", "_usable_inputs", "counters", "lessons", "name", "state",
     },
     "Typical": {"_keep"},
     "UsableInputs": {"replaced"},

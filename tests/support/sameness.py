@@ -24,7 +24,7 @@ from trainer.selflearner import SelfLearner
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {
     Engine: {"_seat", "_pipelines"},
-    Stream: {"_time", "_report", "_history"},
+    Stream: {"_time", "_report", "_history", "_diagnosis", "_paced", "_tallies"},
     Sequencer: {
         "_arrivals",
         "_budget",
@@ -36,6 +36,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_second",
         "_tracks",
         "_words",
+        "circular_waits",
         "expected",
     },
     Lessons: {"_update"},  # has no effect yet and can be begun again
@@ -46,7 +47,7 @@ NOT_KEPT: dict[type, set[str]] = {
     Laguerre: {"_after"},
     SelfLearner: {"_news", "_make_guard"},
     LabelBuffer: {"_begin", "_end", *ARRAYS},
-    Familiarity: {"_entries"},
+    Familiarity: {"_entries", "swapped"},
 }
 
 
