@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_TEXT, MAX_LINE = 32, 200
-MAX_TEXTS = 2
+MAX_TEXTS, MAX_COUNTS = 2, 1_000
 
 
 def number(body: Mapping[str, Any], key: str) -> float | None:
@@ -42,6 +42,13 @@ def texts(body: Mapping[str, Any], key: str) -> list[str]:
     value = body.get(key)
     lines = [each for each in value[:MAX_TEXTS] if isinstance(each, str)] if isinstance(value, list) else []
     return [printable(line, MAX_LINE) for line in lines]
+
+
+def counts(body: Mapping[str, Any], key: str) -> frozenset[int]:
+    """Return the whole numbers from 0 on in a list; none where it is no list."""
+    value = body.get(key)
+    numbers = value[:MAX_COUNTS] if isinstance(value, list) else []
+    return frozenset(each for each in numbers if type(each) is int and each >= 0)
 
 
 def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:

@@ -87,7 +87,7 @@ def _header(snapshot: Snapshot) -> Text:
     if silent_s is not None and summary.health is not Health.ENDED:
         line.append(f"for {words.seconds(silent_s)} ", "yellow")
     line.append(f" {summary.name}", "bold")
-    if summary.familiar is False:
+    if summary.familiar is False or shown.channel in summary.unfamiliar_channels:
         line.append("  unfamiliar", "yellow")
     line.append(f"  channel {shown.channel} of {summary.channels}")
     if summary.run is not None:

@@ -64,6 +64,8 @@ class StreamSummary:
         What is odd about the stream now, in the words of the predictor.
     familiar : bool or None
         Whether the signal is one that the model knows, as the predictor says.
+    unfamiliar_channels : frozenset of int
+        Those whose signal is not, as far as the predictor looks and says.
     """
 
     name: str
@@ -99,6 +101,7 @@ class StreamSummary:
     status_stale_s: float | None = None
     lag_stale_s: float | None = None
     warnings: Sequence[str] = ()
+    unfamiliar_channels: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,9 @@ class StreamView:
             gap_samples=claims.count(body, "gap_samples"),
             recovered_samples=claims.count(body, "recovered_samples"),
             unusable=claims.count(body, "unusable"),
+            unfamiliar_channels=(
+                claims.counts(of_run, "unfamiliar_channels") if status_stale_s is None else frozenset()
+            ),
             warnings=claims.texts(of_run, "warnings") if status_stale_s is None else (),
             input_stale_s=self._input_freshness.stale_s(mono_ns),
             estimate_stale_s=estimate_stale_s,

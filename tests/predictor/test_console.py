@@ -401,6 +401,12 @@ class TestRender:
         first = lines_of(collected([inputs(0, 100), status]).snapshot(Selection(), at(1)), 80, 24)[0]
         assert ("unfamiliar" in first) is shown
 
+    def test_a_channel_that_the_model_does_not_know_is_called_unfamiliar_where_it_is_shown(self) -> None:
+        said = body() | {"familiar": True, "unfamiliar_channels": [1, "2", -1, True]}
+        collector = collected([inputs(0, 100, 3), Status("demo", RUN, 100, 0, said)])
+        heads = [lines_of(collector.snapshot(Selection("demo", n), at(1)), 80, 24)[0] for n in range(3)]
+        assert ["unfamiliar" in head for head in heads] == [False, True, False]
+
     def test_small_terminals_keep_the_numbers_and_lose_the_charts(self) -> None:
         lines = lines_of(live().snapshot(Selection(), at(10)), 40, 12)
         assert not any("input (sin)" in line for line in lines)
@@ -508,6 +514,8 @@ class TestRender:
 KEYS = [
     *body(),
     "model_version",
+    "unfamiliar_channels",
+    "warnings",
     "updates",
     "loss",
     "skipped",
