@@ -15,7 +15,8 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.csvlayout import Layout, TableOptions, find_layout, number
+from streamer.csvlayout import Layout, TableOptions, find_layout
+from streamer.csvnumbers import number
 from streamer.csvtext import SNIFFED_LINES, Row, Table, encoding_of, separator_of
 from streamer.errors import FileError
 from streamer.messages import FloatArray

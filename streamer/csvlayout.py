@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamer.csvnumbers import LIKE_A_NUMBER, decimal_of, is_number, number_or_nan
 from streamer.csvtext import Row, Table
 from streamer.errors import FileError
 from streamer.timecolumn import Clock, clock_of, is_time_name, seconds_of_text
 from streamer.waveforms import Float64Array
 
-MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "missing"}
-MISSING |= {"#n/a", "#num!", "#div/0!", "#value!", "#ref!", "#name?", "#null!"}  # of spreadsheets
 INDEX_NAMES = {
     "index",
     "idx",
@@ -33,11 +32,6 @@ MOST_HEAD = 100  # lines before the first number
 _WHOLE = re.compile(r"\d+(\.0)?$")
 _POINTED_WHOLE = re.compile(r"[-+]?\d+\.0$")  # who writes whole numbers so writes none without a point
 _DECIMALS = re.compile(r"[-+]?\d*\.(\d+)$")
-_LIKE_A_NUMBER = re.compile(r"[-+]?[.,]?\d")
-_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?$", re.IGNORECASE)
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$")
-_INTEGER = re.compile(r"[-+]?\d+$")
-_FRACTION = re.compile(r"\d+(e[-+]?\d+)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +93,6 @@ class Layout:
     doubts: tuple[str, ...] = ()
 
 
-def number(cell: str, decimal: str = ".") -> float:
-    """Return the number in a cell, NaN where it is missing.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    if cell.lower() in MISSING:
-        return np.nan
-    if decimal == ",":
-        if "." in cell:
-            raise ValueError(cell)
-        cell = cell.replace(",", ".")
-    if "_" in cell:
-        raise ValueError(cell)
-    return float(cell)
-
-
-def is_number(cell: str, decimal: str = ".") -> bool:
-    """Whether there is a number in a cell, or it is missing."""
-    try:
-        number(cell, decimal)
-    except ValueError:
-        return False
-    return True
-
-
 @dataclass(slots=True)
 class _Finder:
     """Finds the layout from the first rows, step by step."""
@@ -141,7 +107,9 @@ class _Finder:
 
     def find(self) -> Layout:
         rows = self.rows
-        self.decimal = self._decimal()
+        self.decimal = self.options.decimal or decimal_of(self.name, rows)
+        if self.decimal == ",":
+            self.notes.append("its numbers have a decimal comma")
         begin = next((place for place, row in enumerate(rows) if _has_number(row, self.decimal)), 0)
         body = rows[begin:]
         later = body[len(body) // 2 :] if len(body) > FEW_ROWS else body  # what comes first may be anything
@@ -155,7 +123,7 @@ class _Finder:
             head, data = [data[0]], data[1:]
         if not data:
             raise FileError(f"{self.name}: holds no samples: no line of numbers is in it")
-        counts = _counts([_number_or_nan(row.cells[0], self.decimal) for row in data])
+        counts = _counts([number_or_nan(row.cells[0], self.decimal) for row in data])
         names, units = self._names(head, width, kinds, may_lack_one=kinds[-1] == "empty" or counts)
         kept = [column for column in range(width) if not self._is_left_out(column, kinds, names, width)]
         clock, index = self._time_and_index(data, kinds, names, units, kept)
@@ -173,42 +141,6 @@ class _Finder:
             width, tuple(channels), tuple(names[c] or str(c + 1) for c in channels) if names else (), clock, index,
             self.decimal, data[0].line, tuple(self.notes), tuple(self.doubts),
         )  # fmt: skip
-
-    # Numbers
-
-    def _decimal(self) -> str:
-        if self.options.decimal:
-            return self.options.decimal
-        cells = [cell for row in self.rows for cell in row.cells]
-        commas = [cell for cell in cells if "," in cell and _LIKE_A_NUMBER.match(cell)]
-        numbers = [cell for cell in commas if _DECIMAL_COMMA.match(cell)]
-        if commas and all(_THOUSANDS.match(cell) for cell in commas):
-            raise FileError(
-                f"{self.name}: {commas[0]!r} may be a decimal comma or a thousand: say which with --decimal , or ."
-            )
-        if numbers and 2 * len(numbers) > len(commas):
-            self.notes.append("its numbers have a decimal comma")
-            return ","
-        self._refuse_split_numbers()
-        return "."
-
-    def _refuse_split_numbers(self) -> None:
-        """Refuse `0,05`, of one number that a comma splits in two."""
-        rows = [row.cells for row in self.rows if all(map(_is_piece, row.cells))]
-        if len(rows) < 2 or 2 * len(rows) < len(self.rows):
-            return
-        for left in range(max(map(len, rows)) - 1):
-            pairs = [(cells[left], cells[left + 1]) for cells in rows if len(cells) > left + 1]
-            if not all(_INTEGER.match(before) and _FRACTION.match(after) for before, after in pairs):
-                continue
-            padded = any(after.startswith("0") and len(after) > 1 for _, after in pairs)
-            negative = any(before.startswith("-0") for before, _ in pairs)
-            signed = any(before[0] == "-" for before, _ in pairs) and any(len(after) > 1 for _, after in pairs)
-            if padded or negative or signed:
-                raise FileError(
-                    f"{self.name}: {','.join(pairs[0])!r} looks like a number with a decimal comma: give "
-                    "--decimal , if it is one, --decimal . if these are two columns"
-                )
 
     def _kind(self, cells: Sequence[str]) -> str:
         there = [cell for cell in cells if cell]
@@ -230,9 +162,9 @@ class _Finder:
             if fits and all(is_number(row.cells[column], self.decimal) for column in numeric):
                 if numeric and (any(row.cells[c] for c in numeric) or not any(row.cells)):
                     return self.rows[:place]
-            elif fits and place == 0 and any(_LIKE_A_NUMBER.match(row.cells[c]) for c in numeric):
+            elif fits and place == 0 and any(LIKE_A_NUMBER.match(row.cells[c]) for c in numeric):
                 bad = next((row.cells[c] for c in numeric if not is_number(row.cells[c], self.decimal)), "")
-                if _LIKE_A_NUMBER.match(bad) or not all(_is_label(row.cells[c]) for c in numeric):
+                if LIKE_A_NUMBER.match(bad) or not all(_is_label(row.cells[c]) for c in numeric):
                     raise FileError(
                         f"{self.name}, line {row.line}: a cell must be a number, nan or empty, or all be names; "
                         f"got {bad[:40]!r}; --header says whether it holds names"
@@ -394,7 +326,7 @@ class _Finder:
     def _values(self, data: Sequence[Row], column: int, kind: str) -> Float64Array:
         if kind == "text":
             return np.array([seconds_of_text(row.cells[column]) for row in data])
-        return np.array([_number_or_nan(row.cells[column], self.decimal) for row in data])
+        return np.array([number_or_nan(row.cells[column], self.decimal) for row in data])
 
 
 def find_layout(name: str, table: Table, rows: list[Row], options: TableOptions) -> Layout:
@@ -455,21 +387,10 @@ def _plain(name: str) -> str:
     return " ".join(re.sub(r"[_\-.]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower().split())
 
 
-def _is_piece(cell: str) -> bool:
-    return not cell or bool(_INTEGER.match(cell) or _FRACTION.match(cell))
-
-
 def _is_label(cell: str) -> bool:
-    return not cell or bool(_WHOLE.match(cell)) or not _LIKE_A_NUMBER.match(cell)
+    return not cell or bool(_WHOLE.match(cell)) or not LIKE_A_NUMBER.match(cell)
 
 
 def _decimals(cell: str) -> int:
     found = _DECIMALS.match(cell)
     return len(found[1]) if found else -1 if "e" in cell.lower() else 0
-
-
-def _number_or_nan(cell: str, decimal: str) -> float:
-    try:
-        return number(cell, decimal)
-    except ValueError:
-        return np.nan

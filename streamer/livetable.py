@@ -8,7 +8,8 @@ from itertools import chain
 import numpy as np
 
 from streamer.csvfile import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
-from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name, is_number
+from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name
+from streamer.csvnumbers import is_number
 from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
