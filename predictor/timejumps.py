@@ -161,24 +161,33 @@ class TimeJumps:
 
     def note_burst(self, seq: int, samples: int, times_ns: TimeArray) -> None:
         """Take chunks of so many samples each, one after another."""
+        first, count = 0, len(times_ns)
+        while first < count:
+            due = np.flatnonzero(times_ns[first:] - self._since[1] >= LEARN_NS)
+            end = first + int(due[0]) if len(due) else count
+            if end > first and not self._usual(seq + first * samples, samples, times_ns[first:end]):
+                break
+            first = end
+            if first < count:  # this one may be learnt from
+                self.note(seq + first * samples, samples, int(times_ns[first]))
+                first += 1
+        for number in range(first, count):
+            self.note(seq + number * samples, samples, int(times_ns[number]))
+
+    def _usual(self, seq: int, samples: int, times_ns: TimeArray) -> bool:
+        """Take chunks none of which is suspicious, or due to be learnt from; return False if any is."""
+        if self._suspect is not None or seq != self.end_seq or not self.time_ns or not times_ns.all():
+            return False
         steps_ns = np.diff(times_ns, prepend=self.time_ns).astype(np.float64) - samples * self._step_ns
         steps_ns[0] = times_ns[0] - self.time_ns - (seq - self.seq) * self._step_ns
         late_ns = self._late_ns + np.cumsum(steps_ns)
-        if (
-            self._suspect is not None
-            or seq != self.end_seq
-            or not self.time_ns
-            or not times_ns.all()
-            or not (np.abs(late_ns) < self._bound_ns).all()
-            or times_ns.max() - self._since[1] >= LEARN_NS
-        ):
-            for number, time_ns in enumerate(times_ns.tolist()):
-                self.note(seq + number * samples, samples, time_ns)
-            return
+        if not (np.abs(late_ns) < self._bound_ns).all():
+            return False
         x = np.arange(len(times_ns), dtype=np.float64) * samples + (seq - self._since[0])
         self._line.add_all(x, late_ns, steps_ns)
         self.seq = seq + (len(times_ns) - 1) * samples
         self.end_seq, self.time_ns, self._late_ns = self.seq + samples, int(times_ns[-1]), float(late_ns[-1])
+        return True
 
     def _learn(self) -> None:
         """Take as usual what was usual since the last time, once that is enough to go by."""
