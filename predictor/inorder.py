@@ -1,6 +1,6 @@
 """What a reader hears of all streams, brought in order without holes: kind by kind, run by run. Sans-IO."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from predictor.publisherclock import PublisherClock
@@ -24,6 +24,7 @@ class _Followed:
     clock: PublisherClock = field(default_factory=PublisherClock)
     asked: Replay | None = None
     asked_ns: int = 0
+    paused: bool = False
 
     def asks(self, counted_ns: int, now_ns: int) -> Iterator[Replay]:
         """Yield what to ask for; of a silent publisher the same each second, in case it hears."""
@@ -40,7 +41,7 @@ class _Followed:
     def due_ns(self, now_ns: int) -> int | None:
         """When to look: in silence only to ask again, and never while the publisher is behind."""
         counted_ns = self.sequencer.due_ns()
-        if counted_ns is None:
+        if counted_ns is None or self.paused:
             return None
         due_ns = self.clock.reaches_ns(counted_ns)
         probes = due_ns is None and self.asked is not None and not self.clock.is_behind
@@ -73,7 +74,7 @@ class InOrder:
         match message:
             case Chunk(kind=kind) if kind in self._kinds:
                 followed = self._follow(message.stream, kind, now_ns)
-                if followed is not None:
+                if followed is not None and not followed.paused:
                     sequencer, clock = followed.sequencer, followed.clock
                     if message.end_seq > sequencer.next_seq:
                         clock.fall_behind(now_ns, behind=False)
@@ -107,7 +108,7 @@ class InOrder:
         if kind not in self._kinds:
             return
         followed = self._follow(message.stream, kind, now_ns)
-        if followed is not None:
+        if followed is not None and not followed.paused:
             sequencer, clock = followed.sequencer, followed.clock
             word = Word(message.run, (end,), message.time_ns, replays)
             yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)), now_ns)
@@ -124,6 +125,22 @@ class InOrder:
             yield from self._perform(followed, followed.sequencer.look(counted_ns), now.mono_ns)
             yield from followed.asks(counted_ns, now.mono_ns)
             self._wake(followed, now.mono_ns)
+
+    def pause(self, stream: str, kind: Kind, now: Instant) -> None:
+        """Take no more samples of a kind until `resume`: there is no room, and they can be asked for then."""
+        followed = self._followed.get((stream, kind))
+        if followed is not None and not followed.paused:
+            followed.paused = True
+            followed.clock.fall_behind(now.mono_ns, behind=True)
+
+    def resume(self, stream: str, kinds: Iterable[Kind], now: Instant) -> None:
+        """Take samples of these kinds again."""
+        for kind in kinds:
+            followed = self._followed.get((stream, kind))
+            if followed is not None and followed.paused:
+                followed.paused = False
+                followed.clock.fall_behind(now.mono_ns, behind=False)
+                self._wake(followed, now.mono_ns)
 
     def unfinished(self) -> Iterator[tuple[str, Kind, int]]:
         """Yield what is still waited for: stream, kind, and the first sample that is missing."""

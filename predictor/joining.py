@@ -74,6 +74,10 @@ class Joiner:
             return "the source's info"
         return ", ".join(kind.word for kind in self._awaited() if self._reached[kind] <= self._order[0])
 
+    def ahead(self) -> tuple[Kind, ...]:
+        """Return the kinds that the oldest unfinished line does not wait for."""
+        return tuple(kind for kind in PARTS if self._order and self._reached[kind] > self._order[0])
+
     def add_chunk(self, chunk: Chunk) -> Iterator[str]:
         """Take one kind's part of some samples; yield the lines this finishes."""
         size = chunk.values.shape[1] * chunk.values.shape[2]

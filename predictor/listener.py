@@ -122,6 +122,7 @@ class Listener:
         self._held = 0
         self._late = 0
         self._remind_ns: int | None = None
+        self._paused = False  # whether some kinds wait for others, for too much is held of them
         self._cos_alone = CosAlone()
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
@@ -196,6 +197,8 @@ class Listener:
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask again for what is missing, or give it up."""
+        if self._paused:
+            self._resume(now)
         for wanted in self._in_order.look(now) if self._in_order is not None else ():
             if isinstance(wanted, Replay):
                 yield Ask(wanted)
@@ -281,10 +284,23 @@ class Listener:
         ended = isinstance(message, Info) and message.ended and not reliable
         if ended or (join.closing_ns is not None and isinstance(message, Chunk)):
             join.closing_ns = now.mono_ns + GRACE_NS
-        if self._held > MAX_HELD:
+        if self._held > MAX_HELD and self._in_order is not None and isinstance(join, Joiner) and join.ahead():
+            for kind in join.ahead():
+                self._in_order.pause(join.stream, kind, now)
+            self._paused = True
+        elif self._held > MAX_HELD:
             yield from self._given_up(join, excess=self._held - MAX_HELD)
         if self._remind_ns is None and join.waiting:
             self._remind_ns = now.mono_ns + REMIND_NS
+
+    def _resume(self, now: Instant) -> None:
+        """Take samples again that there is room for, and those that unfinished lines wait for."""
+        assert self._in_order is not None
+        self._paused = self._held > MAX_HELD // 2
+        for join in self._joins.values():
+            if isinstance(join, Joiner) and (join.waiting or not self._paused):
+                ahead = join.ahead() if self._paused else ()
+                self._in_order.resume(join.stream, [kind for kind in PARTS if kind not in ahead], now)
 
     def _forget_inputs(self, stream: str) -> Iterator[str]:
         """Let go of inputs that were held in case that the stream's estimates need them."""

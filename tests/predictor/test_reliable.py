@@ -179,6 +179,29 @@ def test_a_predictor_does_not_answer_for_a_run_it_may_yet_hear_of_nor_for_what_i
         assert History(core).answer(Replay(kind, "demo", run, 0, 3), 0) == []
 
 
+def test_joined_lines_that_wait_long_for_estimates_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("predictor.listener.MAX_HELD", 100)
+    said = script(2000)  # 2 s; the predictor is away until all of it has been said
+    core = Predictor(model())
+    told = [(moment + 5 * SECOND, message) for moment, message in predicted(core, said)]
+    told += [(second * SECOND, status(2000)) for second in range(7, 60)]
+    estimates = History(core)
+
+    class Both:
+        def answer(self, request: Replay, now_ns: int) -> list[Incoming]:
+            if request.kind is Kind.ESTIMATE:
+                return estimates.answer(request, now_ns)
+            end = request.seq + request.samples
+            return [c for c in chunks_of(said) if c.kind is request.kind and request.seq <= c.seq < end]
+
+    ear = Ear(joined=True)
+    both = sorted([*said, *told], key=lambda entry: entry[0])
+    play(both, Both(), ear, Faults(), 1, until_ns=55 * SECOND)  # type: ignore[arg-type]
+    assert ear.seqs() == list(range(2000))
+    assert not any(None in line.values() for line in ear.lines)
+    assert ear.core._held == 0
+
+
 def status(next_seq: int, *, health: str = "LIVE", run: int = 1) -> Status:
     return Status("demo", run, next_seq, WALL_NS, {"replays": True, "health": health})
 
