@@ -12,8 +12,8 @@ from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from streamer.addresses import is_ipv6
-from streamer.errors import AddressError
-from streamer.keys import Keys
+from streamer.errors import AddressError, FileError
+from streamer.keys import Authorised, Keys
 
 DOMAIN = b"sincos"
 SELF_TEST_MS = 2_000
@@ -40,7 +40,10 @@ class Guard:
 
     def __init__(self, context: "zmq.Context[AnySocket]", keys: Keys) -> None:
         self._keys = keys
-        self.authorised = keys.authorised()  # who may connect from now on
+        found = keys.authorised()
+        if found.unreadable:
+            raise FileError(found.unreadable[0])
+        self.authorised = found.keys  # who may connect from now on
         quiet = logging.getLogger(__name__)
         quiet.setLevel(logging.CRITICAL)  # a stranger must not be able to fill the log
         self._authenticator = ThreadAuthenticator(context, log=quiet)
@@ -51,13 +54,14 @@ class Guard:
         """Return whether a public key, in Z85, may connect."""
         return key in self.authorised
 
-    def reload(self) -> int:
-        """Read the authorised keys again; return how many there are. Old ones stay where that fails.
+    def reload(self) -> Authorised:
+        """Read the authorised keys again; return which there are. A key that cannot be read is none.
 
         Connections that exist are not asked again: rebuild the socket to be rid of who was removed.
         """
-        self.authorised = self._keys.authorised()
-        return len(self.authorised)
+        found = self._keys.authorised()
+        self.authorised = found.keys
+        return found
 
     def serve(self, socket: AnySocket) -> None:
         """Make a socket, before it binds, demand authorised keys."""

@@ -12,7 +12,7 @@ from streamer.contactwatch import ContactWatch
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
 from streamer.inflow import InflowLimit
-from streamer.keys import Keys
+from streamer.keys import Authorised, Keys
 from streamer.listening import Listener, listen, listen_with_replay
 
 if TYPE_CHECKING:
@@ -203,15 +203,10 @@ class Endpoints:
         return self._connections.reports() if self._connections is not None else []
 
     @contextlib.contextmanager
-    def reloaded(self) -> Iterator[int | None]:
-        """Read the authorised keys again; yield how many there are, or None without keys.
+    def reloaded(self) -> Iterator[Authorised | None]:
+        """Read the authorised keys again; yield which there are, or None without keys.
 
         Where the block fails, the old keys are in force again.
-
-        Raises
-        ------
-        FileError
-            If a key cannot be read; the old ones stay.
         """
         if self._guard is None:
             yield None

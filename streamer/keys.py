@@ -41,6 +41,14 @@ class NamedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Authorised:
+    """Who may connect: public keys, in Z85, and why others in the folder cannot be read."""
+
+    keys: frozenset[bytes]
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """A folder of keys that has been read and found safe.
 
@@ -55,15 +63,15 @@ class Keys:
     public: bytes
     secret: bytes
 
-    def authorised(self) -> frozenset[bytes]:
-        """Return the public keys that may connect, as they lie in the folder now.
-
-        Raises
-        ------
-        FileError
-            If one cannot be read.
-        """
-        return frozenset(key.public for key in listed(self.folder / AUTHORISED))
+    def authorised(self) -> Authorised:
+        """Return the public keys that may connect, as they lie in the folder now."""
+        keys, unreadable = set(), []
+        for path in _key_files(self.folder / AUTHORISED):
+            try:
+                keys.add(_read_public(path))
+            except FileError as error:
+                unreadable.append(str(error))
+        return Authorised(frozenset(keys), tuple(unreadable))
 
     def server_key(self, address: str) -> bytes:
         """Return the public key expected of who publishes at `address`: that of the port, else of the host.
@@ -136,8 +144,12 @@ def listed(folder: Path) -> Iterator[NamedKey]:
     FileError
         If one cannot be read.
     """
-    for path in sorted(folder.glob("*.key")):
+    for path in _key_files(folder):
         yield NamedKey(path.stem, _read_public(path))
+
+
+def _key_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.key"))
 
 
 def _check_private(path: Path, widest: int) -> None:

@@ -17,6 +17,8 @@ from streamer.errors import OperatorError
 from streamer.messages import Recorded, Written
 from streamer.sockets import Transport
 
+SHOWN_PROBLEMS = 10
+
 log = logging.getLogger("sincos")
 
 
@@ -157,12 +159,14 @@ def run(
 
 def _reload(transport: Transport) -> None:
     try:
-        count = transport.reload()
+        authorised = transport.reload()
     except OperatorError as error:
         log.error("nothing was reloaded: %s", error)
     else:
-        if count is not None:
-            log.info("keys reloaded: %s may connect", count)
+        if authorised is not None:
+            log.info("keys reloaded: %d may connect", len(authorised.keys))
+            for problem in authorised.unreadable[:SHOWN_PROBLEMS]:
+                log.error("%s; until then its owner is turned away", problem)
 
 
 def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool:

@@ -13,7 +13,7 @@ from streamer.clock import SystemClock
 from streamer.endpoints import NEVER_FULL, Endpoints
 from streamer.errors import AddressError
 from streamer.frames import AnySocket, drain
-from streamer.keys import Keys
+from streamer.keys import Authorised, Keys
 from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
 from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
@@ -408,23 +408,22 @@ class Transport:
         self._idle = self._passed = False
         self._answerer.reply(peer, message)
 
-    def reload(self) -> int | None:
-        """Read the authorised keys again and turn away who is no longer among them; return how many there are.
+    def reload(self) -> Authorised | None:
+        """Read the authorised keys again and turn away who is no longer among them; return which there are.
 
-        A connection is only asked for its key when it is made, so all are ended. The ports stay in use, by this
-        process: listeners that are still welcome come back by themselves and may miss what is said meanwhile.
+        A key that cannot be read is none: its owner is turned away, too. A connection is asked for its key only
+        when it is made, so all are ended. The ports stay in use, by this process: listeners that are still welcome
+        come back by themselves and may miss what is said meanwhile.
 
         Raises
         ------
-        FileError
-            If a key cannot be read; everything stays as it was.
         AddressError
-            If the system gives no further sockets; the same.
+            If the system gives no further sockets; everything stays as it was.
         """
-        with self._endpoints.reloaded() as count:
-            if count is not None:
+        with self._endpoints.reloaded() as authorised:
+            if authorised is not None:
                 self._serve_anew()
-        return count
+        return authorised
 
     def close(self) -> None:
         """Flush what was sent and close: within a second, or patiently under back pressure unless hurried.

@@ -11,7 +11,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from streamer import curve, keys
 from streamer.errors import AddressError, FileError
-from streamer.keys import Keys
+from streamer.keys import Authorised, Keys
 from streamer.messages import Info, Kind, Replay, Request, Subscription
 from streamer.sockets import Transport
 
@@ -159,7 +159,7 @@ def test_who_is_revoked_hears_no_more_and_the_others_come_back(server: Keys) -> 
         with listening(publisher, other) as welcome:
             assert publisher.wait(BOUND_MS)
             assert publisher.receive() == [HEARD]
-            assert publisher.reload() == 1
+            assert publisher.reload() == Authorised(frozenset([other.public]))
             for _ in range(BOUND_MS // 20):
                 welcome.wait(20)  # a listener comes back while it waits
                 revoked.wait(0)
@@ -172,17 +172,27 @@ def test_who_is_revoked_hears_no_more_and_the_others_come_back(server: Keys) -> 
             assert revoked.receive() == []
 
 
-def test_a_reload_that_fails_changes_nothing(server: Keys) -> None:
+def test_who_is_revoked_beside_a_damaged_file_hears_no_more(server: Keys) -> None:
+    """A damaged file lets nobody in and is named; it used to keep all keys in force."""
     friend = friend_of(server)
-    with Transport(bind=LOCAL, keys=server) as publisher, listening(publisher, friend) as listener:
+    with Transport(bind=LOCAL, keys=server) as publisher, listening(publisher, friend) as revoked:
         assert publisher.wait(BOUND_MS)
         publisher.receive()
         (server.folder / "authorised" / "broken.key").write_text("hello")
-        with pytest.raises(FileError, match=r"broken\.key: cannot be read"):
-            publisher.reload()
+        (server.folder / "authorised" / "friend.key").unlink()
+        authorised = publisher.reload()
+        assert authorised is not None
+        assert authorised.keys == frozenset()
+        (problem,) = authorised.unreadable
+        assert "broken.key: cannot be read" in problem
         publisher.send(INFO)
-        assert listener.wait(BOUND_MS)
-        assert listener.receive() == [INFO]
+        assert not revoked.wait(200)
+
+
+def test_a_damaged_key_at_the_start_is_an_error(server: Keys) -> None:
+    (server.folder / "authorised" / "broken.key").write_text("hello")
+    with pytest.raises(FileError, match=r"broken\.key: cannot be read"):
+        Transport(bind=LOCAL, keys=server)
 
 
 def test_without_keys_nothing_is_reloaded() -> None:

@@ -90,7 +90,8 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], None], said: str
 
 
 def use(own: keys.Keys) -> None:
-    own.authorised()
+    for problem in own.authorised().unreadable:
+        raise FileError(problem)
     own.server_key("tcp://127.0.0.1:5555")
 
 
@@ -119,18 +120,18 @@ def test_a_pair_whose_halves_do_not_belong_together_is_refused(folder: Path, tmp
 
 def test_who_may_connect_is_read_anew_each_time(folder: Path, tmp_path: Path) -> None:
     own = keys.load(folder)
-    assert own.authorised() == frozenset()
+    assert own.authorised() == keys.Authorised(frozenset())
     peer = keys.make(tmp_path / "peer")
     (folder / "authorised" / "peer.key").write_bytes((tmp_path / "peer" / "own.key").read_bytes())
-    assert own.authorised() == {peer.public}
+    assert own.authorised().keys == {peer.public}
     (folder / "authorised" / "peer.key").unlink()
-    assert own.authorised() == frozenset()
+    assert own.authorised() == keys.Authorised(frozenset())
 
 
 def test_a_secret_among_the_public_keys_is_refused(folder: Path) -> None:
     (folder / "authorised" / "x.key").write_bytes((folder / "own.key_secret").read_bytes())
-    with pytest.raises(FileError, match="holds a secret key; delete it"):
-        keys.load(folder).authorised()
+    (problem,) = keys.load(folder).authorised().unreadable
+    assert "holds a secret key; delete it" in problem
 
 
 @pytest.mark.parametrize(

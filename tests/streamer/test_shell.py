@@ -14,6 +14,7 @@ from streamer import shell
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import FileError, NothingHeard
+from streamer.keys import Authorised
 from streamer.messages import Incoming, Kind, Message, Rejected, Replay, Status
 
 MS_NS = 1_000_000
@@ -43,6 +44,7 @@ class FakeTransport:
         self.asked: list[Replay] = []
         self.waits_ms: list[int | None] = []
         self.reloads = 0
+        self.unreadable: tuple[str, ...] = ()
         self.during_reload: Callable[[], None] = lambda: None
 
     def receive(self) -> list[Incoming]:
@@ -68,10 +70,10 @@ class FakeTransport:
     def ask(self, replay: Replay) -> None:
         self.asked.append(replay)
 
-    def reload(self) -> int | None:
+    def reload(self) -> Authorised | None:
         self.reloads += 1
         self.during_reload()
-        return 1
+        return Authorised(frozenset([b"key"]), self.unreadable)
 
 
 class FakeCore:
@@ -354,6 +356,19 @@ def test_a_hang_up_reloads_the_keys_once_and_a_failure_is_said(
     assert transport.reloads == 1
     assert core.names == ["tick", "receive", "stop"]
     assert caplog.messages == [said]
+
+
+def test_keys_that_cannot_be_read_are_named(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    transport = FakeTransport(clock)
+    transport.during_reload = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    transport.unreadable = ("a.key: damaged",)
+    with shell.StopSignal(reloads=True) as stop, caplog.at_level(logging.INFO):
+        os.kill(os.getpid(), signal.SIGHUP)
+        drive(FakeCore(), transport, stop)
+    assert caplog.messages == [
+        "keys reloaded: 1 may connect",
+        "a.key: damaged; until then its owner is turned away",
+    ]
 
 
 def test_a_stop_that_comes_during_a_reload_is_heeded(clock: FakeClock) -> None:
