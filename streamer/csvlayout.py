@@ -9,7 +9,7 @@ import numpy as np
 from streamer.csvnumbers import LIKE_A_NUMBER, decimal_of, is_number, number_or_nan
 from streamer.csvtext import Row, Table
 from streamer.errors import FileError
-from streamer.timecolumn import Clock, clock_of, is_time_name, seconds_of_text
+from streamer.timecolumn import Clock, clock_of, is_epoch, is_time_name, seconds_of_text
 from streamer.waveforms import Float64Array
 
 INDEX_NAMES = {
@@ -263,7 +263,7 @@ class _Finder:
                 raise FileError(f"{self.name}: --time: {_called(column, names)} is empty")
             name = names[column] if names else ""
             is_sure = chosen is not None or (is_time_name(name) and kinds[column] == "number")
-            is_bare = column == 0 and len(kept) > 1 and (not name or not is_time_name(name))
+            is_bare = len(kept) > 1 and not is_time_name(name) and (column == 0 or is_epoch(values[column]))
             if not is_sure and not (is_bare or kinds[column] == "text"):
                 continue
             clock = clock_of(

@@ -80,6 +80,9 @@ def _refuse_split_numbers(name: str, rows: Sequence[Row]) -> None:
     pieces = [row.cells for row in rows if all(map(_is_piece, row.cells))]
     if len(pieces) < 2 or 2 * len(pieces) < len(rows):
         return
+    width = len(pieces[-1])
+    if any(len(row.cells) == width and all(map(_is_word, row.cells)) for row in rows):
+        return  # as many names as cells: the commas are between cells
     for left in range(max(map(len, pieces)) - 1):
         pairs = [(cells[left], cells[left + 1]) for cells in pieces if len(cells) > left + 1]
         if not all(_INTEGER.match(before) and _FRACTION.match(after) for before, after in pairs):
@@ -92,6 +95,10 @@ def _refuse_split_numbers(name: str, rows: Sequence[Row]) -> None:
                 f"{name}: {','.join(pairs[0])!r} looks like a number with a decimal comma: give "
                 "--decimal , if it is one, --decimal . if these are two columns"
             )
+
+
+def _is_word(cell: str) -> bool:
+    return bool(cell) and not LIKE_A_NUMBER.match(cell) and cell.lower() not in MISSING
 
 
 def _is_piece(cell: str) -> bool:

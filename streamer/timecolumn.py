@@ -248,13 +248,22 @@ def _is_even(steps: Float64Array) -> bool:
     return bool((np.abs(steps - middle) <= UNEVEN * middle).mean() >= 0.9)
 
 
+def is_epoch(values: Float64Array) -> bool:
+    """Whether numbers may be times since 1970."""
+    return len(values) > 0 and _epoch_unit(float(values[0])) is not None
+
+
+def _epoch_unit(first: float) -> str | None:
+    return next((unit for unit, size in _EPOCHS.items() if size / 4 < first < size * 4), None)
+
+
 def _unit_of(name: str) -> str | None:
     plain = name.strip().lower()
     return next((unit for unit, pattern in _UNIT.items() if pattern.search(plain)), None)
 
 
 def _guessed_unit(first: float, step: float, rate_hz: float | None) -> str | None:
-    epoch = next((unit for unit, size in _EPOCHS.items() if size / 4 < first < size * 4), None)
+    epoch = _epoch_unit(first)
     if epoch is not None:
         return epoch
     if rate_hz:

@@ -56,6 +56,7 @@ READ: dict[str, tuple[str | bytes, int]] = {
     "a name that is 0, before numbers as pandas writes them": (
         table(lambda n: repr(round(float(WAVE[n, 0]), 5)), head="0\n"), 1
     ),
+    "two columns of whole numbers": (table(lambda n: f"{n * 7 % 9 - 4},0{n % 5}", head="a,b\n"), 0),
     "two times": (table(lambda n: f"{n / 250},{n / 250 + 9},{fixed(n)}", head="time,lsl_time,a\n"), -1),
     "two indices": (table(lambda n: f"{n},{n + 1},{fixed(n)}", head=",seq,a\n"), 1),
     "row names of R": (table(lambda n: f'"{n + 1}",{fixed(n, 2)}', head='"a","b"\n'), 2),
@@ -104,7 +105,12 @@ def test_it_is_read_with_every_sample_and_no_other(tmp_path: Path, content: str 
         assert recording.columns == abs(channels)
         check(recording, abs(channels))
     else:
-        np.testing.assert_allclose(recording.block(0, ROWS), WAVE[:, [0, 0]], atol=1e-5)
+        assert recording.columns == 2
+
+
+def test_decimal_commas_in_quotes_are_numbers(tmp_path: Path) -> None:
+    recording = read(tmp_path, table(lambda n: f'"{fixed(n, point=",")}","{fixed(n, point=",")}"'))
+    np.testing.assert_allclose(recording.block(0, ROWS), WAVE[:, [0, 0]], atol=1e-5)
 
 
 TIMED: dict[str, tuple[Line, str]] = {
@@ -126,6 +132,7 @@ TIMED: dict[str, tuple[Line, str]] = {
     "late by up to 1 ms": (lambda n: f"{n / 250 + (n * 7 % 11) / 11e3:.6f},{fixed(n)}", "time,a\n"),
     "one row late": (lambda n: f"{n / 250 + 0.0039 * (n == 50):.6f},{fixed(n)}", "time,a\n"),
     "in blocks of ten": (lambda n: f"{n // 10 * 10 / 250:.6f},{fixed(n)}", "time,a\n"),
+    "since 1970, in a last column without a name": (lambda n: f"{fixed(n)}\t{1.6e9 + n / 250:.6f}", ""),
     "pandas' dates": (lambda n: f"2024-01-01 00:00:0{n // 250}.{n % 250 * 4000:06d},{fixed(n)}", ",a\n"),
 }  # fmt: skip
 
