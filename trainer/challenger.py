@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
 from trainer.band import Band
+from trainer.conditioning import NUMBERS, condition
 from trainer.drift import PageHinkley
 from trainer.guard import Guard
 from trainer.labels import LabelBuffer
@@ -70,6 +71,7 @@ class Challenger(Kept):
         "_switched": np.ndarray,
         "_apart_deg": np.ndarray,
         "_apart_samples": int,
+        "_numbers": np.ndarray,
     }
 
     def __init__(self, band: Band, offset: FloatArray, guard: Guard) -> None:
@@ -87,6 +89,8 @@ class Challenger(Kept):
         self._switched = np.zeros(channels, bool)  # since the last sample answered
         self._apart_deg = np.zeros((max(1, self._labels.block_samples // PARTS), channels))
         self._apart_samples = 0
+        self._cycle_samples = 1 / band.centre
+        self._numbers = np.zeros((channels, NUMBERS))  # of what takes artefacts out
 
     def restore(self, tree: Tree) -> None:
         """As `Kept.restore`."""
@@ -115,7 +119,9 @@ class Challenger(Kept):
         champion : float32 array, shape (samples, channels, 2)
             What the frozen model says of them.
         """
-        centred = inputs - self._offset
+        conditioned = condition(inputs, self._numbers, self._cycle_samples)
+        self._numbers[:] = conditioned.numbers
+        centred = conditioned.clean - self._offset
         rows = np.empty((*inputs.shape, 2 + FEATURE_COUNT), np.float32)
         rows[..., CHAMPION] = champion
         intercept, slopes = self._readout.weights[:, :, 0], self._readout.weights[:, :, 1:]

@@ -142,7 +142,7 @@ class Conditioner:
                 return self._begin(sample, 0.0)
             young = count <= of.young
             if size > (YOUNG_DEVIATIONS if young else MOST_DEVIATIONS) * deviation:
-                self.clamped += 1
+                self.clamped = max(self.clamped, 0.0) + 1
                 if self.clamped > (YOUNG_PERSISTS if young else of.persists):
                     return self._begin(sample, 0.0)
                 if self.clamped == 1 and not young:
@@ -189,6 +189,8 @@ class Conditioned:
     Parameters
     ----------
     inputs : float32 array, shape (samples, channels)
+    clean : float64 array, shape (samples, channels)
+        The samples themselves, with what a model hears of artefacts in their place.
     begins : bool array, shape (samples, channels)
         Where a channel started anew: its hidden state is the initial one before that sample.
     numbers : float64 array, shape (channels, NUMBERS)
@@ -196,6 +198,7 @@ class Conditioned:
     """
 
     inputs: FloatArray
+    clean: DoubleArray
     begins: BoolArray
     numbers: DoubleArray
 
@@ -232,7 +235,7 @@ def condition(inputs: FloatArray, numbers: DoubleArray, nominal_samples: float) 
     if inputs.shape[1] > FEW_CHANNELS:
         return _condition_many(inputs, numbers, constants_of(nominal_samples))
     one, after = Conditioner(nominal_samples), numbers.copy()
-    heard = np.empty(inputs.shape, np.float32)
+    heard, clean = np.empty(inputs.shape, np.float32), inputs.astype(np.float64)
     begins = np.zeros(inputs.shape, np.bool_)
     for channel, samples in enumerate(inputs.T.tolist()):
         one.load(numbers[channel].tolist())
@@ -241,9 +244,11 @@ def condition(inputs: FloatArray, numbers: DoubleArray, nominal_samples: float) 
             values.append(one.condition(sample))
             if one.count == 1:
                 begins[number, channel] = True
+            elif one.clamped > 0:
+                clean[number, channel] = one.mean + values[-1]
         heard[:, channel] = values
         after[channel] = one.save()
-    return Conditioned(heard, begins, after)
+    return Conditioned(heard, clean, begins, after)
 
 
 def leads(estimates: FloatArray, numbers: DoubleArray, nominal_samples: float) -> DoubleArray:
@@ -272,9 +277,9 @@ def undo(estimates: FloatArray, lead: DoubleArray) -> None:
 def _condition_many(inputs: FloatArray, numbers: DoubleArray, of: Constants) -> Conditioned:
     after = numbers.copy()
     mean, deviation, count, clamped = after.T[:4].copy()
-    heard = np.empty(inputs.shape, np.float32)
+    heard, clean = np.empty(inputs.shape, np.float32), inputs.astype(np.float64)
     begins = np.zeros(inputs.shape, np.bool_)
-    for sample, hears, begin in zip(inputs.astype(np.float64), heard, begins, strict=True):
+    for sample, hears, begin in zip(clean, heard, begins, strict=True):
         apart = sample - mean
         size = np.abs(apart)
         still, young = deviation == 0, count <= of.young
@@ -282,7 +287,7 @@ def _condition_many(inputs: FloatArray, numbers: DoubleArray, of: Constants) -> 
         alike = ~still & (count == 2) & (np.abs(size - deviation / 2) < ALIKE * deviation)
         most = np.where(young, YOUNG_DEVIATIONS, MOST_DEVIATIONS) * deviation
         beyond = ~(still | alike) & (size > most)
-        clamped = np.where(beyond, clamped + 1, np.where(still, clamped, 0.0))
+        clamped = np.where(beyond, np.maximum(clamped, 0.0) + 1, np.where(still, clamped, 0.0))
         persists = beyond & (clamped > np.where(young, YOUNG_PERSISTS, of.persists))
         np.logical_or.reduce([count == 0, flat, alike, persists], out=begin)
         held = beyond & ~begin
@@ -295,10 +300,11 @@ def _condition_many(inputs: FloatArray, numbers: DoubleArray, of: Constants) -> 
         share = np.where(count >= of.deviation_samples, of.deviation_share, 1 / np.maximum(count, 1.0))
         deviation = np.where(begin, 0.0, np.where(held, grown, known + share * (size - known)))
         mean = np.where(begin, sample, np.where(held, mean, mean + moved))
+        np.copyto(sample, mean + value, where=held)
         clamped = np.where(begin, np.where(flat, FLAT_ENDED, 0.0), clamped)
         count = np.where(begin, 1.0, np.where(held | (count >= of.most_count), count, count + 1))
     after[:, :4] = np.stack([mean, deviation, count, clamped], axis=1)
-    return Conditioned(heard, begins, after)
+    return Conditioned(heard, clean, begins, after)
 
 
 def _leads_of_many(estimates: FloatArray, numbers: DoubleArray, of: Constants) -> DoubleArray:

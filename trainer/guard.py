@@ -1,5 +1,7 @@
 """Who serves: the champion, a frozen model, or the challenger, which learns.
 
+The champion serves at first; where the band is given, the challenger does, until labels say that it is worse.
+
 Both are scored on the same late labels with the estimates they made before those labels existed (prequentially;
 Gama, Sebastiao and Rodrigues, "On evaluating stream learning algorithms", 2013). Which is better is decided
 sequentially, by a cumulative sum of their relative difference (Page, "Continuous inspection schemes", 1954): a
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from trainer.state import Kept
 
 KNOWN_AFTER = 10  # blocks: before, nothing is usual
+KNOWN_COMPARISONS = 40  # of a challenger that serves first: before, no distance is unusual
 
 Degrees = NDArray[np.float64]
 Channels = NDArray[np.bool_]
@@ -48,6 +51,8 @@ class GuardConfig:
         If labels then show that the champion was wrong, `apart` grows by this factor.
     memory_blocks : float
         Time constant of the scores that are reported, and of what is usual.
+    first_credit : float
+        What `credit` is at first for a challenger that serves from the start: less, for it has shown nothing yet.
     """
 
     bar: float = 2.0
@@ -60,6 +65,7 @@ class GuardConfig:
     apart: float = 4.0
     false_alarm: float = 1.5
     memory_blocks: float = 20.0
+    first_credit: float = 0.75
 
 
 class FadingMean(Kept):
@@ -121,6 +127,9 @@ class Guard(Kept):
         "_apart": FadingMean,
         "_limit": np.ndarray,
         "_doubted": np.ndarray,
+        "_first": np.ndarray,
+        "_serves_first": bool,
+        "_comparisons": int,
     }
 
     def __init__(self, channels: int, config: GuardConfig | None = None) -> None:
@@ -138,6 +147,17 @@ class Guard(Kept):
         self._apart = FadingMean(4 * self.config.memory_blocks, (channels,))
         self._limit = np.full(channels, self.config.apart)
         self._doubted = np.zeros(channels, bool)  # withdrawn for being far apart, and not found wrong since
+        self._first = np.zeros(channels, bool)  # serves from the start, and labels have not spoken for it yet
+        self._serves_first = False
+        self._comparisons = 0
+
+    def serve_first(self) -> None:
+        """Let the challenger serve from the start, of which more is known than of the champion.
+
+        It has little credit, and to lose its place then does not raise the bar.
+        """
+        self.serving[:] = self._first[:] = self._serves_first = True
+        self._sum[:] = self.config.first_credit
 
     def score(self, champion_deg: Degrees, challenger_deg: Degrees) -> None:
         """Take one block's mean absolute phase errors [channels] and decide who serves from now on.
@@ -159,6 +179,7 @@ class Guard(Kept):
         verdict = np.where(scored, np.where(broken, -self.config.credit, verdict), 0.0)
         most = np.where(self.serving, self.config.credit, np.inf)
         self._sum = np.clip(self._sum + verdict, 0.0, most)
+        self._first &= self._sum < self.config.credit
         self._roll_back(self.serving & (self._sum <= 0))
         self._doubted &= self._sum > 0
         self._promote(~self.serving & (self._sum >= self._bar))
@@ -168,7 +189,10 @@ class Guard(Kept):
 
         Needs no label, so that a challenger that loses its footing is noticed at once.
         """
+        self._comparisons += 1
         lost = self.serving & (apart_deg > self._limit * self._apart.value)
+        if self._serves_first and self._comparisons <= KNOWN_COMPARISONS:
+            lost[:] = False
         self._doubted |= lost
         self._withdraw(lost, remains=1.0)  # if labels use that up, it was the challenger that was wrong
         self._apart.add(apart_deg)
@@ -188,11 +212,13 @@ class Guard(Kept):
 
     def _roll_back(self, channels: Channels) -> None:
         """Let the champion serve these, and ask for more the next time."""
-        self._bar[channels] = np.minimum(2 * self._bar[channels], self.config.highest_bar)
+        failed = channels & ~self._first
+        self._bar[failed] = np.minimum(2 * self._bar[failed], self.config.highest_bar)
         self._withdraw(channels, remains=0.0)
 
     def _withdraw(self, channels: Channels, remains: float) -> None:
         self.serving &= ~channels
+        self._first &= ~channels
         self.switches += int(channels.sum())
         self.rollbacks += int(channels.sum())
         self._sum[channels] = remains

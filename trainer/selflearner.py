@@ -54,7 +54,9 @@ class Trouble(str):
 
 
 class SelfLearner(Kept):
-    """One stream's. The frozen model serves until a band is known and the challenger has earned its place.
+    """One stream's. The frozen model serves until a band is found and the challenger has earned its place.
+
+    In a band that is given the challenger serves from the first sample, until its labels say that it is worse.
 
     Parameters
     ----------
@@ -211,7 +213,10 @@ class SelfLearner(Kept):
         return refits + self._challenger.refits, switches + guard.switches, rollbacks + guard.rollbacks
 
     def _new_challenger(self, band: Band, offset: FloatArray) -> Challenger:
-        return Challenger(band, offset, self._make_guard(self._channels))
+        guard = self._make_guard(self._channels)
+        if self._config.band_hz is not None:  # then the prior knows more of the rhythm than the model does
+            guard.serve_first()
+        return Challenger(band, offset, guard)
 
     def _look_for_band(self) -> None:
         self._watch = self._new_watch()
@@ -260,7 +265,8 @@ class SelfLearner(Kept):
         self._band = band
         low, high = band.in_hz(self._rate_hz or 1.0)
         unit = "Hz" if self._rate_hz else "cycles a sample"
-        self._news.append(f"learning on itself, from {low:.4g} to {high:.4g} {unit}")
+        first = "; what is learnt serves from the first sample" if self._config.band_hz is not None else ""
+        self._news.append(f"learning on itself, from {low:.4g} to {high:.4g} {unit}{first}")
 
     def _learn(self, challenger: Challenger) -> None:
         guard = challenger.guard

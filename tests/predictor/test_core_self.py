@@ -147,7 +147,7 @@ def test_what_happens_is_said_and_the_status_passes_the_wire() -> None:
     effects = list(core.tick(at(2)))
     lines = said(effects)
     assert any("learning on itself, from 3.3 to 4.8 Hz" in line for line in lines)
-    assert any("serves 1 of 1 channel(s)" in line for line in lines)
+    assert any("what is learnt serves from the first sample" in line for line in lines)
     statuses += [m for m in sent(effects) if isinstance(m, Status)]
     assert len(statuses) == 3
     for status in statuses:

@@ -169,7 +169,7 @@ def undisturbed(case: Case) -> tuple[list[int], Said, dict[str, dict[str, object
 ACCOUNTED_FOR = {
     "Adam": {"_learning_rate", "_step"},
     "BandWatch": {"_nominal", "_samples", "band"},
-    "Challenger": set(),
+    "Challenger": {"_cycle_samples"},
     "FadingMean": {"_keep"},
     "Familiarity": {"_entries", "_filled", "_knows", "_named", "_scale", "_stride", "swapped"},
     "Guard": {"config"},

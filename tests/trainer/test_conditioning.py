@@ -85,6 +85,15 @@ def test_a_wild_sample_is_heard_as_two_mean_deviations(size: float, at: int) -> 
     np.testing.assert_allclose(clamped[at + 1 :], clean[at + 1 :], atol=0.1)
 
 
+def test_only_artefacts_are_cleaned() -> None:
+    signal = np.float32(tone() + 5)[:, None]
+    signal[[300, 500, 501], 0] = 1e6, -1e6, 1e6
+    clean = condition(signal, np.zeros((1, NUMBERS)), NOMINAL).clean
+    changed = np.flatnonzero(clean[:, 0] != signal[:, 0])
+    assert changed.tolist() == [300, 500, 501]
+    assert (np.abs(clean[changed] - 5) < 3).all()
+
+
 def test_a_sine_and_noise_are_never_clamped() -> None:
     signal = tone() + 0.5 * np.random.default_rng(1).standard_normal(1000)
     mean = np.cumsum(signal)[:40] / np.arange(1, 41)
@@ -178,13 +187,16 @@ def test_many_channels_one_channel_and_one_sample_give_the_same_bits(seed: int, 
     pieces = []
     for piece in np.split(np.arange(300), sorted(cuts)):
         part = condition(inputs[piece], numbers, NOMINAL)
-        pieces.append((part.inputs, part.begins, leads(estimates[piece], part.numbers, NOMINAL)))
+        pieces.append((part.inputs, part.clean, part.begins, leads(estimates[piece], part.numbers, NOMINAL)))
         numbers = numbers_of(rows_of(part.numbers))
-    for joined, one in zip(zip(*pieces, strict=True), (whole.inputs, whole.begins, lead), strict=True):
+    together = (whole.inputs, whole.clean, whole.begins, lead)
+    for joined, one in zip(zip(*pieces, strict=True), together, strict=True):
         np.testing.assert_array_equal(np.concatenate(joined), one)
     np.testing.assert_array_equal(numbers, whole.numbers)
 
     for channel in (0, 1, channels - 1):
+        few = condition(inputs[:, [channel]], np.zeros((1, NUMBERS)), NOMINAL)
+        np.testing.assert_array_equal(few.clean[:, 0], whole.clean[:, channel])
         alone = Conditioner(NOMINAL)
         for n in range(300):
             assert np.float32(alone.condition(float(inputs[n, channel]))) == whole.inputs[n, channel]

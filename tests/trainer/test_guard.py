@@ -152,6 +152,36 @@ def test_if_the_challenger_was_wrong_it_is_doubted_as_before() -> None:
     assert not guard.serving[0]
 
 
+def test_who_serves_first_has_little_credit_and_is_forgiven() -> None:
+    guard = Guard(1)
+    guard.serve_first()
+    assert guard.serving.all()
+    assert play(guard, 2.0, 20.0, 3) == [False] * 3  # a verdict of 0.8 is more than the first credit
+    assert (guard.switches, guard.rollbacks) == (1, 1)
+    plain = Guard(1)
+    assert play(guard, 40.0, 20.0, 30) == play(plain, 40.0, 20.0, 30)  # the bar is no higher than at first
+
+
+def test_who_served_first_and_well_is_judged_as_any_other_from_then_on() -> None:
+    guard = Guard(1)
+    guard.serve_first()
+    assert all(play(guard, 40.0, 5.0, 5))
+    assert all(play(guard, 10.0, 90.0, 2))
+    assert not any(play(guard, 10.0, 90.0, 3)[-1:])
+    assert play(guard, 40.0, 5.0, 30).index(True) > play(Guard(1), 40.0, 5.0, 30).index(True)
+
+
+def test_who_serves_first_is_not_withdrawn_for_a_distance_that_is_not_known_to_be_unusual() -> None:
+    guard = Guard(1)
+    guard.serve_first()
+    for apart in [1.0] * 10 + [90.0] * 20:
+        guard.compare(np.array([apart]))
+    assert guard.serving.all()
+    for apart in [1.0] * 400 + [90.0]:
+        guard.compare(np.array([apart]))
+    assert not guard.serving.any()
+
+
 def test_channels_are_judged_alone() -> None:
     guard = Guard(3)
     for _ in range(20):

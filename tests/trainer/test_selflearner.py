@@ -7,6 +7,9 @@ import pytest
 
 from streamer.errors import UsageError
 from trainer.band import Band
+from trainer.laguerre import Laguerre
+from trainer.prior import assumed_moments
+from trainer.readout import Readout
 from trainer.selflabels import analytic
 from trainer.selflearner import SelfConfig, SelfLearner
 
@@ -57,7 +60,42 @@ def error_deg(published: np.ndarray, truth: np.ndarray) -> float:
     return float(np.abs(np.angle(estimates * truth.conj(), deg=True)).mean())
 
 
-@pytest.mark.parametrize(("config", "from_sample"), [(GIVEN, 1000), (FOUND, 3000)])
+def test_in_a_given_band_the_prior_serves_from_the_first_sample() -> None:
+    """Better than a model at chance from the second cycle on, and never left for it."""
+    inputs, truth = rhythm()
+    champion = turned(truth, 90.0)
+    learner = started(GIVEN)
+    published = serve(learner, inputs, champion)
+    early = slice(2 * 25, 10 * 25)
+    assert error_deg(published[early], truth[early]) < 35
+    assert error_deg(published[250:], truth[250:]) < 15
+    assert (published != champion).any(axis=2).all()
+    assert (learner.status()["switches"], learner.status()["serving_channels"]) == (0, 1)
+
+
+def test_it_is_the_least_squares_filter_for_a_rhythm_on_1_f_noise_that_serves_first() -> None:
+    inputs, truth = rhythm(300)
+    published = serve(started(GIVEN), inputs, turned(truth, 60.0))
+    band = Band(8.0 / RATE_HZ, 12.5 / RATE_HZ)
+    readout, filters = Readout(1, assumed_moments(band)), Laguerre(1 / band.centre, 1)
+    for n in range(100):  # before the first label
+        outputs = filters.step(inputs[n] - inputs[0].astype(float))[:, 0]
+        expected = readout.weights[0, :, 3:] @ outputs + readout.weights[0, :, 1:3] @ turned(truth, 60.0)[n, 0]
+        np.testing.assert_allclose(published[n, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [30.0, 1e3, 1e9])
+def test_a_wild_sample_does_not_ring_in_what_is_learnt(size: float) -> None:
+    inputs, truth = rhythm()
+    champion = turned(truth, 90.0)
+    clean = serve(started(GIVEN), inputs, champion)
+    inputs[3000] += size
+    published = serve(started(GIVEN), inputs, champion)
+    assert error_deg(published[3003:], truth[3003:]) < error_deg(clean[3003:], truth[3003:]) + 0.5
+    assert error_deg(published[3003:3100], truth[3003:3100]) < error_deg(clean[3003:3100], truth[3003:3100]) + 5
+
+
+@pytest.mark.parametrize(("config", "from_sample"), [(FOUND, 3000)])
 def test_what_is_learnt_replaces_a_worse_champion(config: SelfConfig, from_sample: int) -> None:
     inputs, truth = rhythm()
     champion = turned(truth, 60.0)
@@ -78,10 +116,13 @@ def test_a_better_champion_is_left_to_serve_bit_by_bit() -> None:
     truth = np.exp(2j * np.pi * 0.04 * np.arange(SAMPLES))[:, None]
     inputs = (truth.imag + 0.05 * np.random.default_rng(4).standard_normal(truth.shape)).astype(np.float32)
     champion = turned(truth, 1.0)
-    learner = started()
+    learner = started(FOUND)
     np.testing.assert_array_equal(serve(learner, inputs, champion), champion)
     assert learner.status()["switches"] == 0
-    assert learner.refits > 150
+    given = started(GIVEN)  # it serves first, and not for long
+    np.testing.assert_array_equal(serve(given, inputs, champion)[250:], champion[250:])
+    assert (given.status()["switches"], given.status()["rollbacks"]) == (1, 1)
+    assert given.refits > 150
 
 
 @pytest.mark.parametrize("config", [GIVEN, FOUND])
@@ -110,7 +151,7 @@ def test_estimates_do_not_depend_on_later_samples(config: SelfConfig) -> None:
 def test_the_jump_at_a_switch_is_the_published_one() -> None:
     inputs, truth = rhythm()
     champion = turned(truth, 60.0)
-    learner = started()
+    learner = started(FOUND)
     published = serve(learner, inputs, champion)
     first = int(np.flatnonzero((published != champion).any(axis=(1, 2)))[0])
     said, was = (array[first, 0, 0] + 1j * array[first, 0, 1] for array in (published, champion))
@@ -175,8 +216,11 @@ def test_silence_and_steps_are_harmless() -> None:
     inputs = np.zeros((3000, 1), np.float32)
     inputs[1500:] = 5.0
     champion = np.zeros((3000, 1, 2), np.float32)
-    for config in (GIVEN, FOUND):
-        np.testing.assert_array_equal(serve(started(config), inputs, champion), champion)
+    np.testing.assert_array_equal(serve(started(FOUND), inputs, champion), champion)
+    published = serve(started(GIVEN), inputs, champion)
+    assert not published[:1500].any()
+    assert np.abs(published).max() < 5
+    np.testing.assert_array_equal(published[-1000:], champion[-1000:])
 
 
 def test_a_new_run_starts_from_nothing() -> None:
