@@ -23,6 +23,7 @@ from trainer.selflearner import SelfConfig, SelfLearner
 
 TITLE = "Mean phase error in degrees on recordings, default model"
 WARM_UP_CYCLES = 10
+EARLY_CYCLES = (2, 10)  # from the second cycle on: what somebody gets who has just begun
 REFIT_CYCLES = 5  # of the linear baseline: half a second at 10 Hz
 TAPS_CYCLES = 10  # of the linear baseline: a second at 10 Hz
 RIDGE = 1e-4  # of the baseline, as a share of its features' mean power; 1e-6 and 1e-2 are no better
@@ -138,6 +139,8 @@ def row(recorded: Recorded) -> dict[str, object]:
         errors[name] = as_complex(published[:, 0])
     errors["linear"] = linear_online(inputs, band)
     degrees = {name: error_deg(estimates, truth, warm_up) for name, estimates in errors.items()}
+    first, last = (round(cycles / band.centre) for cycles in EARLY_CYCLES)
+    early = {name: error_deg(errors[name][:last], truth[:last], first) for name in ("frozen", "guarded", "linear")}
     best, how = offline_best(inputs, band, champion, truth, warm_up)
     status = guarded.status()
     return {
@@ -148,6 +151,7 @@ def row(recorded: Recorded) -> dict[str, object]:
         "guarded / offline": degrees["guarded"] / best,
         "guarded / frozen": degrees["guarded"] / degrees["frozen"],
         "offline by": how,
+        **{f"early {name}": value for name, value in early.items()},
         "switches": status["switches"],
         "drifts": status["drifts"],
         "source": recorded.about,
@@ -155,10 +159,12 @@ def row(recorded: Recorded) -> dict[str, object]:
 
 
 def print_readably(rows: list[dict[str, object]]) -> None:
-    """Print rows as two tables of at most 80 columns, and what is long as lines."""
+    """Print rows as tables of at most 80 columns, and what is long as lines."""
     errors = ("recording", "frozen", "unguarded", "guarded", "found", "linear", "offline")
     others = ("recording", "cycles", "guarded / offline", "guarded / frozen", "switches", "drifts")
-    for title, names in ((TITLE, errors), ("The same as ratios", others)):
+    early = ("recording", "early frozen", "early guarded", "early linear")
+    titles = (TITLE, "Cycles 2 to 10", "The same as ratios")
+    for title, names in zip(titles, (errors, early, others), strict=True):
         report(title, [{name: row[name] for name in names} for row in rows], as_json=False)
     print("found: guarded, where the band is to be found")
     for row in rows:
