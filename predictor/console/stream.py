@@ -227,16 +227,30 @@ class StreamView:
         self._health = health or self._health
 
     def _health_now(self, now: Instant) -> Health:
-        if self._run.info is not None and self._run.info.ended:
+        told = self._told_health(now)
+        if (
+            self._run.info is not None
+            and self._run.info.ended
+            and (told is None or not self._has_more_to_estimate)
+        ):
             return Health.ENDED
-        health = self._own_judgement(now)
-        if self._is_of_this_run(self._status) and self._health is not None and self._health in Health.__members__:
-            age_s = self._status_freshness.age_s(now.mono_ns)
-            if age_s is not None and age_s < STALE_S:
-                health = Health[self._health]
+        health = told or self._own_judgement(now)
         if health is Health.LIVE and self._unanswered(now):
             return Health.UNANSWERED
         return health
+
+    def _told_health(self, now: Instant) -> Health | None:
+        """What a predictor says of this run; None if it has not done so of late."""
+        if self._health is None or not self._is_of_this_run(self._status):
+            return None
+        age_s = self._status_freshness.age_s(now.mono_ns)
+        return Health.__members__.get(self._health) if age_s is not None and age_s < STALE_S else None
+
+    @property
+    def _has_more_to_estimate(self) -> bool:
+        """Whether the predictor knows where the run ends, and has not got there."""
+        final_seq = claims.count(self._status.body, "final_seq") if self._status is not None else None
+        return final_seq is not None and self._status is not None and self._status.next_seq < final_seq
 
     def _own_judgement(self, now: Instant) -> Health:
         silent_s = self._input_freshness.age_s(now.mono_ns)

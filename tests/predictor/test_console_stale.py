@@ -220,6 +220,13 @@ class TestSilence:
         assert played.summary.health is Health.ENDED
         assert played.cell("RMSE") == "0.2500 (30s)"
 
+    def test_a_run_has_not_ended_while_its_predictor_catches_up(self) -> None:
+        played = Played().play(5)
+        played.hear([info(1000, ended=True), status(500, final_seq=1000), chunk(ESTIMATE, 450, 500)])
+        assert played.summary.health is Health.LIVE
+        played.hear([status(1000, final_seq=1000, health="ENDED")])
+        assert played.summary.health is Health.ENDED
+
 
 class TestFollowedRun:
     def test_one_damaged_message_changes_nothing(self) -> None:
