@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from predictor.log_queue import flush_log
-from predictor.standardstreams import complain, discard_output
+from predictor.standardstreams import complain, discard_output, is_device
 from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {
@@ -126,7 +126,8 @@ def _written(code: int) -> int:
 
 def _unwritable(error: OSError) -> int:
     """Return the exit code where standard output cannot be written; raises anything else."""
-    if error.errno == errno.EPIPE:  # the reader has what it wanted
+    terminal_has_gone = error.errno == errno.EIO and is_device(1)
+    if error.errno == errno.EPIPE or terminal_has_gone:  # the reader has what it wanted, or has left
         discard_output()
         return 0
     if error.errno not in UNWRITABLE or error.filename is not None:

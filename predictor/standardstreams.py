@@ -7,6 +7,7 @@ end with a traceback for it, nor may a file that is opened later take the place 
 import codecs
 import contextlib
 import os
+import stat
 import sys
 import unicodedata
 
@@ -61,6 +62,14 @@ def _plain(letter: str) -> str:
     if name.startswith(("FULL BLOCK", "UPPER ", "LOWER ", "LEFT ", "RIGHT ")) and "BLOCK" in name:
         return "#"
     return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
+
+
+def is_device(descriptor: int) -> bool:
+    """Return whether a stream is a character device, as terminals are, those that have gone among them."""
+    try:
+        return stat.S_ISCHR(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def discard_output() -> None:

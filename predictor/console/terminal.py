@@ -1,5 +1,10 @@
 """Where rich writes: standard output, and progress on standard error."""
 
+import contextlib
+import io
+import sys
+from typing import IO, cast
+
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
@@ -12,12 +17,35 @@ class Output(Console):
         raise BrokenPipeError
 
 
-class _Aside(Console):
-    """Standard error; whether somebody reads it matters to nobody."""
+class _Aside(io.TextIOBase):
+    """Standard error as a stream whose reader, or terminal, may go without anybody minding."""
 
-    def on_broken_pipe(self) -> None:
-        """Write no more."""
-        self.quiet = True
+    def __init__(self) -> None:
+        self._stream = sys.stderr  # in whose place rich puts a stream that writes here
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of standard error."""
+        return self._stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write if that is possible."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that is possible."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._stream.fileno()
 
 
 def draws(console: Console) -> bool:
@@ -27,7 +55,7 @@ def draws(console: Console) -> bool:
 
 def progress(*columns: ProgressColumn | str, hidden: bool, transient: bool = False) -> Progress:
     """Return a progress bar on standard error; nothing is drawn if `hidden`, or where no terminal can show it."""
-    console = _Aside(stderr=True)
+    console = Console(file=cast(IO[str], _Aside()))
     seen = draws(console) and not hidden
     return Progress(
         *columns or Progress.get_default_columns(), console=console, disable=not seen, transient=transient

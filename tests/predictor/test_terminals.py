@@ -149,6 +149,23 @@ def test_a_daemon_whose_terminal_is_closed_ends_in_order(
     assert not (tmp_path / "p").exists(), "its address is free"
 
 
+@pytest.mark.parametrize("command", ["console", "demo", "train"])
+def test_what_draws_on_a_terminal_that_is_closed_ends_as_if_it_were_stopped(
+    terminal: Callable[..., Terminal], tmp_path: Path, command: str
+) -> None:
+    model = tmp_path / "trained.safetensors"
+    options, shown = {
+        "console": (nobody(tmp_path), ENTERED),
+        "demo": (["--no-learn", "--model", "tutorial"], ENTERED),
+        "train": (["--recipe", "tutorial", "--updates", "1000000", "--out", str(model)], b"best 0."),
+    }[command]
+    drawing = terminal(*SINCOS, command, *options, TERM="xterm-256color", COLUMNS="120")
+    drawing.shows(lambda text: shown in text)
+    drawing.hang_up()
+    assert drawing.ended() == 0
+    assert model.exists() == (command == "train"), "the best so far is kept"
+
+
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="needs nohup")
 def test_a_daemon_under_nohup_outlives_its_terminal_and_reloads(
     terminal: Callable[..., Terminal], tmp_path: Path, model_file: Path
