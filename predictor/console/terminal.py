@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import signal
 import sys
+from types import FrameType
 from typing import IO, cast
 
 from rich.console import Console
@@ -53,10 +55,31 @@ def draws(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
+class _Bar(Progress):
+    """A progress bar that gives the cursor back while the process is stopped (Ctrl-Z)."""
+
+    def start(self) -> None:
+        """Draw."""
+        super().start()
+        if not self.disable and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._stop_here)
+
+    def stop(self) -> None:
+        """Draw for the last time."""
+        if signal.getsignal(signal.SIGTSTP) == self._stop_here:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        super().stop()
+
+    def _stop_here(self, _number: int, _frame: FrameType | None) -> None:
+        self.console.show_cursor(True)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # and on with the next line once it is continued
+        signal.signal(signal.SIGTSTP, self._stop_here)
+        self.console.show_cursor(False)
+
+
 def progress(*columns: ProgressColumn | str, hidden: bool, transient: bool = False) -> Progress:
     """Return a progress bar on standard error; nothing is drawn if `hidden`, or where no terminal can show it."""
     console = Console(file=cast(IO[str], _Aside()))
     seen = draws(console) and not hidden
-    return Progress(
-        *columns or Progress.get_default_columns(), console=console, disable=not seen, transient=transient
-    )
+    return _Bar(*columns or Progress.get_default_columns(), console=console, disable=not seen, transient=transient)

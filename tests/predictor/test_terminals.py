@@ -19,7 +19,7 @@ from trainer.modelfile import save_model
 BOUND_S = 60.0
 PROMPT = b"ready> "
 SINCOS = [sys.executable, "-m", "predictor"]
-ENTERED, LEFT, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+ENTERED, LEFT, CURSOR, HIDDEN = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?25l"
 
 
 class Terminal:
@@ -123,6 +123,20 @@ def test_the_console_gives_the_terminal_back_while_it_is_stopped(
     end = shell.shows(lambda text: LEFT in text and PROMPT in text)
     drawn = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", end)
     assert not drawn.startswith((b"x", b"^")), "a key is not echoed"
+
+
+def test_a_progress_bar_gives_the_cursor_back_while_it_is_stopped(terminal: Callable[..., Terminal]) -> None:
+    shell = terminal("bash", "--norc", "--noprofile", "-i", TERM="xterm-256color", COLUMNS="120")
+    shell.shows(lambda text: PROMPT in text)
+    line = " ".join([*SINCOS, "train", "--recipe", "tutorial", "--updates", "1000000"])
+    shell.type(line.encode() + b"\n")
+    shell.shows(lambda text: b"best 0." in text and HIDDEN in text)
+    shell.type(b"\x1a")
+    assert CURSOR in shell.shows(lambda text: b"Stopped" in text)
+    shell.type(b"fg\n")
+    shell.shows(lambda text: HIDDEN in text and b"best 0." in text)
+    shell.type(b"\x03")
+    assert CURSOR in shell.shows(lambda text: CURSOR in text and PROMPT in text)
 
 
 @pytest.fixture
