@@ -9,14 +9,15 @@ import numpy as np
 
 from streamer.csvfile import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
 from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name
-from streamer.csvnumbers import is_number
+from streamer.csvnumbers import is_number, number_or_nan
 from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from streamer.timecolumn import is_time_name
+from streamer.timecolumn import LEAST_ROWS, is_epoch, is_time_name
 
 NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
-LOOKS = (16, 64, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
+ENOUGH_ROWS = LEAST_ROWS + 2  # of a column that rises, with a line of names that are numbers
+LOOKS = (16, ENOUGH_ROWS + 6, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
 MOST_OFF, LATER_OFF = 0.4, 0.1  # between a rate that is said and what the first rows show, and many
 LATE_PERIODS = 1.5  # from row to row: more than that, and samples are missing
 
@@ -64,7 +65,7 @@ class LiveTable:
         say_layout(self._layout, name)
         self.channels = len(self._layout.channels)
         self.names = plain_names(self._layout.names)
-        self.rate_hz = self._rate_hz(self._layout, MOST_OFF)
+        self.rate_hz = self._rate_hz(self._layout, LATER_OFF if len(self._seen) >= LEAST_ROWS else MOST_OFF)
         self._first_time = self._last_time = np.nan
         self._seq = 0
         self._last_index: float | None = None
@@ -78,7 +79,8 @@ class LiveTable:
     def _first_lines(self) -> list[str]:
         """Return the lines up to as many rows as are needed to tell the columns."""
         lines: list[str] = []
-        numbers, wanted = 0, UNNAMED_ROWS
+        numbers, wanted, is_named = 0, UNNAMED_ROWS, False
+        risers: list[list[float]] = []
         for line in self._lines:
             if not lines:
                 line = line.removeprefix("\ufeff")
@@ -88,12 +90,14 @@ class LiveTable:
             cells = [cell.strip(' "\r\n') for cell in line.replace(";", ",").replace("\t", ",").split(",")]
             if any(cell and is_number(cell) for cell in cells):
                 numbers += 1
+                risers.append([number_or_nan(cell, ".") for cell in cells])
             elif not numbers:
                 is_odd = any(is_time_name(cell) or is_index_name(cell) for cell in cells) and len(cells) > 1
                 wanted = UNNAMED_ROWS if is_odd else NAMED_ROWS
+                is_named = bool(cells[0])
             if self._options.rate_hz is None and (numbers or wanted == UNNAMED_ROWS):
                 wanted = TIMED_ROWS
-            if numbers >= wanted:
+            if numbers >= wanted and (is_named or numbers >= ENOUGH_ROWS or not _may_be_clock(risers)):
                 break
         return lines
 
@@ -189,6 +193,17 @@ class LiveTable:
         missing = round(late) if step * self.rate_hz >= LATE_PERIODS else 0
         self._first_time += 0.05 * (late - max(0, missing)) / self.rate_hz  # its clock is not ours
         return max(0, missing)
+
+
+def _may_be_clock(rows: list[list[float]]) -> bool:
+    """Whether a first column, or one of times since 1970, has risen in all rows but the first."""
+    width = min(map(len, rows))
+    table = np.array([row[:width] for row in rows])
+    if width < 2:
+        return False
+    rises = (np.diff(table[1:], axis=0) > 0).all(axis=0)
+    columns = np.flatnonzero(rises)
+    return any(column == 0 or is_epoch(table[1:, column]) for column in columns)
 
 
 def _essence(layout: Layout) -> Layout:

@@ -94,6 +94,22 @@ def test_an_index_says_what_is_missing() -> None:
     assert read(one)[0] == rows
 
 
+@pytest.mark.parametrize("row", ["{n},{value:.5f}", "{time:.3f},{value:.5f}", "{index}\t{value:.5f}\t{epoch:.6f}"])
+@pytest.mark.parametrize("head", ["", ",0\n"])
+def test_a_first_column_that_rises_is_waited_for_until_it_is_known(row: str, head: str) -> None:
+    if head and "\t" in row:
+        head = ""
+    content = head + "".join(
+        row.format(n=n, time=n / 250, value=WAVE[n], index=n % 256, epoch=1.6e9 + n / 250) + "\n"
+        for n in range(300)
+    )
+    one = table(content, rate_hz=250)
+    assert one.channels == 1
+    seqs, values = read(one)
+    assert seqs == list(range(300))
+    np.testing.assert_allclose(values, WAVE[:300], atol=1e-5)
+
+
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), missing=st.sets(st.integers(40, 290), max_size=8))
 def test_jitter_is_no_gap(seed: int, missing: set[int]) -> None:
@@ -126,7 +142,11 @@ def test_jitter_is_no_gap(seed: int, missing: set[int]) -> None:
             {"rate_hz": 1},
             "decimal comma",
         ),
-        ("".join(f"{n},{WAVE[n]}\n" for n in range(99)), {"rate_hz": 1}, "another than its first rows showed"),
+        (
+            "x,y\n" + "".join(f"{n / 250},{WAVE[n]}\n" for n in range(99)),
+            {"rate_hz": 250},
+            "another than its first rows showed",
+        ),
         ("\0\0\0\0", {"rate_hz": 1}, "must be text in UTF-8"),
         ("", {"rate_hz": 1}, "no samples"),
         ("only\n", {"rate_hz": 1}, "no samples"),
