@@ -220,8 +220,8 @@ class Predictor:
             self._wake(stream)
 
     def _wake(self, stream: Stream) -> None:
-        """Note when a stream that misses something is to be looked at."""
-        if stream.disturbed and (due_ns := stream.due_ns()) is not None:
+        """Note when a stream is to be looked at: it misses something, or another run speaks beside its own."""
+        if (due_ns := stream.due_ns()) is not None:
             self._alarms.set(stream.name, due_ns)
 
     def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:

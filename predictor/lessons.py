@@ -121,6 +121,7 @@ class Lessons:
         self._learnt_to_seq = value_of(tree, "learnt_to_seq", int | None)
         self._dues = deque(_due(pair) for pair in value_of(tree, "dues", list))
         self._check_dues()
+        self._update = None
         if self.learner is not None:
             self.learner.restore(subtree(tree, "learner"))
             self._engine.load(self.learner.weights)

@@ -24,7 +24,7 @@ from streamer.clock import Instant
 from streamer.decisions import Former, GapDecision, RunDecision
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.events import Event, Gap, NewRun, Part, Word
+from streamer.events import Event, Gap, NewRun, Part, Rivals, Word
 from streamer.history import History
 from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
@@ -34,7 +34,7 @@ from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import Model
 from trainer.selflearner import SelfLearner, Trouble
-from trainer.state import Tree, array_of, subtree, value_of
+from trainer.state import Tree, array_of, subtree, trees, value_of
 
 NO_RATE = (
     "the source says no rate (rate_hz 0): it is measured and in the status; estimates do not need it, "
@@ -42,6 +42,8 @@ NO_RATE = (
 )
 ESTIMATE = Kind.ESTIMATE  # as core's INPUT
 SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
+
+KEPT_RUNS = 4  # that were left, to go on with them bit for bit: a state each
 
 MakeLearner = Callable[[Model], Learner]
 
@@ -116,6 +118,8 @@ class Stream:
         self._report = StreamReport(name, self.counters)
         self._begin(channels=0)
         self._begun = False  # whether the run has had a sample
+        self._run = 0  # the last that had one
+        self._left: dict[int, Tree] = {}  # states of runs that were left, in case they come back
         self._first_seq = 0
         self._given_up_to = 0  # before the run's first sample
         self._since_reset = 0
@@ -176,7 +180,7 @@ class Stream:
 
     def _hear_info(self, info: Info, now: Instant) -> Iterator[Effect]:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
-        word = Word(info.run, ends, info.time_ns, info.replays)
+        word = Word(info.run, ends, info.time_ns, info.replays, info.ended)
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
         self._ends.note(info.run, info.next_seq, ended=info.ended)
         if info.run == self._sequencer.run:
@@ -194,6 +198,12 @@ class Stream:
                     yield from self._gap(event)
                 case NewRun():
                     yield from self._leave(event)
+                case Rivals(followed, other):
+                    text = (
+                        f"two sources say it at once: run {followed:016x} is followed, and run {other:016x} waits "
+                        "until that one has ended or is silent; give each source a name of its own (--stream)"
+                    )
+                    yield Say(f"stream {self.name}: {text}", WARNING)
 
     def _take(self, part: Part, now: Instant) -> Iterator[Effect]:
         message, skip = part.message, part.skip
@@ -210,7 +220,9 @@ class Stream:
 
     def _teach(self, chunk: Chunk, skip: int = 0) -> None:
         """Learn from a target chunk, or score what was estimated."""
-        if chunk.run != self._sequencer.run or (self._begun and chunk.values.shape[1] != self.state.shape[1]):
+        if chunk.run != self._sequencer.run:
+            self.counters.refused += not self._sequencer.knows(chunk.run)
+        elif self._begun and chunk.values.shape[1] != self.state.shape[1]:
             self.counters.refused += 1
         elif self._begun:
             self.lessons.teach(chunk, skip)
@@ -338,7 +350,7 @@ class Stream:
     # What is missing
 
     def due_ns(self) -> int | None:
-        """When to call `look`; None while nothing is missing."""
+        """When to call `look`; None while nothing is missing and no other run speaks."""
         return self._sequencer.due_ns()
 
     @property
@@ -348,7 +360,7 @@ class Stream:
 
     @property
     def disturbed(self) -> bool:
-        """Whether something is missing or held."""
+        """Whether something is missing or held, or another run may follow."""
         return self._sequencer.expected == AMISS
 
     def look(self, now: Instant) -> Iterator[Effect]:
@@ -482,7 +494,7 @@ class Stream:
         self._since_reset = 0
         self._since_gap = None
         self.lessons.begin(self.state, seq, chunk.rate_hz)
-        self._begun, self._first_seq = True, seq
+        self._begun, self._first_seq, self._run = True, seq, chunk.run
         if self._history.keeps:
             self._history.begin(Kind.ESTIMATE, self.name, chunk.run, seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
@@ -490,6 +502,16 @@ class Stream:
         yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
         if not chunk.rate_hz:
             yield Say(f"stream {self.name}: {NO_RATE}")
+
+    def _go_on(self, run: int, state: Tree) -> Iterator[Effect]:
+        """Go on with a run where it was left."""
+        self._restore_run(run, state)
+        self.counters.runs += 1
+        self._time.begin(self._rate_hz)
+        seq = self._sequencer.next_seq
+        if self._history.keeps:
+            self._history.begin(ESTIMATE, self.name, run, seq)
+        yield Say(f"stream {self.name}: run {run:016x} is back, and goes on at sample {seq}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
         self._rate_hz = rate_hz
@@ -511,9 +533,20 @@ class Stream:
         self._sequencer.recall(former.gaps)
 
     def _leave(self, new: NewRun) -> Iterator[Effect]:
-        """Leave a run for another."""
+        """Leave a run for another, and go on with that one where it was left before."""
+        if self._begun:
+            self._left.pop(self._run, None)
+            self._left[self._run] = self._run_state()
+            while len(self._left) > KEPT_RUNS:
+                del self._left[next(iter(self._left))]
         self._begun = False
         self._first_seq = self._given_up_to = self._muted_to = 0
+        yield from self._decide_leaving(new)
+        state = self._left.pop(new.run, None) if new.again else None
+        if state is not None:
+            yield from self._go_on(new.run, state)
+
+    def _decide_leaving(self, new: NewRun) -> Iterator[Effect]:
         if self._former is None:
             return
         published_to = self._published_to
@@ -531,7 +564,7 @@ class Stream:
                 "before the restart and cannot be had again"
             )
             self._report.other_state(why, published_to)
-        if before is not None and self.lessons.learns and self._published_to:
+        if before is not None and not new.again and self.lessons.learns and self._published_to:
             self._mute(self._published_to)
             self._report.other_state(
                 f"run {new.run:016x} begins with other weights than before the restart", self._published_to
@@ -645,6 +678,7 @@ class Stream:
     def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
         """Go on with another model from the next sample on; with its own shape, from its initial state."""
         self._model, self._engine = model, engine
+        self._left.clear()  # states of the other model
         self._stepper = self._scale.stage(engine)
         if not same_shape:
             self.state = self._stepper.initial_state(self.state.shape[1])
@@ -667,21 +701,29 @@ class Stream:
         """Return what later estimates depend on; None before the first run, and while an answer is under way."""
         if not self._begun or self._answering:
             return None
-        return {
+        left = [{"run": run, "state": state} for run, state in self._left.items()]
+        return self._run_state() | {
             "name": self.name,
-            "rate_hz": self._rate_hz,
             "position": self._sequencer.state() | {"next_seq": self.lessons.next_seq},  # a chunk may be half done
+            "final_seq": self.final_seq,
+            "counters": self.counters.state(),
+            "retained": self._retained.state(),
+            "left": left,
+        }
+
+    def _run_state(self) -> Tree:
+        """Return what later estimates of the present run depend on."""
+        return {
+            "rate_hz": self._rate_hz,
             "hidden": self.state.copy(),
             "first_seq": self._first_seq,
             "since_reset": self._since_reset,
             "since_gap": self._since_gap,
-            "final_seq": self.final_seq,
+            "updates": self.counters.updates,
             "muted_to": self._muted_to,
-            "counters": self.counters.state(),
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
             "lessons": self.lessons.state(),
-            "retained": self._retained.state(),
         }
 
     def restore(self, tree: Tree, now: Instant) -> None:
@@ -694,26 +736,17 @@ class Stream:
         """
         position = subtree(tree, "position")
         channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
-        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
-        self._begin(channels)
-        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
         self._sequencer.restore(position, channels)
         if self._former is not None and self._sequencer.run is not None:
             self._published_to = self._former.published_to(self._sequencer.run)
-        self._begun = True
-        self._first_seq = value_of(tree, "first_seq", int)
-        self._since_reset = value_of(tree, "since_reset", int)
-        self._since_gap = value_of(tree, "since_gap", int | None)
         final_seq = value_of(tree, "final_seq", int | None)
         if final_seq is not None and self._sequencer.run is not None:
             self._ends.note(self._sequencer.run, final_seq, ended=True)
-        self._muted_to = value_of(tree, "muted_to", int)
         self.counters.restore(subtree(tree, "counters"))
-        self._usable_inputs.restore(subtree(tree, "usable"))
-        self._familiarity.restore(subtree(tree, "familiarity"))
-        self.lessons.restore(subtree(tree, "lessons"), channels)
+        self._restore_run(self._sequencer.run or 0, tree)
         if self.lessons.next_seq != self._sequencer.next_seq:
             raise FileError("state: what waits for targets must end where the stream is")
+        self._left = {value_of(run, "run", int): subtree(run, "state") for run in trees(tree, "left")}
         self._report.caught_up()
         self._time = Timekeeping(now.mono_ns)
         self._time.begin(self._rate_hz)
@@ -722,6 +755,21 @@ class Stream:
             run, next_seq = self._sequencer.run, self._sequencer.next_seq
             self._history.begin(ESTIMATE, self.name, run, next_seq)
             self._history.reach(ESTIMATE, self.name, run, next_seq)
+
+    def _restore_run(self, run: int, tree: Tree) -> None:
+        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
+        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
+        self._begin(channels)
+        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
+        self._begun, self._run = True, run
+        self._first_seq = value_of(tree, "first_seq", int)
+        self._since_reset = value_of(tree, "since_reset", int)
+        self._since_gap = value_of(tree, "since_gap", int | None)
+        self.counters.updates = value_of(tree, "updates", int)
+        self._muted_to = value_of(tree, "muted_to", int)
+        self._usable_inputs.restore(subtree(tree, "usable"))
+        self._familiarity.restore(subtree(tree, "familiarity"))
+        self.lessons.restore(subtree(tree, "lessons"), channels)
 
 
 def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:

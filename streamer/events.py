@@ -17,11 +17,22 @@ class NewRun:
         The one before it.
     left_place : tuple of int
         How far that was followed: its next input and its next target.
+    again : bool
+        It was followed before, and goes on where it was left.
     """
 
     run: int
     left_run: int | None = field(default=None, compare=False)
     left_place: tuple[int, int] = field(default=(0, 0), compare=False)
+    again: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """Two sources say the stream: the run that is followed goes on, and so does another."""
+
+    followed: int
+    other: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +69,18 @@ class Part:
     live: bool = True
 
 
-Event = NewRun | Gap | Part
+Event = NewRun | Gap | Part | Rivals
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What is said of a run: how far it is in each kind followed, and whether samples can be had again."""
+    """What is said of a run: how far it is in each kind followed, and whether samples can be had again.
+
+    `ended` says that nothing follows.
+    """
 
     run: int
     ends: tuple[int, ...]
     time_ns: int
     replays: bool
+    ended: bool = False

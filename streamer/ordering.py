@@ -154,6 +154,15 @@ class Track:
         if limit < NO_LIMIT:
             self.credence.end = max(self.credence.end, limit)
 
+    def asked_just_to(self, end: int) -> bool:
+        """Whether a request was for samples up to `end`."""
+        return self._asking.asked_just_to(end)
+
+    def learn_end(self, end: int) -> None:
+        """Heed that samples up to `end` were said, by who answers requests."""
+        self._told_end = max(self._told_end, end)
+        self.credence.end = max(self.credence.end, end)
+
     def gone(self, seq: int, end: int, now_ns: int) -> int:
         """Heed that samples cannot be had; return how many of them are the next ones."""
         end = min(end, self.missing_end)

@@ -1,6 +1,7 @@
 """How long to wait for samples that are missing, and how often to ask for them. Pure logic."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from streamer.errors import UsageError
@@ -8,6 +9,7 @@ from streamer.errors import UsageError
 SECOND_NS = 1_000_000_000
 ASK_AGAIN_NS = 100_000_000  # without progress, and twice as long each time ...
 ASK_SLOWEST_NS = SECOND_NS  # ... up to this
+REMEMBERED_REQUESTS = 32
 ASK_SPACING_NS = 5_000_000  # with progress: what is lost meanwhile is asked for together
 
 
@@ -60,8 +62,8 @@ class Asking:
     """
 
     __slots__ = (
-        "_deadline_ns", "_in_vain", "_interval_ns", "_last_ask_ns", "_least_asks", "_next_ask_ns", "_progress_ns",
-        "answered", "asked_to",
+        "_deadline_ns", "_ends", "_in_vain", "_interval_ns", "_last_ask_ns", "_least_asks", "_next_ask_ns",
+        "_progress_ns", "answered", "asked_to",
     )  # fmt: skip
 
     def __init__(self, patience: Patience) -> None:
@@ -72,6 +74,7 @@ class Asking:
         self._last_ask_ns = -ASK_SPACING_NS
         self._progress_ns = -SECOND_NS
         self._in_vain = 0
+        self._ends: deque[int] = deque(maxlen=REMEMBERED_REQUESTS)
         self.asked_to = 0
         """One past the last sample of the latest request."""
         self.answered = False
@@ -110,10 +113,15 @@ class Asking:
     def asked(self, end: int, now_ns: int) -> None:
         """A request was made for samples up to `end`."""
         self.asked_to = end
+        self._ends.append(end)
         self._last_ask_ns = now_ns
         self._next_ask_ns = now_ns + self._interval_ns
         self._interval_ns = min(2 * self._interval_ns, ASK_SLOWEST_NS)
         self._in_vain += 1
+
+    def asked_just_to(self, end: int) -> bool:
+        """Whether a request, one of the latest, was for samples up to `end`."""
+        return end in self._ends
 
     def ask_ns(self) -> int:
         """When to ask."""

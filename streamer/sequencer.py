@@ -10,14 +10,15 @@ from typing import Any
 
 from streamer.decisions import GapDecision
 from streamer.errors import FileError
-from streamer.events import Event, Gap, NewRun, Word
+from streamer.events import Event, Gap, NewRun, Rivals, Word
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering import NO_LIMIT, OrderCounts, Track
-from streamer.patience import Patience
+from streamer.patience import ASK_AGAIN_NS, Patience
+from streamer.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
+from streamer.tail import Tail
 
-REMEMBERED_RUNS = 8  # a source restarted more often than this between two late messages is past helping
-SILENT_NS = 3_000_000_000  # after which a run is left even for one that claims to be older
+WARN_EVERY_NS = 60_000_000_000  # of two sources
 AMISS = -1  # no message has this seq
 ALL = 2**64
 
@@ -49,8 +50,9 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_arrivals", "_budget", "_decided", "_foretold", "_joins_anywhere", "_latest_ns", "_main", "_past_runs",
-        "_patience", "_pending", "_probe", "_second", "_tracks", "_words", "channels", "circular_waits", "counts",
+        "_arrivals", "_budget", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_spoke_ns",
+        "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "run", "second_to", "stream",
     )  # fmt: skip
 
@@ -69,7 +71,12 @@ class Sequencer:
         self.run: int | None = None
         self.second_to = ALL
         self._budget = budget or Budget(self._patience.hold_bytes)
-        self._past_runs: tuple[int, ...] = ()
+        self._left: dict[int, Position] = {}  # runs that were followed, the one left last at the end
+        self._contenders = Contenders(self._budget)
+        self._closing: Contender | None = None  # the next run, once the end of this one is known
+        self._tails: list[Tail] = []  # of the run that is being left
+        self._ended = False  # as the source said
+        self._contested_ns = self._warned_ns = -WARN_EVERY_NS  # when two sources spoke; when that was said
         self._foretold: Word | None = None  # of a run that has not begun
         self._joins_anywhere = False
         self._latest_ns = 0  # source time, at the least
@@ -77,7 +84,8 @@ class Sequencer:
         self._arrivals = 0
         self._decided: dict[int, Sequence[GapDecision]] = {}  # by a former life, of runs that have not begun
         self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
-        self._probe = (-1, -1, 0)  # where the run was when an older one was heard, and when that was
+        self._stood = (-1, -1, -1, -1)  # where the run was when it was last seen to move on ...
+        self._spoke_ns = 0  # ... and when that was
         self._begin_tracks()
 
     def _begin_tracks(self) -> None:
@@ -108,7 +116,7 @@ class Sequencer:
             "run": self.run,
             "next_seq": self.next_seq,
             "next_second_seq": self.next_second_seq,
-            "past_runs": list(self._past_runs),
+            "left": [[run, at.next_seq, at.next_second_seq, at.channels] for run, at in self._left.items()],
             "latest_ns": self._latest_ns,
         }
 
@@ -120,10 +128,12 @@ class Sequencer:
         FileError
             If it cannot be one.
         """
-        past_runs = position.get("past_runs")
+        left: Any = position.get("left")
         numbers: list[Any] = [position.get(name) for name in ("run", "next_seq", "next_second_seq")]
         latest_ns = position.get("latest_ns")
-        if not isinstance(past_runs, list) or not all(map(_is_index, [*numbers, *past_runs])):
+        rows: list[Any] = left if isinstance(left, list) else [None]
+        whole = all(isinstance(row, list) and len(row) == 4 and all(map(_is_index, row)) for row in rows)
+        if not whole or not all(map(_is_index, numbers)):
             raise FileError(f"state: a position must be whole numbers, got {str(position)[:200]}")
         if type(latest_ns) is not int:
             raise FileError(f"state: latest_ns must be a whole number, got {str(latest_ns)[:60]}")
@@ -133,7 +143,7 @@ class Sequencer:
             self.second_to = self._second.next_seq = second_seq
         self.expected = self._main.next_seq
         self.channels = channels
-        self._past_runs = tuple(past_runs[-REMEMBERED_RUNS:])
+        self._left = {run: Position(*place) for run, *place in rows[-REMEMBERED_RUNS:]}
         self._take_up_decisions()
         if self._pending:
             self.expected = AMISS
@@ -205,8 +215,11 @@ class Sequencer:
         """Take samples; return what can be handed out."""
         chunk = message if isinstance(message, Chunk) else message.chunk
         if chunk.run != self.run:
-            if self._stale(chunk.run, chunk.time_ns, now_ns):
-                self.counts.duplicates += len(chunk.values)
+            if self.run is not None:
+                if self._is_past(chunk):
+                    self.counts.duplicates += len(chunk.values)
+                else:
+                    yield from self._hear_other(message, chunk.run, chunk.time_ns, now_ns)
                 return
             if self._joins_anywhere_now and chunk.kind is not self._main.kind:
                 return
@@ -219,33 +232,53 @@ class Sequencer:
             self.counts.refused += 1
             return
         self._arrivals += 1
+        if self._contenders:
+            yield from self._note_speech(chunk.time_ns, now_ns)
+            if self._closing is not None:
+                self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
         track.add(message, now_ns, self._arrivals)
         yield from self._drain(now_ns)
+        yield from self._leave_if_done(now_ns)
 
     def hear(self, word: Word, now_ns: int) -> Iterator[Event]:
         """Heed how far a run is said to be."""
         if word.run != self.run:
-            if self._stale(word.run, word.time_ns, now_ns):
+            if self.run is not None:
+                if not self._is_known(word):
+                    yield from self._hear_other(word, word.run, word.time_ns, now_ns)
                 return
             self._foretold = word
             if not word.replays or self._joins_anywhere_now:
                 return
             yield from self._begin_run(word.run, word.time_ns)
-        self._words += 1
+        self._words += not word.ended
+        self._ended = word.ended
         self._latest_ns = max(self._latest_ns, word.time_ns)
+        if self._contenders and not word.ended:
+            yield from self._note_speech(word.time_ns, now_ns)
         self._heed(word, now_ns)
         if self.expected == AMISS or not all(track.undisturbed for track in self._tracks):
             yield from self._drain(now_ns)
+        if self._contenders:
+            yield from self._consider(now_ns)
 
     def lose(self, gone: Gone, now_ns: int) -> Iterator[Event]:
         """Heed that samples cannot be had any more."""
         track = self._track(gone.kind)
         if track is None or gone.run != self.run:
             return
-        samples = track.gone(gone.seq, gone.seq + gone.samples, now_ns)
+        end = gone.seq + gone.samples
+        if track.asked_just_to(end) and self._may_not_know(now_ns):
+            return  # the deadline decides
+        if self._closing is not None:
+            told = self._tails[self._tracks.index(track)].gone(gone.seq, end, track.next_seq, now_ns)
+            if told is not None and track.credible(told, 0, now_ns):
+                track.learn_end(told)
+        samples = track.gone(gone.seq, end, now_ns)
         if samples:
             yield self._gap(track, samples)
             yield from self._drain(now_ns)
+        yield from self._leave_if_done(now_ns)
 
     def _heed(self, word: Word, now_ns: int) -> None:
         for track, end in zip(self._tracks, word.ends, strict=True):
@@ -263,30 +296,126 @@ class Sequencer:
     def _joins_anywhere_now(self) -> bool:
         return self.run is None and not self._patience.from_start
 
-    def _stale(self, run: int, time_ns: int, now_ns: int) -> bool:
-        """Return whether a run was left, or began before the one that is followed and still speaks."""
-        if run in self._past_runs:
+    def knows(self, run: int) -> bool:
+        """Whether a run was followed, or waits to be."""
+        return run in (self.run, *self._left) or any(one.run == run for one in self._contenders)
+
+    def _is_past(self, chunk: Chunk) -> bool:
+        """Whether samples belong to a run that was left, and had come before or were given up then."""
+        left = self._left.get(chunk.run)
+        if left is None:
+            return False
+        return chunk.end_seq <= (left.next_seq if chunk.kind is self._main.kind else left.next_second_seq)
+
+    def _is_known(self, word: Word) -> bool:
+        """Whether a word of a run that was left tells nothing new."""
+        left = self._left.get(word.run)
+        if left is None:
+            return False
+        return all(end <= seq for end, seq in zip(word.ends, (left.next_seq, left.next_second_seq), strict=False))
+
+    def _may_not_know(self, now_ns: int) -> bool:
+        """Whether all that was asked for may be said to be gone by a source that has another run."""
+        if now_ns - self._contested_ns < WARN_EVERY_NS:
             return True
-        if self._foretold is not None and run == self._foretold.run:
-            return False
-        if self.run is None or time_ns >= self._latest_ns:
-            return False
-        if self._probe[:2] != (self.next_seq, self._words):
-            self._probe = self.next_seq, self._words, now_ns
-        return now_ns < self._probe[2] + SILENT_NS
+        chosen = self._closing
+        if chosen is not None:  # as where a source has restarted, unless the old run's speaks at once
+            return now_ns - chosen.first_ns < ASK_AGAIN_NS
+        return bool(self._contenders)
+
+    def _hear_other(self, message: Message, run: int, time_ns: int, now_ns: int) -> Iterator[Event]:
+        """Take what is said of a run that is not the one followed."""
+        yield from self._note_progress(now_ns)
+        self.counts.refused += self._contenders.hear(message, run, time_ns, now_ns)
+        if not self._ended and time_ns < self._latest_ns:
+            self._contenders.contradict(run, now_ns)  # it claims to be older: it has to wait
+        if self._contenders.undecided:
+            self.expected = AMISS  # what the followed run says next is to be looked at
+        yield from self._consider(now_ns)
+
+    def _note_progress(self, now_ns: int) -> Iterator[Event]:
+        """See whether the followed run moved on by the short way, on which nobody looks at it."""
+        second = self._second.next_seq if self._second is not None else 0
+        stands = self._main.next_seq, second, self._words, self._arrivals
+        if stands != self._stood:
+            self._stood, self._spoke_ns = stands, now_ns
+            if self._contenders:
+                yield from self._note_speech(self._main.credence.last_ns, now_ns)
+
+    def _note_speech(self, time_ns: int, now_ns: int) -> Iterator[Event]:
+        """Note that the followed run said something at that time."""
+        self._spoke_ns = now_ns
+        rival = self._contenders.present_speaks(time_ns, now_ns)
+        if self._closing is not None and self._closing.contradicted:
+            self._closing.chosen = False
+            self._closing, self._tails = None, []
+        if rival is not None and self.run is not None:
+            self._contested_ns = now_ns
+            if now_ns - self._warned_ns >= WARN_EVERY_NS:
+                self._warned_ns = now_ns
+                yield Rivals(self.run, rival.run)
+
+    def _consider(self, now_ns: int) -> Iterator[Event]:
+        """Leave the run for another one, if there is reason to."""
+        if self._closing is None:
+            chosen = self._choose(now_ns)
+            if chosen is None:
+                return
+            self._closing, chosen.chosen, chosen.contradicted = chosen, True, False
+            self.expected = AMISS
+            known = self._main.replays is not True or not self._budget.limit_bytes
+            self._tails = [Tail(known=known or self._ended, next_seq=track.next_seq) for track in self._tracks]
+        yield from self._leave_if_done(now_ns)
+
+    def _choose(self, now_ns: int) -> Contender | None:
+        """Return the run to be followed instead."""
+        silent = now_ns - self._spoke_ns >= SILENT_NS
+        candidates = [
+            one for one in self._contenders
+            if ((silent or self._ended) and (one.confirmed or one.has_samples))
+            or (one.confirmed and not one.contradicted and one.run not in self._left)
+        ]  # fmt: skip
+        # Where several wait: one that is sure, and then the one heard last.
+        return max(candidates, key=lambda one: (one.confirmed, one.heard_ns), default=None)
+
+    def _leave_if_done(self, now_ns: int) -> Iterator[Event]:
+        """Follow the next run once nothing of the present one is awaited any longer."""
+        while (chosen := self._closing) is not None:
+            pairs = zip(self._tracks, self._tails, strict=True)
+            if self._main.replays is True and any(not t.undisturbed or not tail.known for t, tail in pairs):
+                return
+            self._closing, self._tails = None, []
+            held = self._contenders.take(chosen)
+            yield from self._begin_run(chosen.run, chosen.first_time_ns)
+            for message in held:
+                if isinstance(message, Word):
+                    yield from self.hear(message, now_ns)
+                else:
+                    yield from self.receive(message, now_ns)
 
     def _begin_run(self, run: int, time_ns: int) -> Iterator[Event]:
-        """Leave a run, with what is left of it, and begin another."""
-        left, place = self.run, (0, 0)
+        """Leave a run, with what is left of it, and begin another, or go on with it."""
+        left_run, place = self.run, (0, 0)
         if self.run is not None:
             yield from self._flush()
             place = self.next_seq, self.next_second_seq
-            self._past_runs = (*self._past_runs, self.run)[-REMEMBERED_RUNS:]
+            self._left.pop(self.run, None)
+            if any(place):
+                self._left[self.run] = Position(*place, self.channels or 0)
+            while len(self._left) > REMEMBERED_RUNS:
+                del self._left[next(iter(self._left))]
+            if self._pending:
+                self._decided[self.run] = list(self._pending)
         self._joins_anywhere = self._joins_anywhere_now
         self._begin_tracks()
-        self.run, self._latest_ns = run, time_ns
+        left = self._left.pop(run, None)
+        if left is not None:
+            self._main.next_seq, self.channels = left.next_seq, left.channels or None
+            if self._second is not None:
+                self._second.next_seq = left.next_second_seq
+        self.run, self._latest_ns, self._ended = run, time_ns, False
         self._take_up_decisions()
-        yield NewRun(run, left, place)
+        yield NewRun(run, left_run, place, left is not None)
 
     def _join(self, chunk: Chunk, now_ns: int) -> None:
         """Begin a run with the first chunk of it that came."""
@@ -327,7 +456,7 @@ class Sequencer:
             yield from track.take_head()
         for track in self._tracks:
             track.settle(now_ns)
-        begun = self.channels is not None
+        begun = self.channels is not None and self._closing is None and not self._contenders.undecided
         self.expected = (
             self._main.next_seq
             if begun and not self._pending and all(track.undisturbed for track in self._tracks)
@@ -380,9 +509,13 @@ class Sequencer:
 
     def due_ns(self) -> int | None:
         """When to call `look`; None if nothing is missing."""
-        if self.expected != AMISS:
+        if self.expected != AMISS and not self._contenders:
             return None
         dues = [due for track in self._tracks if (due := track.due_ns()) is not None]
+        pairs = zip(self._tracks, self._tails, strict=False)
+        dues += [tail.due_ns() for track, tail in pairs if track.undisturbed and not tail.known]
+        if self._contenders and self._closing is None:
+            dues.append(self._spoke_ns + SILENT_NS)
         return min(dues, default=None)
 
     def look(self, now_ns: int) -> Iterator[Event]:
@@ -396,11 +529,26 @@ class Sequencer:
             yield from self._drain(now_ns)
             if not any(samples for _, samples in lost):
                 break
+        if self._contenders:
+            yield from self._look_at_runs(now_ns)
+
+    def _look_at_runs(self, now_ns: int) -> Iterator[Event]:
+        yield from self._note_progress(now_ns)
+        for tail in self._tails:
+            tail.look(now_ns)
+        yield from self._consider(now_ns)
+        self.counts.refused += self._contenders.forget_silent(now_ns)
+        if self._contenders and now_ns - self._spoke_ns >= SILENT_NS and self._closing is None:
+            self._contenders.clear()
+        yield from self._drain(now_ns)
 
     def asks(self, now_ns: int) -> Iterator[Replay]:
         """Return what to ask for now."""
-        for track in self._tracks:
+        for place, track in enumerate(self._tracks):
             wanted = track.ask(now_ns)
+            if wanted is None and self._closing is not None and track.undisturbed:
+                wanted = self._tails[place].ask(track.next_seq, now_ns)
+                self.counts.asked += wanted is not None
             if wanted is not None and self.run is not None:
                 yield Replay(track.kind, self.stream, self.run, *wanted)
 
