@@ -100,6 +100,11 @@ class Contenders:
         return iter(self._by_run.values())
 
     @property
+    def rivals(self) -> bool:
+        """Whether another source goes on speaking."""
+        return any(contender.rival for contender in self)
+
+    @property
     def undecided(self) -> bool:
         """Whether one may be the next run: what the present one says is to be looked at."""
         return any(not contender.contradicted for contender in self)

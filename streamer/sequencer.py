@@ -18,6 +18,7 @@ from streamer.patience import ASK_AGAIN_NS, Patience
 from streamer.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
 from streamer.tail import Tail
 
+FAR_SAMPLES = 2**30  # only a request for whatever there is, or a large hole, goes so far
 WARN_EVERY_NS = 60_000_000_000  # of two sources
 AMISS = -1  # no message has this seq
 ALL = 2**64
@@ -268,7 +269,8 @@ class Sequencer:
         if track is None or gone.run != self.run:
             return
         end = gone.seq + gone.samples
-        if track.asked_just_to(end) and self._may_not_know(now_ns):
+        whole = track.asked_just_to(end) or end >= track.next_seq + FAR_SAMPLES
+        if whole and self._may_not_know(now_ns):
             return  # the deadline decides
         if self._closing is not None:
             told = self._tails[self._tracks.index(track)].gone(gone.seq, end, track.next_seq, now_ns)
@@ -327,6 +329,8 @@ class Sequencer:
         """Take what is said of a run that is not the one followed."""
         yield from self._note_progress(now_ns)
         self.counts.refused += self._contenders.hear(message, run, time_ns, now_ns)
+        if self._contenders.rivals:
+            self._contested_ns = now_ns
         if not self._ended and time_ns < self._latest_ns:
             self._contenders.contradict(run, now_ns)  # it claims to be older: it has to wait
         if self._contenders.undecided:
