@@ -270,7 +270,7 @@ class Sequencer:
             return
         end = gone.seq + gone.samples
         whole = track.asked_just_to(end) or end >= track.next_seq + FAR_SAMPLES
-        if whole and self._may_not_know(now_ns):
+        if whole and self._may_not_know(track, now_ns):
             return  # the deadline decides
         if self._closing is not None:
             told = self._tails[self._tracks.index(track)].gone(gone.seq, end, track.next_seq, now_ns)
@@ -316,13 +316,13 @@ class Sequencer:
             return False
         return all(end <= seq for end, seq in zip(word.ends, (left.next_seq, left.next_second_seq), strict=False))
 
-    def _may_not_know(self, now_ns: int) -> bool:
+    def _may_not_know(self, track: Track, now_ns: int) -> bool:
         """Whether all that was asked for may be said to be gone by a source that has another run."""
         if now_ns - self._contested_ns < WARN_EVERY_NS:
             return True
         chosen = self._closing
         if chosen is not None:  # as where a source has restarted, unless the old run's speaks at once
-            return now_ns - chosen.first_ns < ASK_AGAIN_NS
+            return not track.undisturbed and now_ns - chosen.first_ns < ASK_AGAIN_NS
         return bool(self._contenders)
 
     def _hear_other(self, message: Message, run: int, time_ns: int, now_ns: int) -> Iterator[Event]:
