@@ -1,5 +1,6 @@
 """kill -9 of predictor and source at random instants."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from scene import Scene, must_keep_the_promise
 
 RECOVERY_S = 5.0
 EVERY_S = 0.2  # between checkpoints
+GAP = re.compile(r"(\d+) to (\d+)(?=[ ,].*did not come)")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,52 @@ def test_both_killed_at_once_lose_nothing_that_was_published(
     for command in (predict, source):
         assert command.stop() == 0
     injected("kill -9 of source and predictor together", kills, **recovered(recoveries_s[1:]))
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [None, pytest.param("target", marks=pytest.mark.release), pytest.param("self", marks=pytest.mark.release)],
+)
+def test_a_predictor_killed_before_a_source_that_forgets_says_nothing_twice_otherwise(
+    start: Starter, ports: Ports, listen: Listen, rng: np.random.Generator, injected: Inject, dose: Dose,
+    tmp_path: Path, learn: str | None,
+) -> None:  # fmt: skip
+    """The source keeps 3 s, and the last state is older: the hidden state has a hole, and that is no gap."""
+    scene = Scene(learn=learn, seed=int(rng.integers(1000)))
+    source_at, predict_at = ports.address(), ports.address()
+    ear = listen(predict_at)
+    source = start("source", "--bind", source_at, "--wait", "--retain", 3, "--linger", 600, *scene.source())
+    folder = ("--state-dir", tmp_path / "state", "--checkpoint-every", 600, "--gap-deadline", 60)
+    predict = predictor(start, source_at, predict_at, scene, *folder)
+    kills = dose.pick(quick=1, release=3)
+    lines: list[str] = []
+    for _ in range(kills):
+        ear.wait_for_seq(ear.next_seq + 5 * int(scene.rate_hz))
+        kill(predict)
+        lines += predict.log
+        before = ear.next_seq
+        predict = predictor(start, source_at, predict_at, scene, *folder)
+        ear.wait_for_seq(before + int(scene.rate_hz))
+    ear.wait(
+        lambda: int(str(ear.body("demo").get("hole_samples", 0))) > 0, "a hole in the hidden state", provoke=True
+    )
+    for command in (predict, source):
+        assert command.stop(within_s=30) == 0
+    lines += predict.log
+    assert not ear.contradictions, f"said again otherwise: {ear.contradictions[:5]}"
+    heard = set(ear.heard())
+    gaps = [
+        range(int(first), int(last) + 1)
+        for line in lines
+        if "GAP: samples" in line
+        for first, last in GAP.findall(line)
+    ]
+    both = sorted(heard & {seq for gap in gaps for seq in gap})
+    assert not both, f"estimated, and said to be missing: {both[:5]}"
+    untold = sorted(set(range(ear.next_seq)) - heard - {seq for gap in gaps for seq in gap})
+    assert len(untold) <= 5 * kills, "no more than what died on its way out"
+    injected(f"kill -9 of the predictor, the source keeps 3 s, {learn or 'not learning'}", kills,
+             estimates=ear.next_seq, lost_on_the_way_out=len(untold))  # fmt: skip
 
 
 def predictor(start: Starter, source_at: str, predict_at: str, scene: Scene, *more: object) -> Command:
