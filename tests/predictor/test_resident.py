@@ -57,6 +57,25 @@ def test_it_goes_on_from_a_state_that_it_is_given(name: str) -> None:
     assert resident.step(payload) == ours.run(np.full((1, 1), 0.5, np.float32), state)[0].tobytes()
 
 
+def test_numbers_of_a_state_keep_bits_that_are_no_number_of_float32() -> None:
+    """A float64 of conditioning lies in two rows; half of one may look like a NaN that signals."""
+    ours = engine("gated")
+    inputs = np.sin(np.arange(50, dtype=np.float32))[:, None]
+    _, state = ours.run(inputs, ours.initial_state(1))
+    mean = state[:2, 0].copy().view(np.uint64)
+    mean[0] = (mean[0] >> np.uint64(32) << np.uint64(32)) | np.uint64(0x7F800001)
+    state[:2, 0] = mean.view(np.float32)
+    resident = ours.resident(ours.initial_state(1))
+    resident.copy_from(state[:, 0])
+    after = np.empty_like(state[:, 0])
+    resident.copy_to(after)
+    assert after.tobytes() == state[:, 0].tobytes()
+    payload = np.float32(0.5).tobytes()
+    expected, expected_state = ours.run(np.full((1, 1), 0.5, np.float32), state)
+    assert resident.step(payload) == expected.tobytes()
+    assert resident.state().tobytes() == expected_state.tobytes()
+
+
 def test_a_state_that_was_handed_out_stays_as_it_is() -> None:
     ours = engine("rnn")
     resident = ours.resident(ours.initial_state(1))
