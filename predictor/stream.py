@@ -24,7 +24,7 @@ from streamer.clock import Instant
 from streamer.decisions import Former, GapDecision, RunDecision
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.events import Event, Gap, NewRun, Part, Rivals, Word
+from streamer.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
 from streamer.history import History
 from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
@@ -198,6 +198,12 @@ class Stream:
                     yield from self._gap(event)
                 case NewRun():
                     yield from self._leave(event)
+                case StartedAgain(run, seq):
+                    text = (
+                        f"run {run:016x} starts again at {seq}: its samples are dropped as duplicates until it "
+                        f"has passed sample {self._sequencer.next_seq}; a source must draw a new run at each start"
+                    )
+                    yield Say(f"stream {self.name}: {text}", WARNING)
                 case Rivals(followed, other):
                     text = (
                         f"two sources say it at once: run {followed:016x} is followed, and run {other:016x} waits "

@@ -28,6 +28,14 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class StartedAgain:
+    """A source numbers new samples of a run as it did old ones, from `seq` on: they are taken as duplicates."""
+
+    run: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rivals:
     """Two sources say the stream: the run that is followed goes on, and so does another."""
 
@@ -69,7 +77,7 @@ class Part:
     live: bool = True
 
 
-Event = NewRun | Gap | Part | Rivals
+Event = NewRun | Gap | Part | Rivals | StartedAgain
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamer.decisions import GapDecision
 from streamer.errors import FileError
-from streamer.events import Event, Gap, NewRun, Rivals, Word
+from streamer.events import Event, Gap, NewRun, Rivals, StartedAgain, Word
 from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering import NO_LIMIT, OrderCounts, Track
@@ -51,7 +51,8 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_arrivals", "_budget", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
+        "_again", "_again_ns", "_arrivals", "_budget", "_closing", "_contenders", "_contested_ns",
+        "_decided", "_ended", "_foretold",
         "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_spoke_ns",
         "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "run", "second_to", "stream",
@@ -87,6 +88,8 @@ class Sequencer:
         self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
         self._stood = (-1, -1, -1, -1)  # where the run was when it was last seen to move on ...
         self._spoke_ns = 0  # ... and when that was
+        self._again = (-1, -1)  # old numbers with new times: from, to
+        self._again_ns = -WARN_EVERY_NS  # when that was said
         self._begin_tracks()
 
     def _begin_tracks(self) -> None:
@@ -237,6 +240,8 @@ class Sequencer:
             yield from self._note_speech(chunk.time_ns, now_ns)
             if self._closing is not None:
                 self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
+        if chunk.end_seq <= track.next_seq and 0 < track.credence.last_ns < chunk.time_ns:
+            yield from self._note_again(chunk, now_ns)
         track.add(message, now_ns, self._arrivals)
         yield from self._drain(now_ns)
         yield from self._leave_if_done(now_ns)
@@ -293,6 +298,16 @@ class Sequencer:
         return self._second if self._second is not None and kind is self._second.kind else None
 
     # Runs
+
+    def _note_again(self, chunk: Chunk, now_ns: int) -> Iterator[Event]:
+        """Note old numbers with a time later than all before: two in a row, and the run has started again."""
+        seq, end = self._again
+        if chunk.seq != end:
+            seq = chunk.seq
+        elif now_ns - self._again_ns >= WARN_EVERY_NS:
+            self._again_ns = now_ns
+            yield StartedAgain(chunk.run, seq)
+        self._again = seq, chunk.end_seq
 
     @property
     def _joins_anywhere_now(self) -> bool:

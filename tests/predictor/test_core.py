@@ -242,6 +242,17 @@ def test_a_new_run_starts_from_the_initial_state_and_is_said() -> None:
     assert status_of(core, seconds=2)["runs"] == 2
 
 
+def test_a_run_that_starts_again_is_named_once_and_no_duplicate_makes_it_so() -> None:
+    core = Predictor(model())
+    answer(core, [chunk(seq, [0.1]) for seq in range(20)])
+    copies = [chunk(seq, [0.1]) for seq in range(3)]
+    again = [replace(copy, time_ns=copy.time_ns + 60_000_000_000) for copy in copies]
+    assert not said(core.receive(copies, at(1)))
+    lines = said(core.receive(again, at(2)))
+    assert [line for line in lines if "run 0000000000000001 starts again at 0" in line] == lines
+    assert len(lines) == 1
+
+
 def test_a_new_run_may_have_other_channels_but_a_run_may_not() -> None:
     core = Predictor(model())
     answer(core, [chunk(0, [[0.5]])])

@@ -26,6 +26,8 @@ NOT_KEPT: dict[type, set[str]] = {
     Engine: {"_seat", "_pipelines"},
     Stream: {"_time", "_report", "_history", "_diagnosis", "_paced", "_tallies"},
     Sequencer: {
+        "_again",
+        "_again_ns",
         "_arrivals",
         "_budget",
         "_closing",
