@@ -172,7 +172,8 @@ class Listener:
             yield Say(f"{self._late} parts came twice or after their line had gone out", WARNING)
         if self._rejected:
             yield Say(f"{self._rejected} messages were not understood", WARNING)
-        for stream, kind, seq in self._in_order.unfinished() if self._in_order is not None else ():
+        stopped_early = self._left != 0
+        for stream, kind, seq in self._in_order.unfinished() if self._in_order and stopped_early else ():
             text = f"stream {stream}: {kind.word}s from sample {seq} on were still missing; what came after it"
             yield Say(f"{text} is not printed", WARNING)
         if self._in_order is not None and self._in_order.ignored:

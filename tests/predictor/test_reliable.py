@@ -134,6 +134,8 @@ def test_count_counts_samples_and_no_gaps() -> None:
     list(ear.receive([replace(chunk(5, [0.1, 0.2])), chunk(8, [0.3, 0.4])], 0))
     pass_time(ear, 0, 20, chunk(8, [0.3]))
     assert ear.finished
+    ear.receive([chunk(20, [0.3])], 21 * SECOND)
+    assert said(ear.core.stop(at(21))) == [], "whoever has all lines that were wanted misses nothing"
     assert ear.seqs() == [5, 6, 8]
     assert [line["gap"] for line in ear.lines if "gap" in line] == ["input", "input"]
 
