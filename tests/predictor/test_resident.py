@@ -57,6 +57,31 @@ def test_it_goes_on_from_a_state_that_it_is_given(name: str) -> None:
     assert resident.step(payload) == ours.run(np.full((1, 1), 0.5, np.float32), state)[0].tobytes()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 30])
+def test_where_a_signal_starts_anew_each_way_of_stepping_gives_the_same_bits(channels: int) -> None:
+    """Another offset, a pop and the end of a rail, at another sample in each channel."""
+    ours = engine("gated")
+    inputs = np.sin(0.3 * np.arange(300, dtype=np.float32))[:, None] * np.ones(channels, np.float32)
+    for channel in range(channels):
+        inputs[100 + channel :, channel] += 1e3
+        inputs[60 + channel, channel] += 1e6
+        inputs[200 : 240 + channel, channel] = 7
+    whole, last = ours.run(inputs, ours.initial_state(channels))
+    state, pieces = ours.initial_state(channels), []
+    for piece in np.split(inputs, [1, 7, 50, 105, 112, 113, 241, 250]):
+        estimates, state = ours.run(piece, state)
+        pieces.append(estimates)
+    assert np.concatenate(pieces).tobytes() == whole.tobytes()
+    assert state.tobytes() == last.tobytes()
+    for channel in {0, channels - 1}:
+        resident = ours.resident(ours.initial_state(1))
+        told = b"".join(resident.step(sample.tobytes()) for sample in inputs[:, channel])
+        alone, alone_last = ours.run(inputs[:, [channel]], ours.initial_state(1))
+        assert told == alone.tobytes()
+        assert resident.state().tobytes() == alone_last.tobytes()
+        np.testing.assert_allclose(whole[:, channel], alone[:, 0], atol=1e-4)
+
+
 def test_numbers_of_a_state_keep_bits_that_are_no_number_of_float32() -> None:
     """A float64 of conditioning lies in two rows; half of one may look like a NaN that signals."""
     ours = engine("gated")
