@@ -22,23 +22,23 @@ import zmq
 from streamer.frames import AnySocket
 from streamer.inflow import Inflow, InflowLimit
 from streamer.listening import Listener
+from streamer.monitors import Monitor
 
 ROUND_S = 0.0005  # between two looks
 PAUSE_S = 0.1  # between two looks whether others may be let in again
 TCP_INFO_BYTES = 232
-EVENT = struct.Struct("=HI")  # of a monitor, which pyzmq's own module decodes at the cost of importing asyncio
 BYTES_RECEIVED = struct.Struct("<128xQ")  # of Linux' struct tcp_info
 UNREPORTED = 100
 MOST_CONNECTIONS, LEAST_CONNECTIONS = 100_000, 4
 SPARE_DESCRIPTORS = 16  # for files that are opened later
-_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
+_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
 _ENDS = (zmq.EVENT_CLOSED, zmq.EVENT_DISCONNECTED)
 
 
 class _Door:
     """A socket whose connections are watched: its monitor, where it listens, and what came in."""
 
-    def __init__(self, monitor: AnySocket, listener: Listener, limit: InflowLimit) -> None:
+    def __init__(self, monitor: Monitor, listener: Listener, limit: InflowLimit) -> None:
         self.monitor = monitor
         self.listener = listener
         self.inflow = Inflow(limit, most_connections())
@@ -79,13 +79,7 @@ class ConnectionGuard:
             Whose connections it will take.
         limit : InflowLimit
         """
-        address = f"inproc://connections-{id(socket)}-{time.monotonic_ns()}"
-        socket.monitor(address, _EVENTS)
-        monitor = self._context.socket(zmq.PAIR)
-        monitor.rcvhwm = 0  # full, it would stop ZeroMQ's own thread
-        monitor.linger = 0
-        monitor.connect(address)
-        self._new.put(_Door(monitor, listener, limit))
+        self._new.put(_Door(Monitor(self._context, socket, _EVENTS), listener, limit))
         os.write(self._wake_writer, b"\0")
 
     def reports(self) -> list[str]:
@@ -132,23 +126,21 @@ class ConnectionGuard:
                 if door is None:
                     return False
                 self._doors.append(door)
-                self._poll.register(door.monitor.FD, select.EPOLLIN | select.EPOLLET)
+                self._poll.register(door.monitor.socket.FD, select.EPOLLIN | select.EPOLLET)
                 self._follow(door)
         return True
 
     def _follow(self, door: _Door) -> None:
         """Heed which connections to a socket were made and ended."""
-        with contextlib.suppress(zmq.Again):
-            while True:
-                kind, descriptor = EVENT.unpack(door.monitor.recv_multipart(zmq.NOBLOCK)[0])
-                if kind == zmq.EVENT_ACCEPTED:
-                    self._accept(door, descriptor)
-                elif kind in _ENDS:
-                    door.inflow.remove(descriptor)
-                elif kind == zmq.EVENT_MONITOR_STOPPED:
-                    self._doors.remove(door)
-                    door.monitor.close()
-                    return
+        for event in door.monitor.take():
+            if event.kind == zmq.EVENT_ACCEPTED:
+                self._accept(door, event.value)
+            elif event.kind in _ENDS:
+                door.inflow.remove(event.value)
+            elif event.kind == zmq.EVENT_MONITOR_STOPPED:
+                self._doors.remove(door)
+                door.monitor.close()
+                return
 
     def _pause(self, door: _Door) -> None:
         """Let nobody in while too much comes."""

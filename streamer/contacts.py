@@ -23,6 +23,7 @@ class Event(enum.Enum):
     """What becomes of a connection."""
 
     TRIED = enum.auto()  # the host's address is known
+    WAITS = enum.auto()  # until it is tried again
     REFUSED = enum.auto()
     ACCEPTED = enum.auto()  # by somebody; what they speak is not known yet
     STANDS = enum.auto()
@@ -88,22 +89,13 @@ class Contacts:
     """
 
     def __init__(self, flags: Mapping[str, str]) -> None:
-        self._contacts = [_Contact(address, flag) for address, flag in flags.items()]
+        self._contacts = {address: _Contact(address, flag) for address, flag in flags.items()}
         self._looks = 0  # at who stands and is silent
         self._heard = False
 
-    def event(self, endpoint: str, event: Event) -> None:
-        """Take what happened at an endpoint, whose host ZeroMQ may tell as a number."""
-        for contact in self._named(endpoint):
-            contact.take(event)
-
-    def _named(self, endpoint: str) -> list[_Contact]:
-        exact = [contact for contact in self._contacts if contact.address == endpoint]
-        if exact or not endpoint.startswith("tcp:"):
-            return exact
-        port = split_tcp(endpoint)[1]
-        tcp = [contact for contact in self._contacts if contact.address.startswith("tcp:")]
-        return [contact for contact in tcp if split_tcp(contact.address)[1] == port]
+    def event(self, address: str, event: Event) -> None:
+        """Take what happened to the connection to an address."""
+        self._contacts[address].take(event)
 
     def look(self, *, heard: bool) -> list[Say]:
         """Return what is to be said now.
@@ -114,7 +106,7 @@ class Contacts:
             Whether anything has been heard from anybody so far.
         """
         said: list[Say] = []
-        for contact in self._contacts:
+        for contact in self._contacts.values():
             if contact.stands:
                 if contact.told:
                     said.append(Say(f"{contact.flag} {contact.address}: connected", INFO))
@@ -129,7 +121,7 @@ class Contacts:
 
     def _look_at_silence(self, *, heard: bool) -> list[Say]:
         """Speak of a connection where the wrong things are published, so that nothing is ever heard."""
-        standing = [contact for contact in self._contacts if contact.stands]
+        standing = [contact for contact in self._contacts.values() if contact.stands]
         self._looks = 0 if heard or not standing else self._looks + 1
         if not _due(self._looks):
             return []

@@ -8,7 +8,7 @@ import zmq
 
 from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
 from streamer.connection_guard import ConnectionGuard
-from streamer.contactwatch import ContactWatch
+from streamer.contactwatch import ContactWatch, Lost
 from streamer.errors import AddressError
 from streamer.frames import AnySocket
 from streamer.inflow import InflowLimit
@@ -34,7 +34,6 @@ KEEP_ALIVE = {
 NEVER_FULL = {zmq.RCVHWM: 0}
 
 Options = Mapping[zmq.SocketOption, int]
-Watched = tuple[Mapping[str, str], Callable[[], bool]]
 
 
 class Endpoints:
@@ -57,7 +56,7 @@ class Endpoints:
         self._context = zmq.Context()
         self._exposed = insecure or keys is not None
         self._listeners: list[Listener] = []
-        self._watches: list[ContactWatch] = []
+        self._contacts: ContactWatch | None = None
         self._connections: ConnectionGuard | None = None
         self._guard: Guard | None = None
         if keys is not None:
@@ -123,6 +122,19 @@ class Endpoints:
             raise
         return socket
 
+    def watch(self, flags: Mapping[str, str] | None, heard: Callable[[], bool]) -> ContactWatch:
+        """Return what watches the connections that are made from now on, once it is started.
+
+        Parameters
+        ----------
+        flags : mapping or None
+            The flag of each address that will be connected to; then the log says who is not there.
+        heard : callable
+            Return whether anything was heard.
+        """
+        self._contacts = ContactWatch(self._context, flags, heard)
+        return self._contacts
+
     def connected_beside(self, kind: int, address: str, options: Options) -> AnySocket:
         """Return a socket that connects to where who publishes at `address` is asked for samples again.
 
@@ -132,19 +144,16 @@ class Endpoints:
             As `connected`.
         """
         socket = self._connecting(kind, options)
-        self._connect(socket, replay_address(address), publishes_at=address)
+        beside = replay_address(address)
+        if self._contacts is not None:
+            self._contacts.add_beside(socket, beside, address)
+        self._connect(socket, beside, publishes_at=address)
         return socket
 
     def connected(
-        self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = (),
-        watched: Watched | None = None,
-    ) -> AnySocket:  # fmt: skip
+        self, kind: int, addresses: Sequence[str], options: Options, topics: Sequence[bytes] = ()
+    ) -> AnySocket:
         """Return a socket that connects to `addresses`, and subscribes to `topics` in the order given.
-
-        Parameters
-        ----------
-        watched : pair or None
-            The flag of each address, and whether anything was heard; then the log says who is not there.
 
         Raises
         ------
@@ -156,11 +165,23 @@ class Endpoints:
         socket = self._connecting(kind, options)
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
-        if watched is not None:
-            self._watches.append(ContactWatch(self._context, socket, *watched))
+        if self._contacts is not None:
+            self._contacts.add(socket, addresses)
         for address in addresses:
             self._connect(socket, address, publishes_at=address)
         return socket
+
+    def connect_again(self, lost: Lost) -> None:
+        """Make a connection anew that ZeroMQ has given up; the peer's key is read again.
+
+        Raises
+        ------
+        AddressError, FileError
+            As `connected`.
+        """
+        with contextlib.suppress(zmq.ZMQError):  # it is not connected where this failed before
+            lost.socket.disconnect(lost.address)
+        self._connect(lost.socket, lost.address, publishes_at=lost.publishes_at)
 
     def _connecting(self, kind: int, options: Options) -> AnySocket:
         return self._socket(kind, {zmq.LINGER: 0, zmq.RECONNECT_IVL: RECONNECT_MS, **options})
@@ -220,8 +241,9 @@ class Endpoints:
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close every socket: at once after `linger_ms`, or each as it was made to."""
-        for watch in self._watches:
-            watch.close()
+        if self._contacts is not None:
+            self._contacts.close()
+            self._contacts = None
         for listener in self._listeners:  # first, so that nobody waits to be let in meanwhile
             listener.close()
         if self._guard is not None:

@@ -10,8 +10,9 @@ import zmq
 
 from streamer import bursts, wire
 from streamer.clock import SystemClock
+from streamer.contactwatch import ContactWatch, Lost
 from streamer.endpoints import NEVER_FULL, Endpoints
-from streamer.errors import AddressError
+from streamer.errors import AddressError, OperatorError
 from streamer.frames import AnySocket, drain
 from streamer.keys import Authorised, Keys
 from streamer.listening import Listener
@@ -154,6 +155,7 @@ class Transport:
         self._sub_fd = -1
         self._answerer: Answerer | None = None
         self._asker: Asker | None = None
+        self._contacts: ContactWatch | None = None
         self.address = bind
         self._endpoints = Endpoints(keys, insecure=insecure)
         try:
@@ -232,13 +234,18 @@ class Transport:
         """Listen to `addresses` from now on; once, here or at construction."""
         heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         # In the order given: a source that waits for the last topic has then heard of the others.
-        watched = None if self._flags is None else (self._flags, lambda: self._heard)
-        self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics, watched)
+        self._contacts = self._endpoints.watch(self._flags, lambda: self._heard)
+        self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
         self._heed(self._sub)
         self._sub_fd = self._sub.FD
         self._way.register(self._sub, zmq.POLLIN)
-        if not self._asks:
-            return
+        if self._asks:
+            self._connect_beside(addresses)
+        self._contacts.start()
+        self._poller.register(self._contacts.fileno(), zmq.POLLIN)
+        self._wakes.register(self._contacts.fileno(), select.POLLIN)
+
+    def _connect_beside(self, addresses: Sequence[str]) -> None:
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         dealers = [self._endpoints.connected_beside(zmq.DEALER, one, asked) for one in addresses]
         self._asker = Asker(dealers, self._asked(addresses), together=self._together)
@@ -329,7 +336,20 @@ class Transport:
                 if socket in ready:
                     messages += self._asker.receive(socket)
         messages += map(Rejected, self._endpoints.cut_off())
+        if self._contacts is not None and self._contacts.fileno() in ready:
+            messages += self._connect_again(self._contacts.lost())
         return messages
+
+    def _connect_again(self, lost: Sequence[Lost]) -> Iterator[Rejected]:
+        """Make connections anew that ZeroMQ has given up; return what ended them."""
+        self._idle = self._passed = False
+        for one in lost:
+            if one.reason is not None:
+                yield Rejected(one.reason)
+            try:
+                self._endpoints.connect_again(one)
+            except OperatorError as error:  # for example its key is gone; tried again later
+                yield Rejected(f"cannot connect again to {one.publishes_at}: {error}")
 
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
         """Answer what the reflex can answer, and publish that at once; decode the rest."""

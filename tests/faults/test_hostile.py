@@ -22,6 +22,7 @@ from streamer import wire
 from streamer.messages import Info
 
 COUNT = 400
+AGAIN = 40  # samples after a source was cut off
 MOST_MB = 300  # a predictor or source takes about 50
 MIB = 2**20
 
@@ -56,7 +57,8 @@ def test_a_source_that_says_garbage_changes_no_estimate_and_every_message_is_cou
     source_at, predict_at = ports.address(), ports.address()
     ear = listen(predict_at)
     wrong = garbage(rng)
-    good = [wire.encode(message) for message in scene.messages(COUNT) if not isinstance(message, Info)]
+    said = [wire.encode(message) for message in scene.messages(COUNT + AGAIN) if not isinstance(message, Info)]
+    good, rest = said[: -2 * AGAIN], said[-2 * AGAIN :]  # each sample has a target
     order = rng.permutation([True] * len(good) + [False] * len(wrong))
     goods, wrongs = iter(good), iter(rng.permutation(np.array([*wrong, None], object)[:-1]))
     with Mouth(source_at) as mouth:
@@ -68,11 +70,18 @@ def test_a_source_that_says_garbage_changes_no_estimate_and_every_message_is_cou
             lambda: ear.bodies[""]["rejected"] == len(wrong), "the count of all that was rejected", provoke=True
         )
         mouth.say([b"input/demo/", bytes(3 * wire.MAX_PAYLOAD_BYTES)])
-        mouth.wait_for_leaver()  # ZeroMQ hangs up, and never comes back to who said so much
+        mouth.wait_for_leaver()  # ZeroMQ hangs up, and of itself never comes back to who said so much
+        mouth.wait_for_listener()
+        mouth.say_all(rest)
+        ear.wait_for_all(COUNT + AGAIN)
+        ear.wait(
+            lambda: ear.bodies[""]["rejected"] == len(wrong) + 1, "the count of what cut it off", provoke=True
+        )
         peak = peak_mb(predict.process.pid)
         assert predict.stop() == 0
     assert peak < MOST_MB
-    must_equal(ear.heard(), scene.golden(COUNT))
+    assert sum("connecting again" in line for line in predict.log) == 1
+    must_equal(ear.heard(), scene.golden(COUNT + AGAIN))
     what = "garbage, truncated, huge and 10,000-part messages, every version and kind byte"
     injected(what, len(wrong), peak_mb=round(peak))
     injected("frames beyond MAXMSGSIZE", 1)

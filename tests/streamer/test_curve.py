@@ -9,7 +9,7 @@ import zmq
 from bounded import bounded_context
 from zmq.utils.monitor import recv_monitor_message
 
-from streamer import curve, keys
+from streamer import contactwatch, curve, keys
 from streamer.errors import AddressError, FileError
 from streamer.keys import Authorised, Keys
 from streamer.messages import Info, Kind, Replay, Request, Subscription
@@ -107,6 +107,27 @@ def test_strangers_are_turned_away(server: Keys, context: "zmq.Context[AnySocket
         assert publisher.receive() == []
         socket.disable_monitor()
         monitor.close(linger=0)
+
+
+def test_who_was_turned_away_comes_back_once_its_key_is_authorised(
+    server: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contactwatch, "LOOK_S", 0.05)
+    friend = friend_of(server)
+    invitation = server.folder / "authorised" / "friend.key"
+    invitation.rename(server.folder / "later.key")
+    with Transport(bind=LOCAL, keys=server) as publisher, listening(publisher, friend) as listener:
+        for _ in range(2):
+            assert listener.wait(BOUND_MS)  # it is turned away, which ZeroMQ takes for final
+            assert listener.receive() == []
+        (server.folder / "later.key").rename(invitation)
+        publisher.reload()
+        for _ in range(BOUND_MS // 50):
+            listener.wait(50)
+            listener.receive()
+            if publisher.wait(0) and HEARD in publisher.receive():
+                return
+        raise AssertionError("it never came")
 
 
 def bound(context: "zmq.Context[AnySocket]", server: Keys, domain: bytes, *, enforced: bool) -> AnySocket:

@@ -12,9 +12,9 @@ import pytest
 import zmq
 from bounded import bounded_context
 
-from streamer import sockets, wire
+from streamer import contactwatch, sockets, wire
 from streamer.errors import AddressError
-from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Subscription
+from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Replay, Request, Subscription
 from streamer.singles import Parts
 from streamer.sockets import Transport
 
@@ -187,25 +187,100 @@ def test_what_cannot_be_understood_is_rejected_and_the_rest_is_heard(
     assert messages[4].reason.startswith("payload: at most")
 
 
-def test_a_peer_far_past_the_limit_is_cut_off_and_others_are_heard(
-    address: str, context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("scheme", ["tcp", "ipc"])
+def test_a_peer_far_past_the_limit_is_cut_off_and_heard_again_and_others_are_left_alone(
+    scheme: str, address: str, context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     monkeypatch.setattr(sockets, "MAX_FRAME_BYTES", 10_000)
-    other = address + "2"
-    with (
-        context.socket(zmq.XPUB) as raw,
-        Transport(bind=other) as good,
-        Transport(connect=[address, other], topics=[b""]) as subscriber,
-    ):
-        raw.bind(address)
+    monkeypatch.setattr(contactwatch, "LOOK_S", 0.05)
+    with context.socket(zmq.XPUB) as raw, Transport(bind=address + "2") as good:
         raw.setsockopt(zmq.LINGER, 0)
-        assert raw.poll(BOUND_MS)
-        raw.recv()
-        heard(good, count(1))
-        raw.send_multipart([b"input/demo/", bytes(20_000)])
-        assert raw.poll(BOUND_MS)  # it has gone, which ends its subscription, and comes back
-        good.send(chunk(7))
-        assert [getattr(message, "seq", None) for message in heard(subscriber, count(1))] == [7]
+        raw.bind(address if scheme == "ipc" else "tcp://127.0.0.1:*")
+        at = raw.getsockopt_string(zmq.LAST_ENDPOINT)
+        assert good.address is not None
+        said_with = {at: "--source", good.address: "--source"}
+        with Transport(connect=list(said_with), topics=[b""], flags=said_with) as subscriber:
+            heard(good, count(1))
+            for turn in range(3):
+                assert raw.poll(BOUND_MS)
+                assert raw.recv() == b"\1"
+                raw.send_multipart(wire.encode(chunk(turn)))
+                raw.send_multipart([b"input/demo/", bytes(20_000)])
+                assert raw.poll(BOUND_MS)  # it has gone, which ends its subscription
+                assert raw.recv() == b"\0"
+                good.send(chunk(10 + turn))
+                came = heard(subscriber, count(3))
+                assert {one.seq for one in came if isinstance(one, Chunk)} == {turn, 10 + turn}
+                reasons = [one.reason for one in came if isinstance(one, Rejected)]
+                assert len(reasons) == 1
+                assert reasons[0].startswith(f"--source {at}: the connection was broken off: a frame over 32 MiB")
+        assert not good.wait(0) or heard(good, count(1)) == [Subscription(b"", active=False)]
+    assert caplog.text.count("connecting again") == 1
+
+
+def test_who_answers_with_a_frame_past_the_limit_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MAX_FRAME_BYTES", 10_000)
+    monkeypatch.setattr(contactwatch, "LOOK_S", 0.05)
+    with Transport(bind="tcp://127.0.0.1:*", answers=True) as publisher:
+        assert publisher.address is not None
+        with Transport(connect=[publisher.address], topics=[b""], asks=True) as asker:
+            replay = Replay(Kind.INPUT, "demo", 1, 0, 1)
+            for _ in range(2):
+                request = asked(asker, publisher, replay)
+                large = replace(chunk(0), values=np.zeros((5_000, 1, 1), np.float32))
+                publisher.reply(request.peer, large)
+                assert "for retransmission, was broken off" in reason(heard(asker, count(1))[0])
+            publisher.reply(asked(asker, publisher, replay).peer, chunk(5))
+            answers = heard(asker, lambda came: any(isinstance(one, Chunk) for one in came))
+    assert [one.seq for one in answers if isinstance(one, Chunk)] == [5]
+
+
+def reason(message: Incoming) -> str:
+    assert isinstance(message, Rejected)
+    return message.reason
+
+
+def asked(asker: Transport, publisher: Transport, replay: Replay) -> Request:
+    """Ask until a request arrives: what is asked of who is not there yet is dropped."""
+    for _ in range(BOUND_MS // 20):
+        asker.receive()
+        asker.ask(replay)
+        publisher.wait(20)
+        for message in publisher.receive():
+            if isinstance(message, Request):
+                return message
+    raise AssertionError("nobody asked")
+
+
+def test_who_comes_to_the_place_of_another_program_is_heard(
+    context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contactwatch, "LOOK_S", 0.05)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with Transport(connect=[f"tcp://127.0.0.1:{port}"], topics=[b""]) as subscriber:
+            other.settimeout(BOUND_MS / 1e3)
+            connection, _ = other.accept()
+            with connection:
+                greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16) + b"\0" + bytes(31)
+                connection.sendall(greeting + b"\7\xff" + bytes(64))  # no command of a handshake
+                connection.settimeout(BOUND_MS / 1e3)
+                while connection.recv(4096):
+                    pass
+            other.close()
+            with context.socket(zmq.XPUB) as raw:
+                raw.setsockopt(zmq.LINGER, 0)
+                raw.bind(f"tcp://127.0.0.1:{port}")
+                assert subscriber.wait(BOUND_MS)
+                assert subscriber.receive() == []  # what came was no message; it connects again
+                assert raw.poll(BOUND_MS)
+                raw.send_multipart(wire.encode(chunk(3)))
+                came = heard(subscriber, count(1))
+    assert [one.seq for one in came if isinstance(one, Chunk)] == [3]
 
 
 def test_odd_frames_from_a_subscriber_are_passed_over(
