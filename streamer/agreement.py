@@ -1,20 +1,28 @@
 """Who of several may say that samples are gone: all together who could have them. Pure logic."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streamer.messages import Gone, Kind, Replay
 
-IN_VAIN = 4  # repeated requests without an answer, 1.5 s: such a peer does not publish the stream
+IN_VAIN = 3  # repeated rounds of requests without an answer, 1.5 s: such a peer does not publish the stream
+REMEMBERED = 64  # of what a peer said to be gone
+
+Range = tuple[int, int]
 
 
 @dataclass(slots=True)
 class _Case:
-    """What was asked last of one kind of a stream, and who answers for it."""
+    """What was asked last of one kind of a stream, and who answers for it.
+
+    Requests come in rounds, each from the first missing sample on.
+    """
 
     run: int = -1
-    seq: int = -1
-    gone: dict[int, tuple[int, int]] = field(default_factory=dict)
+    first_seq: int = -1  # of the present round
+    last_seq: int = -1
+    gone: dict[int, deque[Range]] = field(default_factory=dict)
     in_vain: dict[int, int] = field(default_factory=dict)
     publishers: set[int] = field(default_factory=set)
 
@@ -41,12 +49,15 @@ class Agreement:
         if len(peers) < 2:
             return
         case = self._cases.setdefault((replay.kind, replay.stream), _Case())
-        if (replay.run, replay.seq) == (case.run, case.seq):
+        if replay.run != case.run:
+            case.gone.clear()
+            case.first_seq = replay.seq
+        elif replay.seq == case.first_seq:
             for peer in peers:
                 case.in_vain[peer] = case.in_vain.get(peer, 0) + 1
-        elif replay.run != case.run:
-            case.gone.clear()
-        case.run, case.seq = replay.run, replay.seq
+        elif replay.seq <= case.last_seq:
+            case.first_seq = replay.seq
+        case.run, case.last_seq = replay.run, replay.seq
 
     def answered(self, peer: int, kind: Kind, stream: str) -> None:
         """Note that a peer answered a request with samples."""
@@ -63,10 +74,10 @@ class Agreement:
         if case is None or said.run != case.run:
             return None
         case.publishers.add(peer)
-        case.gone[peer] = said.seq, said.seq + said.samples
-        seq, end = case.gone[peer]
+        seq, end = said.seq, said.seq + said.samples
+        case.gone.setdefault(peer, deque(maxlen=REMEMBERED)).append((seq, end))
         for other in peers:
             if other in case.publishers or case.in_vain.get(other, 0) < IN_VAIN:
-                first, last = case.gone.get(other, (0, 0))
-                seq, end = max(seq, first), min(end, last)
+                common = [(max(seq, first), min(end, last)) for first, last in case.gone.get(other, ())]
+                seq, end = max(common, key=lambda one: one[1] - one[0], default=(0, 0))
         return Gone(said.kind, said.stream, said.run, seq, end - seq) if seq < end else None

@@ -1,6 +1,8 @@
 """Messages that came before their turn, within a budget of memory that all streams share. Pure logic."""
 
+import itertools
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamer.messages import Burst, Chunk
@@ -69,6 +71,9 @@ class Held:
 
     def __len__(self) -> int:
         return len(self._items) - self._begin
+
+    def __iter__(self) -> Iterator[Item]:
+        return itertools.islice(self._items, self._begin, None)
 
     @property
     def first(self) -> Item:

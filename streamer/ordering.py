@@ -14,6 +14,7 @@ PORTION_BYTES = 2**20
 LOOK_EVERY_NS = 1_000_000_000
 OVERSLEPT_NS = 1_500_000_000  # since the last look: who looks was stopped meanwhile (SIGSTOP, a closed lid)
 MOST_SLEEPS = 4
+MOST_HOLES = 16  # that are asked for at a time, so that a long way to the source costs each of them less
 NO_LIMIT = 2**64
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
 
@@ -371,16 +372,32 @@ class Track:
         self.credence.doubted_since_ns += slept_ns
         return True
 
-    def ask(self, now_ns: int) -> tuple[int, int] | None:
-        """Return seq and number of the samples to ask for now."""
+    def asks(self, now_ns: int) -> list[tuple[int, int]]:
+        """Return seq and number of the samples of each hole to ask for now: nothing that is held is said again."""
         if self.replays is False or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
-            return None
+            return []
         # At first everything, so that the answer says all that is gone; then no more than one answer brings.
         most = self._portion_samples if self._asking.answered else MOST_SAMPLES
-        end = min(self.missing_end, self.next_seq + most)  # and nothing of what is held
-        self._asking.asked(end, now_ns)
-        self._counts.asked += 1
-        return self.next_seq, end - self.next_seq
+        wanted: list[tuple[int, int]] = []
+        for seq, end in self._holes():
+            end = min(end, seq + most)
+            wanted.append((seq, end - seq))
+            most -= end - seq
+            if not most or len(wanted) == MOST_HOLES:
+                break
+        self._asking.asked([seq + samples for seq, samples in wanted], now_ns)
+        return wanted
+
+    def _holes(self) -> Iterator[tuple[int, int]]:
+        """Yield where samples are missing: before what is held, and between it."""
+        yield self.next_seq, self.missing_end
+        reached = self.missing_end
+        for held in self._held:
+            if held.seq >= self.limit:
+                return
+            if held.seq > reached:
+                yield reached, held.seq
+            reached = max(reached, held.end)
 
     def clear(self) -> None:
         """Drop what is held."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamer.errors import UsageError
@@ -9,7 +10,7 @@ from streamer.errors import UsageError
 SECOND_NS = 1_000_000_000
 ASK_AGAIN_NS = 100_000_000  # without progress, and twice as long each time ...
 ASK_SLOWEST_NS = SECOND_NS  # ... up to this
-REMEMBERED_REQUESTS = 32
+REMEMBERED_REQUESTS = 512
 ASK_SPACING_NS = 5_000_000  # with progress: what is lost meanwhile is asked for together
 
 
@@ -110,10 +111,10 @@ class Asking:
         """What was missing is given up; if more is, it is asked for at once."""
         self._next_ask_ns = 0
 
-    def asked(self, end: int, now_ns: int) -> None:
-        """A request was made for samples up to `end`."""
-        self.asked_to = end
-        self._ends.append(end)
+    def asked(self, ends: Sequence[int], now_ns: int) -> None:
+        """Requests were made for samples up to each of `ends`, the last one furthest."""
+        self.asked_to = ends[-1]
+        self._ends.extend(ends)
         self._last_ask_ns = now_ns
         self._next_ask_ns = now_ns + self._interval_ns
         self._interval_ns = min(2 * self._interval_ns, ASK_SLOWEST_NS)

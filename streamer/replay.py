@@ -19,16 +19,19 @@ ANSWER_BYTES = 4 * 2**20
 SLICE_MESSAGES = 8  # at once: some 100 us
 SLICE_BYTES = 64 * 2**10
 MOST_PEERS = 4_096  # who are being answered; another has to ask again once one of them is done
-MOST_REQUESTS = 1_024  # of a peer: each stream and kind counts as one
+MOST_REQUESTS = 1_024  # of a peer
+MOST_RANGES = 64  # of them, of one stream and kind
 MOST_IN_ALL = 65_536  # some 10 MB
 AHEAD_SLICES = 64.0  # what a peer gets before others that always ask, if it was not served lately: 512 messages
 MESSAGE_BYTES = 100  # topic, header and framing
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Answer:
     """What is still to be said, and how much of it may be."""
 
+    kind: Kind
+    stream: str
     run: int
     seq: int
     end: int
@@ -37,6 +40,44 @@ class _Answer:
 
     def done(self) -> bool:
         return self.seq >= self.end or self.messages <= 0 or self.bytes <= 0
+
+
+class _Answers:
+    """What is still to be said to one peer, in the order in which it was asked for."""
+
+    def __init__(self) -> None:
+        self._all: dict[_Answer, None] = {}
+        self._ranges: dict[tuple[Kind, str], list[_Answer]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def first(self) -> _Answer:
+        return next(iter(self._all))
+
+    def replace(self, wanted: _Answer) -> int:
+        """Remove what would say some of the same samples; return how many answers that were."""
+        ranges = self._ranges.get((wanted.kind, wanted.stream), ())
+        same = [one for one in ranges if one.run == wanted.run and one.seq < wanted.end and wanted.seq < one.end]
+        for answer in same:
+            self.remove(answer)
+        return len(same)
+
+    def has_room_for(self, wanted: _Answer) -> bool:
+        ranges = self._ranges.get((wanted.kind, wanted.stream), ())
+        return len(self._all) < MOST_REQUESTS and len(ranges) < MOST_RANGES
+
+    def add(self, wanted: _Answer) -> None:
+        self._all[wanted] = None
+        self._ranges.setdefault((wanted.kind, wanted.stream), []).append(wanted)
+
+    def remove(self, answer: _Answer) -> None:
+        del self._all[answer]
+        ranges = self._ranges[answer.kind, answer.stream]
+        ranges.remove(answer)
+        if not ranges:
+            del self._ranges[answer.kind, answer.stream]
 
 
 @dataclass(slots=True)
@@ -65,7 +106,7 @@ class ReplayServer:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._waiting: dict[bytes, dict[tuple[Kind, str], _Answer]] = {}
+        self._waiting: dict[bytes, _Answers] = {}
         self._count = 0  # of answers that wait
         self._turns: list[tuple[float, int, bytes]] = []  # a heap: who starts when, in slices
         self._order = itertools.count()
@@ -74,23 +115,22 @@ class ReplayServer:
         self.refused = 0
 
     def take(self, request: Request) -> None:
-        """Take a request, for `work` to answer. It replaces the peer's last one for the stream and kind."""
+        """Take a request, for `work` to answer. It replaces the peer's for any of the same samples."""
         peer, asked = request.peer, request.replay
-        wanted = asked.kind, asked.stream
+        wanted = _Answer(asked.kind, asked.stream, asked.run, asked.seq, asked.seq + asked.samples)
         answers = self._waiting.get(peer)
-        if wanted not in (answers or ()):
-            if self._count >= MOST_IN_ALL or len(answers or ()) >= MOST_REQUESTS:
+        if answers is None:
+            if len(self._waiting) >= MOST_PEERS or self._count >= MOST_IN_ALL:
                 self.refused += 1
                 return
-            if answers is None:
-                if len(self._waiting) >= MOST_PEERS:
-                    self.refused += 1
-                    return
-                answers = self._waiting[peer] = {}
-                self._enqueue(peer)
-            self._count += 1
-        assert answers is not None
-        answers[wanted] = _Answer(asked.run, asked.seq, asked.seq + asked.samples)
+            answers = self._waiting[peer] = _Answers()
+            self._enqueue(peer)
+        self._count -= answers.replace(wanted)
+        if self._count >= MOST_IN_ALL or not answers.has_room_for(wanted):
+            self.refused += 1
+            return
+        answers.add(wanted)
+        self._count += 1
 
     def _enqueue(self, peer: bytes) -> None:
         start = max(self._next_start.get(peer, 0.0), self._now - AHEAD_SLICES)
@@ -106,10 +146,10 @@ class ReplayServer:
         replies: list[Reply] = []
         left = _Slice()
         while answers and not left.spent():
-            wanted, answer = next(iter(answers.items()))
-            replies += [Reply(peer, said) for said in self._continue(wanted, answer, left)]
+            answer = answers.first
+            replies += [Reply(peer, said) for said in self._continue(answer, left)]
             if not left.spent() or answer.done():
-                del answers[wanted]
+                answers.remove(answer)
                 self._count -= 1
                 left.messages -= 1  # for the trouble
         self._served(peer, start + 1.0)
@@ -125,11 +165,11 @@ class ReplayServer:
         if len(self._next_start) > MOST_PEERS:
             del self._next_start[next(iter(self._next_start))]
 
-    def _continue(self, wanted: tuple[Kind, str], answer: _Answer, left: _Slice) -> Iterator[Found]:
+    def _continue(self, answer: _Answer, left: _Slice) -> Iterator[Found]:
         """Yield what comes next in an answer, until it is complete or nothing is left of the slice."""
         while not left.spent() and not answer.done():
             most = min(left.messages, answer.messages)
-            found = self._history.find(*wanted, answer.run, answer.seq, answer.end, most)
+            found = self._history.find(answer.kind, answer.stream, answer.run, answer.seq, answer.end, most)
             if not found:
                 return
             for said in found:

@@ -564,12 +564,14 @@ class Sequencer:
     def asks(self, now_ns: int) -> Iterator[Replay]:
         """Return what to ask for now."""
         for place, track in enumerate(self._tracks):
-            wanted = track.ask(now_ns)
-            if wanted is None and self._closing is not None and track.undisturbed:
-                wanted = self._tails[place].ask(track.next_seq, now_ns)
-                self.counts.asked += wanted is not None
-            if wanted is not None and self.run is not None:
-                yield Replay(track.kind, self.stream, self.run, *wanted)
+            wanted = track.asks(now_ns)
+            if not wanted and self._closing is not None and track.undisturbed:
+                tail = self._tails[place].ask(track.next_seq, now_ns)
+                wanted = [] if tail is None else [tail]
+            self.counts.asked += len(wanted)
+            if self.run is not None:
+                for seq, samples in wanted:
+                    yield Replay(track.kind, self.stream, self.run, seq, samples)
 
     def _gap(self, track: Track, samples: int, decided: GapDecision | None = None) -> Gap:
         assert self.run is not None

@@ -14,6 +14,7 @@ from streamer.replay import (
     ANSWER_MESSAGES,
     MESSAGE_BYTES,
     MOST_PEERS,
+    MOST_RANGES,
     MOST_REQUESTS,
     SLICE_MESSAGES,
     ReplayServer,
@@ -169,7 +170,17 @@ def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None
     server.take(request(0, 1000))
     server.take(request(0, 1, stream="other"))
     server.take(request(500, 2))
-    wanted = [chunk(500), chunk(501), chunk(0, stream="other")]
+    server.take(request(10, 1))
+    wanted = [chunk(0, stream="other"), chunk(500), chunk(501), chunk(10)]
+    assert bytes_of(replies(server)) == [wire.encode(one) for one in wanted]
+
+
+def test_many_holes_of_a_stream_are_asked_for_at_once() -> None:
+    server = serving(*map(chunk, range(1000)))
+    for number in range(MOST_RANGES + 2):
+        server.take(request(10 * number, 2))
+    assert server.refused == 2
+    wanted = [chunk(10 * number + k) for number in range(MOST_RANGES) for k in range(2)]
     assert bytes_of(replies(server)) == [wire.encode(one) for one in wanted]
 
 
@@ -216,22 +227,37 @@ def test_whatever_is_asked_the_answers_are_what_was_wanted_and_come_to_an_end(
         end = one.end_seq
         history.add(Burst(one, np.full(samples, one.time_ns), 1) if as_burst else one, 0)
     server = ReplayServer(history)
-    wanted: dict[tuple[bytes, str], tuple[int, int, int]] = {}
+    wanted: dict[tuple[bytes, str], list[tuple[int, int, int]]] = {}
     for peer, stream, run, seq, samples in asked:
         server.take(request(seq, samples, peer, stream, run))
-        wanted[peer, stream] = run, seq, seq + samples
-    covered: dict[tuple[bytes, str], int] = {}
+        ranges = wanted.setdefault((peer, stream), [])
+        end_seq = seq + samples
+        ranges[:] = [one for one in ranges if one[0] != run or one[2] <= seq or end_seq <= one[1]]
+        ranges.append((run, seq, end_seq))
+    for answers in wanted.values():  # those of which there is something to say
+        answers[:] = [one for one in answers if reach(one, kept, end, all_begun) > one[1]]
+    said_of: dict[tuple[bytes, str], list[Chunk | Gone]] = {}
     for reply in replies(server):
         said = reply.message.chunk if isinstance(reply.message, Burst) else reply.message
         assert isinstance(said, Chunk | Gone)
-        run, first, last = wanted[reply.peer, said.stream]
-        after = said.seq + said.samples if isinstance(said, Gone) else said.end_seq
-        assert said.run == run
-        at = covered.get((reply.peer, said.stream), first)
-        assert said.seq <= at < after, "in order, and nothing is left out"
-        assert said.seq < last
-        covered[reply.peer, said.stream] = after
-    for (peer, stream), (run, first, last) in wanted.items():
-        known = stream == "demo" and bool(kept) and (run == 7 or all_begun)
-        reached = first if not known else max(first, min(last, end)) if run == 7 else last
-        assert covered.get((peer, stream), first) >= reached
+        said_of.setdefault((reply.peer, said.stream), []).append(said)
+    for (peer, stream), ranges in wanted.items():
+        heard = iter(said_of.pop((peer, stream), []))
+        for run, first, last in ranges if stream == "demo" else ():
+            at = first
+            while at < reach((run, first, last), kept, end, all_begun):
+                one_said = next(heard)
+                after = one_said.seq + one_said.samples if isinstance(one_said, Gone) else one_said.end_seq
+                assert one_said.run == run
+                assert one_said.seq <= at < after, "in order, and nothing is left out"
+                assert one_said.seq < last
+                at = after
+        assert next(heard, None) is None
+    assert not said_of
+
+
+def reach(wanted: tuple[int, int, int], kept: list[tuple[int, int, bool]], end: int, all_begun: bool) -> int:
+    """How far a request about the stream `demo` is answered."""
+    run, first, last = wanted
+    known = bool(kept) and (run == 7 or all_begun)
+    return first if not known else max(first, min(last, end)) if run == 7 else last
