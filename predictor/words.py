@@ -12,5 +12,5 @@ def duration(seconds: float) -> str:
     """Return a length of time in the largest unit of which it has at least one and a half: `52 ms`, `2 s`."""
     for name, unit_s in UNITS_S:
         if seconds >= 1.5 * unit_s:
-            return f"{seconds / unit_s:.3g} {name}"
-    return f"{seconds * 1e6:.3g} us"
+            return f"{amount(float(f'{seconds / unit_s:.3g}'))} {name}"
+    return f"{amount(float(f'{seconds * 1e6:.3g}'))} us"

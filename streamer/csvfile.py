@@ -20,7 +20,8 @@ from streamer.csvnumbers import number
 from streamer.csvtext import SNIFFED_LINES, Row, Table, encoding_of, separator_of
 from streamer.errors import FileError
 from streamer.messages import FloatArray
-from streamer.timecolumn import Timing, seconds_of_text, timing_of
+from streamer.timecolumn import Timing, timing_of
+from streamer.timetext import past_midnight, seconds_of_text
 from streamer.waveforms import Float64Array
 
 SNIFFED_ROWS = 1000  # of which the layout is told
@@ -198,7 +199,8 @@ class _Reader:
         if not len(lines):
             return None
         if clock is not None and len(lines) > 1:
-            timing = timing_of(self._name, np.asarray(times), lines, f"column {clock.column + 1}")
+            seconds = past_midnight(np.asarray(times)) if clock.is_text else np.asarray(times)
+            timing = timing_of(self._name, seconds, lines, f"column {clock.column + 1}")
         elif self._layout.index is not None:
             timing = self._index_timing(np.asarray(indices), lines)
         else:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamer.csvnumbers import LIKE_A_NUMBER, decimal_of, is_number, number_or_nan
+from streamer.csvnumbers import LIKE_A_NUMBER, decimal_of, is_grouped, is_number, number_or_nan
 from streamer.csvtext import Row, Table
 from streamer.errors import FileError
-from streamer.timecolumn import Clock, clock_of, is_epoch, is_time_name, seconds_of_text
+from streamer.timecolumn import Clock, clock_of, is_epoch, is_time_name, is_unit
+from streamer.timetext import seconds_of_text
 from streamer.waveforms import Float64Array
 
 INDEX_NAMES = {
@@ -134,7 +135,7 @@ class _Finder:
         else:
             channels = [c for c in numeric if not self._is_another_clock(data, c, names)]
             for column in texts:
-                self.doubts.append(f"{_called(column, names)} holds text and is left out")
+                self.doubts.append(self._why_left_out(column, [row.cells[column] for row in data], names, clock))
         if not channels:
             raise FileError(f"{self.name}: no column is left for a channel; name those that are with --columns")
         return Layout(
@@ -147,6 +148,23 @@ class _Finder:
         if not there:
             return "empty"
         return "number" if 2 * sum(is_number(cell, self.decimal) for cell in there) >= len(there) else "text"
+
+    def _why_left_out(self, column: int, cells: Sequence[str], names: Sequence[str], clock: Clock | None) -> str:
+        """Return why a column of text is no channel; of numbers whose thousands are apart that must not be."""
+        there = [cell for cell in cells if cell]
+        grouped = [cell for cell in there if is_grouped(cell)]
+        if grouped and all(is_grouped(cell) or is_number(cell, self.decimal) for cell in there):
+            raise FileError(
+                f"{self.name}: {_called(column, names)} holds numbers whose thousands are set apart, such as "
+                f"{grouped[0]!r}: write them without that, or name the channels with --columns"
+            )
+        text = f"{_called(column, names)} holds text and is left out"
+        if clock is None and self.options.time is None and names and is_time_name(names[column]):
+            text += (
+                f": {there[0][:40]!r} is not read as a time that goes on from row to row, so neither a rate nor "
+                "missing samples are told from it"
+            )
+        return text
 
     # Lines before the first row
 
@@ -182,8 +200,10 @@ class _Finder:
         unnamed = bool(columns) and columns[0] == 0 and not first.cells[0] and all(row.cells[0] for row in later)
         columns = columns[1:] if unnamed else columns
         cells = [first.cells[c] for c in columns]
-        if not cells or not all(map(_WHOLE.match, cells)) or len(later) < 3:
+        if len(later) < 3:
             return False
+        if not cells or not all(map(_WHOLE.match, cells)):
+            return self._refuse_even_steps(first, later, columns)
         labels = [round(float(cell)) for cell in cells]
         rises = labels == list(range(labels[0], labels[0] + len(labels)))
         formats = [{_decimals(row.cells[c]) for row in later if row.cells[c]} for c in columns]
@@ -203,11 +223,28 @@ class _Finder:
             )
         return False
 
+    def _refuse_even_steps(self, first: Row, later: Sequence[Row], columns: Sequence[int]) -> bool:
+        """Refuse a first row such as 0.5,1.0,1.5 that is written otherwise than all others: names or a sample?"""
+        cells = [first.cells[c] for c in columns]
+        steps = np.diff([number_or_nan(cell, self.decimal) for cell in cells])
+        if len(steps) < 2 or not steps[0] or not (np.abs(steps - steps[0]) <= 1e-9 * abs(steps[0])).all():
+            return False
+        points = [cell.replace(",", ".") for cell in cells]
+        formats = [{_decimals(row.cells[c].replace(",", ".")) for row in later if row.cells[c]} for c in columns]
+        if any(len(each) != 1 or _decimals(cell) in each for cell, each in zip(points, formats, strict=True)):
+            return False
+        raise FileError(
+            f"{self.name}, line {first.line}: {', '.join(cells)[:60]!r} may be names of columns or a sample: "
+            "say which with --header yes or no"
+        )
+
     def _names(
         self, head: Sequence[Row], width: int, kinds: Sequence[str], *, may_lack_one: bool
     ) -> tuple[list[str], list[str]]:
         """Return the names of the columns and their units; nothing where there are none."""
-        fitting = [row for row in head if len(row.cells) in (width, width - 1 if may_lack_one else width)]
+        widths = (width, width - 1 if may_lack_one else width)
+        last = [row for row in head[-1:] if width < len(row.cells) and not _has_number(row, self.decimal)]
+        fitting = [row for row in head if len(row.cells) in widths or row in last]
         strays = [str(row.line) for row in head if row not in fitting]
         for row in head:
             if row not in fitting and all(is_number(cell, self.decimal) for cell in row.cells):
@@ -221,10 +258,12 @@ class _Finder:
             cells = self.table.split(self.table.last_comment)
             if len(cells) == width > 1 and not any(cell and is_number(cell) for cell in cells):
                 rows = [cells]
-        names = rows[0] if rows else []
-        if len(rows) > 1:
-            self.notes.append(f"line {fitting[1].line} is taken for units")
-        return names, rows[1] if len(rows) > 1 else []
+        if len(rows) < 2:
+            return rows[0] if rows else [], []
+        if len(rows) > 2 and not any(map(is_unit, rows[-1])):  # names come last, after what was set up
+            return rows[-1], []
+        self.notes.append(f"line {fitting[-1].line} is taken for units")
+        return rows[-2], rows[-1]
 
     # Columns
 
@@ -253,17 +292,18 @@ class _Finder:
         if chosen == "none":
             return None, index
         if chosen is not None:
-            candidates = [column_of(chosen, names, width, "--time", self.name)]
+            candidates = [first := column_of(chosen, names, width, "--time", self.name)]
         else:
             taken = {column_of(each, names, width, "--columns", self.name) for each in self.options.columns}
             candidates = [c for c in kept if c not in taken and c != index]
+            first = min((c for c in kept if kinds[c] == "number"), default=0)
             candidates.sort(key=lambda c: (kinds[c] == "text", not is_time_name(names[c] if names else ""), c))
         for column in candidates:
             if column not in values:
                 raise FileError(f"{self.name}: --time: {_called(column, names)} is empty")
             name = names[column] if names else ""
             is_sure = chosen is not None or (is_time_name(name) and kinds[column] == "number")
-            is_bare = len(kept) > 1 and not is_time_name(name) and (column == 0 or is_epoch(values[column]))
+            is_bare = len(kept) > 1 and not is_time_name(name) and (column == first or is_epoch(values[column]))
             if not is_sure and not (is_bare or kinds[column] == "text"):
                 continue
             clock = clock_of(
@@ -373,9 +413,9 @@ def _counts(numbers: Sequence[float]) -> bool:
 
 
 def _wide(cells: Sequence[str], width: int, kinds: Sequence[str]) -> list[str]:
-    """Return names as wide as the rows: a trailing separator, or a first column of row names, has none."""
-    if len(cells) == width:
-        return list(cells)
+    """Return names as wide as the rows: a trailing separator, or a first column of row names, may have none."""
+    if len(cells) >= width:
+        return list(cells[:width])
     return [*cells, ""] if kinds[-1] == "empty" else ["", *cells]
 
 

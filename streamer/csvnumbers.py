@@ -12,8 +12,9 @@ MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "missing"}
 MISSING |= {"#n/a", "#num!", "#div/0!", "#value!", "#ref!", "#name?", "#null!"}  # of spreadsheets
 
 LIKE_A_NUMBER = re.compile(r"[-+]?[.,]?\d")
-_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?$", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d*|\d{1,3}([.'\s\u2019]\d{3})+),\d+(e[-+]?\d+)?$", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$")
+_GROUPED = re.compile(r"[-+]?\d{1,3}([.,'\s\u2019]\d{3})+([.,]\d*)?$")  # thousands, in any country
 _INTEGER = re.compile(r"[-+]?\d+$")
 _FRACTION = re.compile(r"\d+(e[-+]?\d+)?$", re.IGNORECASE)
 
@@ -46,6 +47,11 @@ def is_number(cell: str, decimal: str = ".") -> bool:
     return True
 
 
+def is_grouped(cell: str) -> bool:
+    """Whether a cell may be a number with something between its thousands."""
+    return bool(_GROUPED.match(cell))
+
+
 def number_or_nan(cell: str, decimal: str) -> float:
     """Return the number in a cell; NaN where there is none."""
     try:
@@ -63,7 +69,7 @@ def decimal_of(name: str, rows: Sequence[Row]) -> str:
         If that cannot be told for sure.
     """
     cells = [cell for row in rows for cell in row.cells]
-    commas = [cell for cell in cells if "," in cell and LIKE_A_NUMBER.match(cell)]
+    commas = [cell for cell in cells if "," in cell and ":" not in cell and LIKE_A_NUMBER.match(cell)]
     numbers = [cell for cell in commas if _DECIMAL_COMMA.match(cell)]
     if commas and all(_THOUSANDS.match(cell) for cell in commas):
         raise FileError(

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from streamer.errors import FileError
 
-SEPARATORS = (";", "\t", ",", "|")
+SEPARATORS = (";", "\t", "|", ",")
 SNIFFED_LINES = 200  # of which the separator is told
 COMMENTS = ("#", "%", "//")
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*$')  # written by spreadsheets
 _QUOTED = re.compile(r'"[^"]*"')
 _SHEET_ERROR = re.compile(r"#(N/A|NUM!|DIV/0!|VALUE!|REF!|NAME\?|NULL!)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?$", re.IGNORECASE)
+_PIECE = re.compile(r"[-+]?[\dT:./-]*(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)  # of numbers, dates and times
 _SPACED = re.compile(r"\S\s+\S")
 _ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
@@ -39,7 +41,7 @@ def encoding_of(begin: bytes) -> str:
 def separator_of(lines: Iterable[str]) -> str | None:
     """Return what stands between cells in the first lines of a text; a space for any blanks, None for nothing."""
     counts: Counter[str] = Counter()
-    spaced = known = 0
+    spaced = known = commas_inside = 0
     for line in lines:
         text = _QUOTED.sub("", line).strip("\r\n")
         chosen = _SEP_LINE.match(line)
@@ -50,10 +52,18 @@ def separator_of(lines: Iterable[str]) -> str | None:
         known += 1
         counts.update(separator for separator in SEPARATORS if separator in text)
         spaced += bool(_SPACED.search(text))
+        commas_inside += _is_spaced_with_commas(text)
     most = max(counts.values(), default=0)
     if 2 * most >= known > 0 and most:
-        return next(separator for separator in SEPARATORS if counts[separator] == most)
+        separator = next(separator for separator in SEPARATORS if counts[separator] == most)
+        return " " if separator == "," and 2 * commas_inside > known else separator
     return " " if 2 * spaced > known else None
+
+
+def _is_spaced_with_commas(text: str) -> bool:
+    """Whether blanks separate the numbers of a line, and commas their decimals."""
+    pieces = text.split()
+    return len(pieces) > 1 and all(map(_PIECE.match, pieces)) and any(map(_DECIMAL_COMMA.match, pieces))
 
 
 def is_comment(line: str) -> bool:

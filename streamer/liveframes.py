@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import FileError
 from streamer.messages import FloatArray
+from streamer.recordings import not_real, shape_doubt
 from streamer.wavfile import UNKNOWN_BYTES, frames_of, is_chunk_name
 
 WAV_MAGICS = (b"RIFF", b"RF64", b"BW64")
@@ -178,11 +179,13 @@ def npy_frames(stream: ByteStream, name: str) -> Frames:
     except Exception as error:  # a damaged header can raise whatever Python's own tokenizer and parser raise
         raise FileError(f"{name}: must be a .npy of numbers: {' '.join(str(error).split())[:200]}") from None
     if dtype.kind not in "fiub":
-        raise FileError(f"{name}: must hold real numbers, got {dtype}: save its real part, or as float32")
+        raise FileError(f"{name}: {not_real(dtype)}")
     if len(shape) not in (1, 2) or not all(shape):
         raise FileError(
             f"{name}: must have 1 or 2 dimensions, [samples] or [samples, channels], got {list(shape)}"
         )
+    if len(shape) > 1 and (doubt := shape_doubt(shape)):
+        _log.warning("%s: %s", name, doubt)
     if is_fortran and len(shape) > 1 and 1 not in shape:
         raise FileError(f"{name}: lies channel by channel: give it as a file, or save it in C order")
 

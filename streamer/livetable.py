@@ -14,6 +14,7 @@ from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from streamer.timecolumn import LEAST_ROWS, is_epoch, is_time_name
+from streamer.timetext import after
 
 NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
 ENOUGH_ROWS = LEAST_ROWS + 2  # of a column that rises, with a line of names that are numbers
@@ -183,6 +184,8 @@ class LiveTable:
             return 0
         if not np.isfinite(self._last_time):
             self._first_time = time_s - (self._seq - 1) / self.rate_hz
+        if self._layout.clock is not None and self._layout.clock.is_text:
+            time_s = after(self._last_time, time_s)
         if time_s < self._last_time:
             raise FileError(
                 f"{self._name}, line {row.line}: its time goes back, {self._last_time:.9g} to {time_s:.9g} s: "

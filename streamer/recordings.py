@@ -147,13 +147,31 @@ def _npy(path: Path, dims: tuple[int, ...], _options: TableOptions | None) -> Re
         reason = " ".join(str(error).split())[:200]
         raise FileError(f"{path}: must be a complete .npy file of numbers: {reason}") from None
     if raw.dtype.kind not in "fiub":
-        raise FileError(f"{path}: must hold real numbers, got {raw.dtype}: save its real part, or as float32")
+        raise FileError(f"{path}: {not_real(raw.dtype)}")
     if raw.ndim not in dims:
         raise FileError(
             f"{path}: must have {' or '.join(map(str, dims))} dimensions, [samples] or [samples, channels], "
             f"got shape {list(raw.shape)}"
         )
+    if raw.ndim == 2 and raw.size and (doubt := shape_doubt(raw.shape)):
+        _log.warning("%s: %s", path, doubt)
     return Recording(path, raw.reshape(len(raw), -1) if raw.size else raw, _to_float32)
+
+
+def not_real(dtype: "np.dtype[Any]") -> str:
+    """Return what is wrong with an array of a type that is no real number."""
+    rule = "must hold real numbers"
+    return f"{rule}, got {dtype}: " + ("save its real part" if dtype.kind == "c" else "save it as float32")
+
+
+def shape_doubt(shape: tuple[int, ...]) -> str:
+    """Return what to say of an array with more channels than samples; nothing of others."""
+    if shape[1] <= shape[0]:
+        return ""
+    return (
+        f"{shape[0]} sample(s) of {shape[1]} channels, for the shape is [samples, channels]; if it is "
+        "[channels, samples], transpose it"
+    )
 
 
 def _to_float32(raw: NDArray[Any]) -> FloatArray:
@@ -163,6 +181,8 @@ def _to_float32(raw: NDArray[Any]) -> FloatArray:
 
 def _csv(path: Path, _dims: tuple[int, ...], options: TableOptions | None) -> Recording:
     content = read_csv(path, options)
+    if len(content.values) and (doubt := shape_doubt(content.values.shape)):
+        _log.warning("%s: %s", path, doubt)
     timing = content.timing
     if timing is None:
         return Recording(path, content.values, _to_float32, names=content.names)

@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import FileError
+from streamer.timetext import is_date_alone, past_midnight
 from streamer.waveforms import Float64Array
 
 SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -29,8 +29,8 @@ _UNITS = {
     "us": r"us|µs|μs|usecs?|micros|microseconds?", "ns": r"ns|nsecs?|nanos|nanoseconds?",
 }  # fmt: skip
 _UNIT = {unit: re.compile(rf"(^|[^a-zµμ])({words})[)\]]?$") for unit, words in _UNITS.items()}
+_UNIT_ALONE = re.compile(rf"({'|'.join(_UNITS.values())}|\(.*\)|\[.*\])$")
 _EPOCHS = {"s": 1e9, "ms": 1e12, "us": 1e15, "ns": 1e18}  # of today's times since 1970, to a factor of 4
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d):(\d\d(?:[.,]\d+)?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,9 @@ def is_time_name(name: str) -> bool:
     )
 
 
-def seconds_of_text(cell: str) -> float:
-    """Return a date and time, or a time of day, in seconds; NaN where it is none."""
-    found = _CLOCK.match(cell)
-    if found:
-        return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3].replace(",", "."))
-    try:
-        moment = datetime.fromisoformat(cell)
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def is_unit(cell: str) -> bool:
+    """Whether a cell is a unit: of time, or anything in brackets."""
+    return bool(_UNIT_ALONE.match(cell.strip().lower()))
 
 
 def clock_of(
@@ -112,9 +105,12 @@ def clock_of(
         If it is called one and stands still, or its unit cannot be told.
     """
     known = values[np.isfinite(values)]
+    known = past_midnight(known) if is_text else known
     steps = np.diff(known)
     rises = bool((steps > 0).any())
-    if is_text and (2 * len(known) < len(values) or (steps > 0).mean() < 0.5 if len(steps) else True):
+    if is_text and (
+        is_date_alone(known) or 2 * len(known) < len(values) or (steps > 0).mean() < 0.5 if len(steps) else True
+    ):
         return None
     if not is_sure and not is_text and not _is_even(steps):
         return None

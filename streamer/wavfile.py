@@ -21,6 +21,7 @@ from streamer.messages import FloatArray
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_BYTES = 0xFFFFFFFF  # what who writes to a pipe says of a length; others leave 0
 UNKNOWN_LONG_BYTES = 2**64 - 1  # the same in RF64
+ID3V1_BYTES = 128
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of a subformat, after its 2-byte format
 
 
@@ -128,6 +129,8 @@ def _sample_bytes(file: BinaryIO, path: Path, begin: int, stated: int, end: int)
     there = end - begin
     if stated in (there, there - 1) or (stated < there and _ends_in_chunks(file, begin + stated, end)):
         return stated
+    if 0 < stated < there and _is_tag(file, _after(file, begin + stated), end):
+        return stated
     if stated in (0, UNKNOWN_BYTES):
         _log.warning("%s: its header does not say how long it is; it is read to its end", path)
         return there
@@ -154,6 +157,14 @@ def _ends_in_chunks(file: BinaryIO, at: int, end: int) -> bool:
             return False
         at = _after(file, at + 8 + size)
     return at - 1 <= end  # the last one may lack its padding
+
+
+def _is_tag(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether a tag of a music program, which is no chunk, lies between a place and the end."""
+    file.seek(at)
+    head = file.read(8)
+    is_id3 = head[:3] == b"ID3" and head[3:4] < b"\x10"
+    return is_id3 or head == b"APETAGEX" or (head[:3] == b"TAG" and end - at == ID3V1_BYTES)
 
 
 def _after(file: BinaryIO, at: int) -> int:

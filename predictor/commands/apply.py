@@ -23,7 +23,7 @@ from predictor.commands.models import choose_model
 from predictor.commands.tables import table_options
 from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
-from predictor.timescale import time_scale
+from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
 from streamer import wire
 from streamer.clock import SystemClock
 from streamer.csvlayout import TableOptions
@@ -83,8 +83,6 @@ def command(
     if nominal_hz is not None:
         log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
     application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
-    if recording.columns > recording.rows:
-        log.warning("%s: more channels than samples; the shape is [samples, channels]", input_path)
     clock = SystemClock()
     started_ns = clock.now().mono_ns
     _run(application, recording, model, output_path, quiet=quiet)
@@ -144,7 +142,12 @@ def _warn(application: Application) -> None:
         log.warning("nothing was learnt: %s", trouble)
     if share is not None and share < 1:
         strange = 100 * (1 - share)
-        log.warning("outside what the model knows in %.0f %% of the looks; --nominal-hz may help", strange)
+        cycle, step = application.last_status["cycle_samples"], application.last_status["samples_per_step"]
+        is_slow_or_fast = cycle is None or not SHORTEST_CYCLE <= cycle / step <= LONGEST_CYCLE
+        log.warning(
+            "outside what the model knows in %.0f %% of the looks%s",
+            strange, "; --nominal-hz may help" if is_slow_or_fast else "",
+        )  # fmt: skip
     shares = _unfamiliar(application)
     if shares and application.channels > 1:
         few = ", ".join(f"{channel} ({100 * share:.0f} %)" for channel, share in list(shares.items())[:10])

@@ -93,6 +93,12 @@ READ: dict[str, tuple[str | bytes, int]] = {
     "zeros at the end": (table(fixed) + "\0" * 100, 1),
     "empty lines at the end": (table(fixed) + "\n\n\n", 1),
     "no line end at the end": (table(fixed).rstrip("\n"), 1),
+    "blanks and decimal commas": (table(lambda n: fixed(n, 3, comma=" ", point=","), head="Fp1 Cz Oz\n"), 3),
+    "blanks and decimal commas, no names": (table(lambda n: " " + fixed(n, 2, comma="  ", point=",")), 2),
+    "bars and decimal commas": (table(lambda n: fixed(n, 2, comma="|", point=","), head="a|b\n"), 2),
+    "a scope's lines before": (
+        table(lambda n: f"{n / 250:.3E},{fixed(n)}", head="Model,M1\nInterval,4E-3\nSource,1\n\nTIME,CH1\n"), -1
+    ),
     "exponents": (table(lambda n: f"{WAVE[n, 0]:.17e}"), 1),
 }  # fmt: skip
 
@@ -106,6 +112,29 @@ def test_it_is_read_with_every_sample_and_no_other(tmp_path: Path, content: str 
         check(recording, abs(channels))
     else:
         assert recording.columns == 2
+
+
+def test_a_time_behind_empty_columns_is_no_channel(tmp_path: Path) -> None:
+    begin = {0: "Record Length,3e2,", 1: "Source,CH1,"}
+    recording = read(tmp_path, table(lambda n: f"{begin.get(n, ',,')},{n / 250 - 1:.3f},{fixed(n)}"))
+    assert (recording.columns, recording.rate_hz) == (1, 250)
+    check(recording)
+
+
+def test_names_stand_right_before_the_numbers(tmp_path: Path) -> None:
+    head = "Model,M1\nVersion,1.28\nSource,X\n"
+    assert read(tmp_path, table(lambda n: fixed(n, 2), head=head + "left,right\n")).names == ("left", "right")
+    assert read(tmp_path, table(lambda n: fixed(n, 2), head=head + "a,b\n(mV),(mV)\n")).names == ("a", "b")
+    assert read(tmp_path, table(lambda n: fixed(n, 2), head="a,b,Comment\n")).names == ("a", "b")
+
+
+def test_dates_that_are_misread_are_an_error_and_no_wrong_time(tmp_path: Path) -> None:
+    def line(n: int) -> str:
+        moment = "05/03/2024 23:59:59" if n < 250 else "06/03/2024 00:00:00"
+        return f"{moment}.{n % 250 * 4:03d},{fixed(n)}"
+
+    with pytest.raises(FileError, match="leaps over"):
+        read(tmp_path, table(line, head="Time,a\n"))
 
 
 def test_decimal_commas_in_quotes_are_numbers(tmp_path: Path) -> None:
@@ -133,6 +162,18 @@ TIMED: dict[str, tuple[Line, str]] = {
     "one row late": (lambda n: f"{n / 250 + 0.0039 * (n == 50):.6f},{fixed(n)}", "time,a\n"),
     "in blocks of ten": (lambda n: f"{n // 10 * 10 / 250:.6f},{fixed(n)}", "time,a\n"),
     "since 1970, in a last column without a name": (lambda n: f"{fixed(n)}\t{1.6e9 + n / 250:.6f}", ""),
+    "month/day/year": (lambda n: f"03/14/2024 11:59:5{n // 250}.{n % 250 * 4:03d} PM,{fixed(n)}", "Time,a\n"),
+    "day.month.year, decimal commas": (
+        lambda n: f"14.03.2024 23:59:5{n // 250},{n % 250 * 4:03d};{fixed(n, point=',')}", "Datum;a\n"
+    ),
+    "a time of day past midnight": (
+        lambda n: f"{'23:59:59' if n < 250 else '00:00:00'}.{n % 250 * 4:03d},{fixed(n)}", "Time,a\n"
+    ),
+    "a date, and a time of day past midnight": (
+        lambda n: (
+            f"2024-01-0{n // 250 + 1},{'23:59:59' if n < 250 else '00:00:00'}.{n % 250 * 4:03d},{fixed(n)}"
+        ), "Date,Time,a\n"
+    ),
     "pandas' dates": (lambda n: f"2024-01-01 00:00:0{n // 250}.{n % 250 * 4000:06d},{fixed(n)}", ",a\n"),
 }  # fmt: skip
 
@@ -239,6 +280,9 @@ DOUBTS: dict[str, tuple[str, str]] = {
         table(lambda n: f"{'' if n == 9 else n / 250},{fixed(n)}", head="time,a\n"), r"lacks 1 time\(s\)"
     ),
     "a time twice": (table(lambda n: f"{(n - (n > 9)) / 250},{fixed(n)}", head="time,a\n"), "are they doubled"),
+    "a time too coarse": (
+        table(lambda n: f"2024-01-01 10:00:0{n // 250},{fixed(n)}", head="time,a\n"), "neither a rate nor missing"
+    ),
     "an empty column": (table(lambda n: f"{fixed(n)},,{fixed(n)}"), "column 2 is empty"),
 }  # fmt: skip
 
@@ -259,6 +303,16 @@ REFUSED: dict[str, tuple[str, str]] = {
     "two columns of them": (table(lambda n: fixed(n, 2, point=","), head="a,b\n"), "--decimal ,"),
     "an index beside them": (table(lambda n: f"{n},{fixed(n, point=',')}"), "--decimal ,"),
     "a comma or thousands": (table(lambda n: f"{n + 1},125;2,250"), "may be a decimal comma or a thousand"),
+    "thousands of Germany": (
+        table(lambda n: f"{'1.234,56' if n % 3 else '2,50'};{fixed(n, point=',')}", head="a;b\n"),
+        r"column 1 \(a\) holds numbers whose thousands are set apart, such as '1.234,56'"
+    ),
+    "thousands of France": (
+        table(lambda n: f"1 234,56;{fixed(n, point=',')}", head="a;b\n"), "thousands are set apart"
+    ),
+    "names that rise evenly, or a sample": (
+        table(lambda n: fixed(n, 3), head="0.5,1.0,1.5\n"), "line 1: .*--header yes or no"
+    ),
     "times that go back": (
         table(lambda n: f"{(n if n != 70 else 60) / 250},{fixed(n)}", head="time,a\n"), "line 72: .* goes back"
     ),

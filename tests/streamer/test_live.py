@@ -88,6 +88,14 @@ def test_a_time_says_the_rate_and_what_is_missing(caplog: pytest.LogCaptureFixtu
     assert "pipe, line 102: 37 samples are missing" in caplog.text
 
 
+def test_a_time_of_day_goes_on_after_midnight() -> None:
+    rows = [n for n in range(300) if not 100 <= n < 137]
+    times = [f"{'23:59:59' if n < 150 else '00:00:00'}.{(n + 100) % 250 * 4:03d}" for n in range(300)]
+    one = table("Time,a\n" + "".join(f"{times[n]},{WAVE[n]:.5f}\n" for n in rows))
+    assert one.rate_hz == pytest.approx(250)
+    assert read(one)[0] == rows
+
+
 def test_an_index_says_what_is_missing() -> None:
     rows = [n for n in range(300) if not 100 <= n < 137]
     one = table("index,a\n" + "".join(f"{n},{WAVE[n]:.5f}\n" for n in rows), rate_hz=250)

@@ -223,6 +223,8 @@ def rf64(stated: int, data: bytes = FRAMES.tobytes()) -> bytes:
     [
         (recorded(2000), 500, ""),
         (recorded(2000, tail=b"LIST" + struct.pack("<I", 4) + b"INFO"), 500, ""),
+        (recorded(2000, tail=b"ID3\x03" + b"x" * 301), 500, ""),  # of a music program
+        (recorded(2000, tail=b"TAG" + b"x" * 125), 500, ""),
         (recorded(0x7FFFF000), 500, "states 2147479552 bytes of samples, 2000 are there"),  # sox into a pipe
         (recorded(0x7FFFFFFF - 36), 500, "2000 are there"),  # ffmpeg's and others' largest
         (recorded(0, riff_bytes=0), 500, "does not say how long it is"),  # killed before it could
@@ -302,3 +304,19 @@ def test_a_file_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path: Path)
     folder.mkdir()
     with pytest.raises(FileError, match="must be a regular file"):
         read_recording(folder)
+
+
+@pytest.mark.parametrize("shape", [(2, 300), (1, 300)])
+def test_more_channels_than_samples_is_a_warning_that_says_what_to_do(
+    tmp_path: Path, shape: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "in.npy", np.zeros(shape))
+    read_recording(tmp_path / "in.npy")
+    assert f"{shape[0]} sample(s) of 300 channels" in caplog.text
+    assert "transpose" in caplog.text
+
+
+def test_what_is_no_number_is_not_asked_for_its_real_part(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.array(["1.0", "2.0"]))
+    with pytest.raises(FileError, match="save it as float32"):
+        read_recording(tmp_path / "in.npy")
