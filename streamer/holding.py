@@ -2,7 +2,7 @@
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from streamer.messages import Burst, Chunk
@@ -31,7 +31,11 @@ class Item:
 
 
 class Budget:
-    """Bytes that held messages may take together.
+    """Bytes that held messages may take together, in fair shares of those streams that hold any.
+
+    Attributes
+    ----------
+    used_bytes : int
 
     Parameters
     ----------
@@ -41,11 +45,71 @@ class Budget:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
+        self._shares: set[Share] = set()  # of those that hold something
+        self._to_drop: list[Share] = []  # were above their share when they were last looked for, the largest last
 
-    @property
-    def exceeded(self) -> bool:
-        """Whether something is to be dropped."""
-        return self.used_bytes > self.limit_bytes
+    def share(self, drop_newest: Callable[[], bool]) -> "Share":
+        """Return what a stream holds of it.
+
+        Parameters
+        ----------
+        drop_newest : callable
+            Drop the newest of what the stream holds, if it can, and return whether it did.
+        """
+        return Share(self, drop_newest)
+
+    def take(self, share: "Share", cost_bytes: int) -> None:
+        """Note that more is held of a share, or less."""
+        self.used_bytes += cost_bytes
+        share.used_bytes += cost_bytes
+        if share.used_bytes:
+            self._shares.add(share)
+        else:
+            self._shares.discard(share)
+
+    def make_room(self, share: "Share") -> None:
+        """Drop what is too much, after more is held of a share; nothing of who does not exceed its own."""
+        stuck: set[Share] = set()
+        while self.used_bytes > self.limit_bytes:
+            dropped = share if self._above(share) and share not in stuck else self._largest(stuck)
+            if dropped is None:
+                return
+            if not dropped.drop_newest():
+                stuck.add(dropped)
+
+    def _above(self, share: "Share") -> bool:
+        return share.used_bytes * len(self._shares) > self.limit_bytes
+
+    def _largest(self, stuck: "set[Share]") -> "Share | None":
+        """Return a stream that is above its share, of the largest."""
+        for _ in range(2):
+            while self._to_drop:
+                if self._above(self._to_drop[-1]) and self._to_drop[-1] not in stuck:
+                    return self._to_drop[-1]
+                self._to_drop.pop()
+            above = [share for share in self._shares if self._above(share)]
+            self._to_drop = sorted(above, key=lambda share: share.used_bytes)
+        return None
+
+
+class Share:
+    """What one stream holds of a budget; see `Budget.share`."""
+
+    __slots__ = ("budget", "drop_newest", "used_bytes")
+
+    def __init__(self, budget: Budget, drop_newest: Callable[[], bool]) -> None:
+        self.budget = budget
+        self.drop_newest = drop_newest
+        self.used_bytes = 0
+
+    def take(self, cost_bytes: int) -> None:
+        """Note that so much more is held, or less."""
+        self.budget.take(self, cost_bytes)
+
+    def make_room(self) -> None:
+        """Drop what is too much, here or elsewhere."""
+        if self.budget.used_bytes > self.budget.limit_bytes:
+            self.budget.make_room(self)
 
 
 def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> Item:
@@ -61,13 +125,18 @@ def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> It
 class Held:
     """Messages of one kind of one run, by seq. They may overlap."""
 
-    __slots__ = ("_begin", "_budget", "_items", "_seqs")
+    __slots__ = ("_begin", "_items", "_seqs", "_share", "used_bytes")
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self.used_bytes = 0
         self._seqs: list[int] = []
         self._items: list[Item] = []
         self._begin = 0  # what lies before it has been taken: to shift the lists each time would be quadratic
+
+    def _take(self, cost_bytes: int) -> None:
+        self.used_bytes += cost_bytes
+        self._share.take(cost_bytes)
 
     def __len__(self) -> int:
         return len(self._items) - self._begin
@@ -92,14 +161,14 @@ class Held:
             return False
         self._seqs.insert(place, new.seq)
         self._items.insert(place, new)
-        self._budget.used_bytes += new.cost_bytes
+        self._take(new.cost_bytes)
         return True
 
     def take_first(self) -> Item:
         """Remove and return the one with the lowest seq."""
         taken = self.first
         self._begin += 1
-        self._budget.used_bytes -= taken.cost_bytes
+        self._take(-taken.cost_bytes)
         if self._begin == len(self._items) or self._begin >= max(COMPACT_AT, len(self._items) // 2):
             del self._seqs[: self._begin], self._items[: self._begin]
             self._begin = 0
@@ -109,7 +178,7 @@ class Held:
         """Remove and return the one with the highest seq."""
         taken = self._items.pop()
         self._seqs.pop()
-        self._budget.used_bytes -= taken.cost_bytes
+        self._take(-taken.cost_bytes)
         return taken
 
     def clear(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from streamer.credence import Credence
 from streamer.events import Part
-from streamer.holding import Budget, Held, Item, item
+from streamer.holding import Held, Item, Share, item
 from streamer.messages import Burst, Chunk, Kind
 from streamer.patience import Asking, Patience
 
@@ -53,15 +53,14 @@ class Track:
     ----------
     kind : Kind
     patience : Patience
-    budget : Budget
-        Of what all streams hold.
+    share : Share
+        What the stream holds of what all may hold.
     counts : OrderCounts
         Of the stream.
     """
 
     __slots__ = (
         "_asking",
-        "_budget",
         "_counts",
         "_deadline_ns",
         "_dropped_end",
@@ -69,6 +68,7 @@ class Track:
         "_looked_ns",
         "_needed_end",
         "_portion_samples",
+        "_share",
         "_since_ns",
         "_sleeps",
         "_told_end",
@@ -79,13 +79,13 @@ class Track:
         "replays",
     )  # fmt: skip
 
-    def __init__(self, kind: Kind, patience: Patience, budget: Budget, counts: OrderCounts) -> None:
+    def __init__(self, kind: Kind, patience: Patience, share: Share, counts: OrderCounts) -> None:
         self.kind = kind
         self.next_seq = 0
         self.limit = NO_LIMIT
         self.replays: bool | None = None
-        self._held = Held(budget)
-        self._budget = budget
+        self._held = Held(share)
+        self._share = share
         self._counts = counts
         self._asking = Asking(patience)
         self._deadline_ns = patience.deadline_ns
@@ -118,8 +118,7 @@ class Track:
             return
         if fills:
             self._progress(new, chunk, now_ns)
-        if self._budget.exceeded:
-            self._drop_newest()
+        self._share.make_room()
 
     def _progress(self, new: Item, chunk: Chunk, now_ns: int) -> None:
         samples = new.end - new.seq
@@ -131,12 +130,19 @@ class Track:
         self._sleeps = 0
         self._asking.progress(new.end, now_ns)
 
-    def _drop_newest(self) -> None:
-        """Drop what lies furthest beyond, but never what is next: it can be asked for again."""
-        while self._budget.exceeded and self._held and self._held.last.seq > self.next_seq:
-            dropped = self._held.take_last()
-            self._dropped_end = max(self._dropped_end, dropped.end)
-            self._counts.overflowed += dropped.end - dropped.seq
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the messages held take."""
+        return self._held.used_bytes
+
+    def drop_newest(self) -> bool:
+        """Drop what lies furthest beyond, to be asked for again; never what is next. Return whether it could."""
+        if not self._held or self._held.last.seq <= self.next_seq:
+            return False
+        dropped = self._held.take_last()
+        self._dropped_end = max(self._dropped_end, dropped.end)
+        self._counts.overflowed += dropped.end - dropped.seq
+        return True
 
     def tell(self, end: int, time_ns: int, now_ns: int) -> None:
         """Heed that the samples up to `end` have been said, by a message of that time."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from streamer.events import Word
-from streamer.holding import MESSAGE_BYTES, Budget
+from streamer.holding import MESSAGE_BYTES, Share
 from streamer.messages import Burst, Chunk
 
 SILENT_NS = 3_000_000_000  # after which a run is left even for one that speaks beside it, or claims to be older
@@ -85,12 +85,12 @@ class Contenders:
 
     Parameters
     ----------
-    budget : Budget
-        Of what all streams hold.
+    share : Share
+        What the stream holds of what all may hold.
     """
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, share: Share) -> None:
+        self._share = share
         self._by_run: dict[int, Contender] = {}
 
     def __bool__(self) -> bool:
@@ -130,14 +130,36 @@ class Contenders:
                 contender.held.pop()
             contender.held.append(message)
             return
-        chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
-        cost = MESSAGE_BYTES * count + chunk.values.nbytes
-        over = self._budget.used_bytes + cost > self._budget.limit_bytes
-        if len(contender.held) >= MOST_HELD or (over and contender.held):
+        if len(contender.held) >= MOST_HELD:
             return  # the newest are dropped: they can be asked for
         contender.held.append(message)
-        contender.held_bytes += cost
-        self._budget.used_bytes += cost
+        self._take(contender, _cost_bytes(message))
+        self._share.make_room()
+
+    def _take(self, contender: Contender, cost_bytes: int) -> None:
+        contender.held_bytes += cost_bytes
+        self._share.take(cost_bytes)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the samples held take."""
+        return sum(contender.held_bytes for contender in self)
+
+    def drop_newest(self) -> bool:
+        """Drop the newest samples of the run of which most is held, but never all; return whether it could."""
+        most = max(self, key=lambda contender: contender.held_bytes, default=None)
+        if most is None:
+            return False
+        for place in reversed(range(len(most.held))):
+            message = most.held[place]
+            if not isinstance(message, Word):
+                cost_bytes = _cost_bytes(message)
+                if cost_bytes == most.held_bytes:
+                    return False
+                del most.held[place]
+                self._take(most, -cost_bytes)
+                return True
+        return False
 
     def contradict(self, run: int, now_ns: int) -> None:
         """Have a run wait until the followed one is silent or has ended."""
@@ -183,14 +205,18 @@ class Contenders:
         return held
 
     def _release(self, contender: Contender) -> None:
-        self._budget.used_bytes -= contender.held_bytes
-        contender.held_bytes = 0
+        self._take(contender, -contender.held_bytes)
         contender.held = []
 
     def clear(self) -> None:
         """Forget all of them."""
         for contender in list(self):
             self.drop(contender)
+
+
+def _cost_bytes(message: Chunk | Burst) -> int:
+    chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
+    return MESSAGE_BYTES * count + chunk.values.nbytes
 
 
 def _key(message: Message) -> tuple[object, ...]:

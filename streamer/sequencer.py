@@ -51,10 +51,10 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_again", "_again_ns", "_arrivals", "_budget", "_closing", "_contenders", "_contested_ns",
+        "_again", "_again_ns", "_arrivals", "_closing", "_contenders", "_contested_ns",
         "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_spoke_ns",
-        "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
+        "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "run", "second_to", "stream",
     )  # fmt: skip
 
@@ -72,9 +72,9 @@ class Sequencer:
         self.counts = counts if counts is not None else OrderCounts()
         self.run: int | None = None
         self.second_to = ALL
-        self._budget = budget or Budget(self._patience.hold_bytes)
+        self._share = (budget or Budget(self._patience.hold_bytes)).share(self._drop_newest)
         self._left: dict[int, Position] = {}  # runs that were followed, the one left last at the end
-        self._contenders = Contenders(self._budget)
+        self._contenders = Contenders(self._share)
         self._closing: Contender | None = None  # the next run, once the end of this one is known
         self._tails: list[Tail] = []  # of the run that is being left
         self._ended = False  # as the source said
@@ -93,7 +93,7 @@ class Sequencer:
         self._begin_tracks()
 
     def _begin_tracks(self) -> None:
-        tracks = [Track(kind, self._patience, self._budget, self.counts) for kind in self.kinds]
+        tracks = [Track(kind, self._patience, self._share, self.counts) for kind in self.kinds]
         self.channels: int | None = None
         self.expected = AMISS  # until the first samples have been handed out
         self.circular_waits = 0
@@ -187,6 +187,12 @@ class Sequencer:
         gap = self._gap(track, decided.samples, decided)
         self._limit()
         return gap
+
+    def _drop_newest(self) -> bool:
+        """Drop the newest of what is held, where most is; return whether there was something that could be."""
+        holders: list[Track | Contenders] = [*self._tracks, self._contenders]
+        holders.sort(key=lambda holder: holder.held_bytes, reverse=True)
+        return any(holder.drop_newest() for holder in holders)
 
     # The usual case
 
@@ -382,7 +388,7 @@ class Sequencer:
                 return
             self._closing, chosen.chosen, chosen.contradicted = chosen, True, False
             self.expected = AMISS
-            known = self._main.replays is not True or not self._budget.limit_bytes
+            known = self._main.replays is not True or not self._share.budget.limit_bytes
             self._tails = [Tail(known=known or self._ended, next_seq=track.next_seq) for track in self._tracks]
         yield from self._leave_if_done(now_ns)
 

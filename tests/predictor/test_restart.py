@@ -187,10 +187,10 @@ ACCOUNTED_FOR = {
     "SelfLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
-        "_again", "_again_ns", "_arrivals", "_budget", "_closing", "_contenders", "_contested_ns",
+        "_again", "_again_ns", "_arrivals", "_closing", "_contenders", "_contested_ns",
         "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_spoke_ns",
-        "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
+        "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "run", "second_to", "stream",
     },
     "Stream": {
