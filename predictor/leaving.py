@@ -1,5 +1,6 @@
 """Ways for a process to end early without noise. Imports nothing heavy: it acts before anything else does."""
 
+import atexit
 import os
 import signal
 import sys
@@ -21,3 +22,10 @@ def leave_at_once_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
+    atexit.register(_let_nothing_interrupt_the_end)  # the first to be registered is the last to be called
+
+
+def _let_nothing_interrupt_the_end() -> None:
+    """Ignore signals from now on: the interpreter is about to give them back their default, which is to kill."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

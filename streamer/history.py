@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import takewhile
-from operator import attrgetter
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple, cast
 
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Kind, TimeArray
 
@@ -15,14 +15,13 @@ MESSAGE_BYTES = 600  # what keeping a message takes besides its values
 
 Key = tuple[Kind, str, int]
 Found = Chunk | Burst | Gone
-_END_SEQ = attrgetter("end_seq")
+SEQ: Final = 0  # places in a `Row`
+END_SEQ: Final = 1
+SAID_NS: Final = 2
 
 
 class Kept(NamedTuple):
-    """A message that is kept, as plain values: less memory, and nothing that the garbage collector need look at.
-
-    Over 100,000 messages that would take it many milliseconds at a time.
-    """
+    """A message that is kept, as plain values."""
 
     seq: int
     end_seq: int
@@ -40,13 +39,18 @@ class Kept(NamedTuple):
         return MESSAGE_BYTES + self.values.nbytes + (0 if self.times_ns is None else self.times_ns.nbytes)
 
 
+Row = tuple[int, int, int, int, float, FloatArray, int, int, TimeArray | None, int]
+"""The values of a `Kept` as they are stored: the garbage collector leaves plain tuples of plain values alone, and
+going through 100,000 messages again and again would take it many milliseconds at a time."""
+
+
 @dataclass(slots=True)
 class _Track:
     """What is kept of one kind of one run, and how far it was said."""
 
     key: Key
     next_seq: int
-    kept: deque[Kept] = field(default_factory=deque)
+    kept: deque[Row] = field(default_factory=deque)
 
 
 class History:
@@ -113,7 +117,7 @@ class History:
             track = self._tracks[key]
         kept = _packed(message, chunk, now_ns)
         track.next_seq = kept.end_seq
-        track.kept.append(kept)
+        track.kept.append(cast(Row, tuple(kept)))
         self._order.append(track)
         self.kept_bytes += kept.bytes
         self._forget(now_ns)
@@ -127,12 +131,13 @@ class History:
         track = self._tracks.get((kind, stream, run))
         if track is None:
             return []
-        return list(takewhile(lambda kept: kept.end_seq > seq, reversed(track.kept)))[::-1]
+        rows = list(takewhile(lambda row: row[END_SEQ] > seq, reversed(track.kept)))
+        return [Kept(*row) for row in reversed(rows)]
 
     def oldest_seq(self, kind: Kind, stream: str, run: int) -> int | None:
         """Return the first sample of a run that is kept; None if nothing is."""
         track = self._tracks.get((kind, stream, run))
-        return track.kept[0].seq if track is not None and track.kept else None
+        return track.kept[0][SEQ] if track is not None and track.kept else None
 
     def find(self, kind: Kind, stream: str, run: int, seq: int, end: int, most: int) -> list[Found]:
         """Return what comes first of samples `seq` to `end`, in order: messages, or how many samples are gone.
@@ -144,15 +149,15 @@ class History:
         if track is None:
             return [Gone(kind, stream, run, seq, end - seq)] if self._is_past(kind, stream, run) else []
         end = min(end, track.next_seq)
-        place = bisect_right(track.kept, seq, key=_END_SEQ)
+        place = bisect_right(track.kept, seq, key=itemgetter(END_SEQ))
         found: list[Found] = []
         while seq < end and most > 0:
-            begins = track.kept[place].seq if place < len(track.kept) else end
+            begins = track.kept[place][SEQ] if place < len(track.kept) else end
             if seq < begins:
                 found.append(Gone(kind, stream, run, seq, min(begins, end) - seq))
                 seq, most = begins, most - 1
                 continue
-            said = _unpacked(track.key, track.kept[place], seq, end, most)
+            said = _unpacked(track.key, Kept(*track.kept[place]), seq, end, most)
             found.append(said)
             seq = said.chunk.end_seq if isinstance(said, Burst) else said.end_seq
             most -= len(said.times_ns) if isinstance(said, Burst) else 1
@@ -168,15 +173,15 @@ class History:
         before_ns = now_ns - self._retain_ns
         while self._order:
             track = self._order[0]
-            if track.kept and self.kept_bytes <= self._retain_bytes and track.kept[0].said_ns > before_ns:
+            if track.kept and self.kept_bytes <= self._retain_bytes and track.kept[0][SAID_NS] > before_ns:
                 return
             self._order.popleft()
             if track.kept:
-                self.kept_bytes -= track.kept.popleft().bytes
+                self.kept_bytes -= Kept(*track.kept.popleft()).bytes
 
     def _drop(self, track: _Track) -> None:
         # Its places in the order stay; they are passed over once they are the oldest.
-        self.kept_bytes -= sum(kept.bytes for kept in track.kept)
+        self.kept_bytes -= sum(Kept(*row).bytes for row in track.kept)
         track.kept.clear()
 
 

@@ -544,8 +544,14 @@ class Sequencer:
         return min(dues, default=None)
 
     def look(self, now_ns: int) -> Iterator[Event]:
-        """Give up what is to be given up by now."""
+        """Give up what is to be given up by now, and see whether to follow another run."""
         yield from self._drain(now_ns)
+        yield from self._give_up(now_ns)
+        if self._contenders:
+            yield from self._look_at_runs(now_ns)
+            yield from self._give_up(now_ns)  # of a run that was begun just now
+
+    def _give_up(self, now_ns: int) -> Iterator[Event]:
         while True:
             lost = [(track, track.give_up(now_ns)) for track in self._tracks]
             for track, samples in lost:
@@ -554,8 +560,6 @@ class Sequencer:
             yield from self._drain(now_ns)
             if not any(samples for _, samples in lost):
                 break
-        if self._contenders:
-            yield from self._look_at_runs(now_ns)
 
     def _look_at_runs(self, now_ns: int) -> Iterator[Event]:
         yield from self._note_progress(now_ns)
@@ -563,9 +567,10 @@ class Sequencer:
             tail.look(now_ns)
         yield from self._consider(now_ns)
         self.counts.refused += self._contenders.forget_silent(now_ns)
+        yield from self._drain(now_ns)
+        # Last, for a run that was closing may have ended by now: nothing may be due that was just looked at.
         if self._contenders and now_ns - self._spoke_ns >= SILENT_NS and self._closing is None:
             self._contenders.clear()
-        yield from self._drain(now_ns)
 
     def asks(self, now_ns: int) -> Iterator[Replay]:
         """Return what to ask for now."""

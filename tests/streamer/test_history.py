@@ -183,6 +183,7 @@ def test_every_sample_said_is_found_or_gone_once(
 def test_the_garbage_collector_has_nothing_to_look_at() -> None:
     history = History(60, LARGE)
     history.add(chunk(0), 0)
+    gc.collect()
     before = len(gc.get_objects())
     for seq in range(1, 2001):
         history.add(chunk(seq), 0)

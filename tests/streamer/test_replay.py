@@ -151,7 +151,7 @@ def test_those_who_always_ask_get_equal_shares(first: list[bytes]) -> None:
             server.take(request(0, 1000, peer))
         for peer in {reply.peer for reply in server.work() or []}:
             served[peer] += 1
-    assert served == {b"a": 100, b"b": 100, b"c": 100}
+    assert all(abs(slices - 100) <= 2 for slices in served.values()), served
 
 
 def test_what_waits_in_all_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,7 @@ def test_of_two_sources_one_is_followed_and_the_other_when_it_has_ended(
 
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(kinds_, st.booleans(), st.integers(0, 2**32), st.sampled_from([20, 100, 300]))
+@example((INPUT,), False, 16559, 300)
 def test_a_turned_bit_of_run_switches_nothing(
     kinds: tuple[Kind, ...], replays: bool, seed: int, every: int
 ) -> None:

@@ -201,7 +201,7 @@ class TestCommand:
         assert [line.keys() for line in lines] == [{"update", "loss"}] * 3
         assert [line["update"] for line in lines] == [0, 1, 2]
         assert [line["loss"] for line in lines] == pytest.approx([0.578259, 0.523539, 0.563600], abs=1e-6)
-        assert "3/3" in result.stderr
+        assert "3 of 3 updates" in result.stderr
 
     def test_without_out_it_says_so_and_quiet_says_only_that(self) -> None:
         result = invoke(*SHORT, "-q")
