@@ -56,7 +56,7 @@ def separator_of(lines: Iterable[str]) -> str | None:
     most = max(counts.values(), default=0)
     if 2 * most >= known > 0 and most:
         separator = next(separator for separator in SEPARATORS if counts[separator] == most)
-        return " " if separator == "," and 2 * commas_inside > known else separator
+        return " " if separator == "," and 2 * commas_inside > counts[","] else separator
     return " " if 2 * spaced > known else None
 
 

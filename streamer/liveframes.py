@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamer.errors import FileError
 from streamer.messages import FloatArray
 from streamer.recordings import not_real, shape_doubt
-from streamer.wavfile import UNKNOWN_BYTES, frames_of, is_chunk_name
+from streamer.wavfile import UNKNOWN_BYTES, frames_of, is_chunk_name, is_tag_name
 
 WAV_MAGICS = (b"RIFF", b"RF64", b"BW64")
 NPY_MAGIC = b"\x93NUMPY"
@@ -152,7 +152,7 @@ def wav_frames(stream: ByteStream, name: str) -> Frames:
 
     def goes_on() -> bool:
         after = stream.peek(8 + size % 2)[size % 2 :]
-        if not after or is_chunk_name(after):
+        if not after or is_chunk_name(after) or is_tag_name(after):
             return False
         _log.warning("%s: its header states %d bytes of samples, more come: it is read to its end", name, size)
         return True

@@ -12,6 +12,7 @@ from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name
 from streamer.csvnumbers import is_number, number_or_nan
 from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
+from streamer.livegaps import BlankLines, TimeGaps
 from streamer.messages import FloatArray
 from streamer.timecolumn import LEAST_ROWS, is_epoch, is_time_name
 from streamer.timetext import after
@@ -20,7 +21,6 @@ NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the colum
 ENOUGH_ROWS = LEAST_ROWS + 2  # of a column that rises, with a line of names that are numbers
 LOOKS = (16, ENOUGH_ROWS + 6, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
 MOST_OFF, LATER_OFF = 0.4, 0.1  # between a rate that is said and what the first rows show, and many
-LATE_PERIODS = 1.5  # from row to row: more than that, and samples are missing
 
 _log = logging.getLogger("sincos")
 
@@ -67,7 +67,13 @@ class LiveTable:
         self.channels = len(self._layout.channels)
         self.names = plain_names(self._layout.names)
         self.rate_hz = self._rate_hz(self._layout, LATER_OFF if len(self._seen) >= LEAST_ROWS else MOST_OFF)
-        self._first_time = self._last_time = np.nan
+        if options.rate_hz is None and self._is_coarse(self._layout):
+            _log.warning(
+                "%s: its times are coarse: %.6g samples a second are told from %d rows; --rate says it better",
+                name, self.rate_hz, len(self._seen),
+            )  # fmt: skip
+        self._gaps = TimeGaps(self.rate_hz, name)
+        self._blanks = BlankLines(name)
         self._seq = 0
         self._last_index: float | None = None
 
@@ -115,6 +121,11 @@ class LiveTable:
             )
         return chosen
 
+    def _is_coarse(self, layout: Layout) -> bool:
+        """Whether rows have the time of the row before."""
+        times = [time_of(row, layout) for row in self._seen if len(row.cells) == layout.width]
+        return bool((np.diff(times) == 0).any())
+
     def samples(self) -> Iterator[tuple[FloatArray, int]]:
         """Yield each row as float32 [1, channels], and how many samples are missing before it.
 
@@ -123,16 +134,15 @@ class LiveTable:
         FileError
             If a row cannot be read, or the table turns out to be another than its first rows showed.
         """
-        blank = 0
         for row in self._rows:
             if row.line < self._layout.begins:
                 continue
             if not row.cells:
-                blank += self._layout.width == 1
+                self._blanks.note()
                 continue
-            for _ in range(blank):
-                yield self._values([np.nan] * self.channels), 0
-            blank = 0
+            if self._layout.width == 1:
+                for _ in range(self._blanks.missing(row.line)):
+                    yield self._values([np.nan] * self.channels), 0
             self._look_again(row)
             try:
                 numbers = parse(row, self._layout, self._name)
@@ -168,7 +178,9 @@ class LiveTable:
         """Return how many samples are missing before a row, by its time or its index."""
         missing = 0
         if self._layout.clock is not None:
-            missing = self._missing_by_time(time_of(row, self._layout), row)
+            time_s = time_of(row, self._layout)
+            time_s = after(self._gaps.last_s, time_s) if self._layout.clock.is_text else time_s
+            missing = self._gaps.missing(time_s, self._seq - 1, row.line)
         elif self._layout.index is not None:
             index = float(row.cells[self._layout.index])
             if self._last_index is not None and index > self._last_index + 1:
@@ -178,24 +190,6 @@ class LiveTable:
             _log.warning("%s, line %d: %d samples are missing", self._name, row.line, missing)
             self._seq += missing
         return missing
-
-    def _missing_by_time(self, time_s: float, row: Row) -> int:
-        if not np.isfinite(time_s):
-            return 0
-        if not np.isfinite(self._last_time):
-            self._first_time = time_s - (self._seq - 1) / self.rate_hz
-        if self._layout.clock is not None and self._layout.clock.is_text:
-            time_s = after(self._last_time, time_s)
-        if time_s < self._last_time:
-            raise FileError(
-                f"{self._name}, line {row.line}: its time goes back, {self._last_time:.9g} to {time_s:.9g} s: "
-                "leave it out with --time none"
-            )
-        step, self._last_time = time_s - self._last_time, time_s
-        late = (time_s - self._first_time) * self.rate_hz - (self._seq - 1)
-        missing = round(late) if step * self.rate_hz >= LATE_PERIODS else 0
-        self._first_time += 0.05 * (late - max(0, missing)) / self.rate_hz  # its clock is not ours
-        return max(0, missing)
 
 
 def _may_be_clock(rows: list[list[float]]) -> bool:

@@ -138,7 +138,9 @@ def estimated_period(times: Float64Array) -> float:
     single = np.diff(times) / np.diff(rows)
     middle = float(np.median(single))
     if np.median(np.abs(single - middle)) < 0.3 * middle:
-        return float(single[single < 1.5 * middle].mean())
+        steps = np.diff(times)
+        is_usual = (single < 1.5 * middle) | (steps < 1.5 * np.median(steps))  # the latter of coarse times
+        return float(steps[is_usual].sum() / np.diff(rows)[is_usual].sum())
     lag = max(1, min(NOISY_WINDOW_ROWS, len(rows) // 2))
     return float(np.median((times[lag:] - times[:-lag]) / (rows[lag:] - rows[:-lag])))
 

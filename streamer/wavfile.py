@@ -163,8 +163,7 @@ def _is_tag(file: BinaryIO, at: int, end: int) -> bool:
     """Whether a tag of a music program, which is no chunk, lies between a place and the end."""
     file.seek(at)
     head = file.read(8)
-    is_id3 = head[:3] == b"ID3" and head[3:4] < b"\x10"
-    return is_id3 or head == b"APETAGEX" or (head[:3] == b"TAG" and end - at == ID3V1_BYTES)
+    return is_tag_name(head) or (head[:3] == b"TAG" and end - at == ID3V1_BYTES)
 
 
 def _after(file: BinaryIO, at: int) -> int:
@@ -174,6 +173,11 @@ def _after(file: BinaryIO, at: int) -> int:
     file.seek(at)
     five = file.read(5)
     return at if is_chunk_name(five[:4]) and not is_chunk_name(five[1:]) else at + 1
+
+
+def is_tag_name(begin: bytes) -> bool:
+    """Whether bytes begin an ID3v2 or APE tag."""
+    return (begin[:3] == b"ID3" and begin[3:4] < b"\x10") or begin[:8] == b"APETAGEX"
 
 
 def is_chunk_name(name: bytes) -> bool:

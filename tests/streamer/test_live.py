@@ -88,6 +88,56 @@ def test_a_time_says_the_rate_and_what_is_missing(caplog: pytest.LogCaptureFixtu
     assert "pipe, line 102: 37 samples are missing" in caplog.text
 
 
+COARSE: dict[str, Callable[[int], float]] = {
+    "blocks of ten": lambda n: n // 10 * 10 / 250,
+    "blocks of eight": lambda n: n // 8 * 8 / 250,
+    "to 10 ms": lambda n: round(n / 250, 2),
+    "to 20 ms": lambda n: n // 5 / 50,
+    "down to 10 ms": lambda n: int(n / 2.5) / 100,
+}
+
+
+@pytest.mark.parametrize("rate_hz", [None, 250])
+@pytest.mark.parametrize("time", COARSE.values(), ids=COARSE)
+def test_a_coarse_time_is_no_gap_and_a_large_gap_in_it_is_one(
+    time: Callable[[int], float], rate_hz: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "time_s,a\n" + "".join(f"{time(n):.6f},0.5\n" for n in range(40))
+    rest = {n: f"{time(n):.6f},0.5\n" for n in range(40, 1000)}
+    if rate_hz and time(3) == 0:
+        pytest.skip("four rows do not show that it rises")
+    assert read(table(head + "".join(rest.values()), rate_hz=rate_hz))[0] == list(range(1000))
+    assert ("its times are coarse" in caplog.text) == (rate_hz is None)
+    seqs = read(table(head + "".join(line for n, line in rest.items() if not 400 <= n < 440), rate_hz=rate_hz))[0]
+    assert seqs[-1] == pytest.approx(999, abs=2 if rate_hz else 5)
+    assert max(np.diff(seqs)) == pytest.approx(41, abs=2 if rate_hz else 5)
+
+
+@pytest.mark.parametrize("head", ["", "a\n\n", "a\n"])
+@pytest.mark.parametrize("end", ["\n\n", "\r\r\n"])
+def test_line_ends_that_were_written_twice_are_no_missing_samples(head: str, end: str) -> None:
+    content = head + "".join(f"{WAVE[n]:.5f}{end}" for n in range(100))
+    seqs, values = read(
+        LiveTable(ByteStream(pieces(content.encode(), 7)).lines(), "pipe", TableOptions(rate_hz=250))
+    )
+    np.testing.assert_allclose(values, WAVE[:100], atol=1e-5)
+    assert seqs == list(range(100))
+
+
+def test_an_empty_line_that_may_be_anything_ends_it() -> None:
+    one = table("0.5\n\n" * 20 + "0.5\n0.5\n", rate_hz=250)
+    with pytest.raises(FileError, match="line 42: each row had an empty line before it"):
+        read(one)
+
+
+@pytest.mark.parametrize("head", ["Fp1 Cz Oz\n", ""])
+def test_decimal_commas_between_blanks_are_no_separators(head: str) -> None:
+    rows = "".join(f"{WAVE[n]:.4f} {-WAVE[n]:.4f} 0.5000\n".replace(".", ",") for n in range(100))
+    one = table(head + rows, rate_hz=250)
+    assert one.channels == 3
+    np.testing.assert_allclose(read(one)[1], WAVE[:100], atol=1e-4)
+
+
 def test_a_time_of_day_goes_on_after_midnight() -> None:
     rows = [n for n in range(300) if not 100 <= n < 137]
     times = [f"{'23:59:59' if n < 150 else '00:00:00'}.{(n + 100) % 250 * 4:03d}" for n in range(300)]
@@ -202,6 +252,8 @@ def joined(blocks: Iterator[FloatArray]) -> FloatArray:
     [
         (2000, 2000, b"", ""),
         (2000, 2000, b"LIST\x04\0\0\0INFO", ""),
+        (2000, 2000, b"ID3\x03" + b"x" * 301, ""),
+        (2000, 2000, b"APETAGEX" + b"x" * 24, ""),
         (0, 2000, b"", ""),
         (0xFFFFFFFF, 2000, b"", ""),
         (0x7FFFF000, 2000, b"", ""),
