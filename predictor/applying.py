@@ -125,7 +125,9 @@ class Application:
                 messages.append(self._chunk(Kind.TARGET, seq + first, targets[piece]))
             messages += self._gone(seq + first)
             self._next_seq = seq + first + len(inputs[piece])
-            yield from self._heed(self._core.receive(messages, self._instant(seq + first + step - 1)))
+            now = self._instant(seq + first + step - 1)
+            yield from self._heed(self._core.receive(messages, now))
+            yield from self._heed(self._core.catch_up(now))
 
     def _gone(self, seq: int) -> list[Gone]:
         """Return what a source would answer who asks for the samples that are missing before this one."""

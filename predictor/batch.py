@@ -7,11 +7,12 @@ from itertools import groupby
 import numpy as np
 
 from predictor.engine import FEW_CHANNELS, Engine
-from predictor.stream import SLICE_VALUES, Stream
+from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Gone, Info
 
+MOST_VALUES = 8192  # of streams stepped side by side
 MOST_COLUMNS = 256  # in a call; more would bring nothing but delay
 
 
@@ -35,13 +36,15 @@ class Batch:
     ----------
     engine : Engine
         Of all the streams.
-    wake : callable
-        Told of each stream that may have begun to miss something.
+    hear : callable
+        Has a stream hear something by itself.
     """
 
-    def __init__(self, engine: Engine, wake: Callable[[Stream], None]) -> None:
+    def __init__(
+        self, engine: Engine, hear: Callable[[Stream, Chunk | Burst | Info | Gone, Instant], Iterator[Effect]]
+    ) -> None:
         self._engine = engine
-        self._wake = wake
+        self._hear = hear
         self._jobs: dict[str, _Job] = {}
         self._columns = 0
 
@@ -56,7 +59,7 @@ class Batch:
     def takes(self, stream: Stream, chunk: Chunk) -> bool:
         """Return whether `chunk` can be stepped beside others."""
         samples, channels, _ = chunk.values.shape
-        small = channels <= FEW_CHANNELS and samples * MOST_COLUMNS <= SLICE_VALUES
+        small = channels <= FEW_CHANNELS and samples * MOST_COLUMNS <= MOST_VALUES
         return small and not stream.scaled and stream.continues(chunk)
 
     def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:
@@ -76,13 +79,12 @@ class Batch:
             yield from self._step(list(group), now)
         for job in jobs:
             for message in job.heard:
-                yield from job.stream.hear(message, now)
-                self._wake(job.stream)
+                yield from self._hear(job.stream, message, now)
 
     def _step(self, jobs: list[_Job], now: Instant) -> Iterator[Effect]:
         """Answer chunks of equal length."""
         if len(jobs) == 1:
-            yield from jobs[0].stream.predict(jobs[0].message, now)
+            yield from self._hear(jobs[0].stream, jobs[0].message, now)
             return
         inputs = [job.stream.accept(job.message) for job in jobs]
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.

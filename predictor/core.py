@@ -12,6 +12,7 @@ from predictor.identity import check_identity, identity, model_hash
 from predictor.reflex import Reflexes
 from predictor.snapshots import Snapshots
 from predictor.stream import MakeLearner, Stream
+from predictor.turns import Heard, Turns
 from streamer import wire
 from streamer.alarms import Alarms
 from streamer.clock import Instant
@@ -130,7 +131,8 @@ class Predictor:
         self._self_config = self_config
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._batch = None if self._learns else Batch(self._engine, self._wake)
+        self._turns = Turns(self._do, self._wake)
+        self._batch = None if self._learns else Batch(self._engine, self._run)
         self.reflexes = Reflexes(self._shared_engine())
         self._allowance = Allowance()
         self._budget = Budget(self._config.patience.hold_bytes)
@@ -155,6 +157,7 @@ class Predictor:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
         if messages and messages[0] is ANSWERED:
             self._heed(self.reflexes.note(now))
+            self._turns.others(now)
             messages = messages[1:]
             if not messages:
                 return self._replays.work() or ()
@@ -164,9 +167,12 @@ class Predictor:
                 stream = self._stream(message.stream)
                 if stream is None:
                     return ()
-                if stream.continues(message):
+                if not stream.at_work and message.values.size <= stream.slice_values and stream.continues(message):
+                    self._turns.others(now)
+                    if self._learns:
+                        return self._turns.run(stream, stream.predict_next(message, now), now)
                     return stream.predict_next(message, now)
-            elif message.kind is TARGET and self._learns:
+            elif message.kind is TARGET and self._learns and message.stream not in self._turns:
                 stream = self._hearer(message.stream)
                 if stream is None or stream.hear_next(message):
                     return self._replays.work() or ()  # however much comes in, those who ask are answered
@@ -216,8 +222,8 @@ class Predictor:
         for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
             self._settle(name)
             stream = self.streams[name]
-            yield from stream.look(now)
-            self._wake(stream)
+            if not stream.at_work:  # else it is looked at once that is done
+                yield from self._turns.run(stream, stream.look(now), now)
 
     def _wake(self, stream: Stream) -> None:
         """Note when a stream is to be looked at: it misses something, or another run speaks beside its own."""
@@ -230,16 +236,15 @@ class Predictor:
         if stream is None:
             return
         if batch is None:
-            yield from stream.predict(message, now)
-            self._wake(stream)
+            yield from self._run(stream, message, now)
             return
         if chunk.stream in batch or batch.full:
             yield from batch.run(now)
-        if batch.takes(stream, chunk):
+        if not stream.at_work and batch.takes(stream, chunk):
+            self._turns.others(now)
             batch.add(stream, message, chunk)
         else:
-            yield from stream.predict(message, now)
-            self._wake(stream)
+            yield from self._run(stream, message, now)
 
     def _hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
         """Give a target, or what the source says, to its stream, after the inputs that came before it."""
@@ -251,8 +256,25 @@ class Predictor:
         if self._batch is not None and stream.name in self._batch:
             self._batch.hear(message)
             return
-        yield from stream.hear(message, now)
-        self._wake(stream)
+        yield from self._run(stream, message, now)
+
+    def _run(self, stream: Stream, message: Heard, now: Instant) -> Iterator[Effect]:
+        """Have a stream do what a message asks for: a slice of it now and the rest in turns, or all in turns."""
+        if stream.at_work:
+            self._turns.queue(stream, message)
+            return
+        self._turns.others(now)
+        # Where somebody is at work already, whoever else asks for much begins in a turn of its own.
+        if self._turns and (stream.disturbed or _is_large(message, stream.slice_values)):
+            self._turns.queue(stream, message)
+            return
+        yield from self._turns.run(stream, self._do(stream, message, now), now)
+
+    def _do(self, stream: Stream, message: Heard, now: Instant) -> Iterator[Effect]:
+        """Return what a stream does about a message."""
+        if isinstance(message, Burst) or (isinstance(message, Chunk) and message.kind is INPUT):
+            return stream.predict(message, now)
+        return stream.hear(message, now)
 
     def _hearer(self, name: str) -> Stream | None:
         """Return the stream that is to hear something, settled; it may have something to learn from then on."""
@@ -270,6 +292,9 @@ class Predictor:
         """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
         yield from self._remarks
         self._remarks = []
+        working = bool(self._turns)
+        if working:
+            yield from self._turns.work(now)
         if self._snapshots is not None:
             yield from self._snapshots.tick(self.streams, self._identity, now)
         if self._started_ns is None:
@@ -277,7 +302,7 @@ class Predictor:
         alarm_ns = self._alarms.next_ns()
         looked = alarm_ns is not None and now.mono_ns >= alarm_ns
         yield from self._look(now)
-        if (looked or self._snapshots is not None) and now.mono_ns < self._next_said_ns:
+        if (working or looked or self._snapshots is not None) and now.mono_ns < self._next_said_ns:
             return
         if now.mono_ns >= self._next_status_ns or not self._turn:
             self._next_status_ns = now.mono_ns + STATUS_EVERY_NS
@@ -298,8 +323,19 @@ class Predictor:
         yield from self._allowance.refused(now.mono_ns)
         yield Send(self.status(now))
 
+    def catch_up(self, now: Instant) -> Iterator[Effect]:
+        """Do all that streams have left to do, of which `tick` does a slice."""
+        while self._turns:
+            yield from self._turns.work(now)
+
+    def full(self) -> bool:
+        """Whether no more samples are to be read in for now."""
+        return self._turns.full()
+
     def next_deadline_ns(self) -> int:
-        """When a status is due, a look at what is to be kept, or at a stream that misses samples."""
+        """When a status is due, a look at what is to be kept or at who misses samples; now, if work is left."""
+        if self._turns:
+            return 0
         due_ns, alarm_ns = self._next_said_ns, self._alarms.next_ns()
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
         if alarm_ns is not None and alarm_ns < due_ns:
@@ -357,7 +393,7 @@ class Predictor:
             self._engine.load(model.weights)
         else:
             self._engine = Engine(model.config, model.weights)
-            self._batch = None if self._learns else Batch(self._engine, self._wake)
+            self._batch = None if self._learns else Batch(self._engine, self._run)
         self.reflexes.forget(self._shared_engine())
         for stream in self.streams.values():
             engine = self._engine.fork() if self._make_learner else self._engine
@@ -459,6 +495,12 @@ class Predictor:
     def _reject(self, reason: str) -> None:
         self.rejected += 1
         self._last_rejection = reason[:200]
+
+
+def _is_large(message: Heard, slice_values: int) -> bool:
+    """Whether answering a message takes more than a slice's time."""
+    chunk = message.chunk if isinstance(message, Burst) else message
+    return isinstance(chunk, Chunk) and chunk.values.size > slice_values
 
 
 def _other_words(present: Model, model: Model) -> str | None:

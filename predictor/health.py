@@ -28,6 +28,10 @@ class Pulse:
         self._sample_ns = self._word_ns = now_ns
         self._stale_after_s = max(STALE_AFTER_S, STALE_AFTER_CHUNKS * chunk_s)
 
+    def working(self, now_ns: int) -> None:
+        """Samples that came are still being answered."""
+        self._sample_ns = self._word_ns = now_ns
+
     def word(self, now_ns: int) -> None:
         """The source spoke of the stream."""
         self._word_ns = now_ns

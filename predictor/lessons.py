@@ -1,6 +1,7 @@
 """What one stream learns from, and when: its samples wait here for their targets."""
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,13 +198,19 @@ class Lessons:
             return True
         return bool(self._dues) and self._learn(effective=self._dues[0][1] <= self.next_seq)
 
-    def catch_up(self) -> None:
-        """Have everything take effect that is due before the next sample."""
+    def catching_up(self) -> Iterator[None]:
+        """Have everything take effect that is due before the next sample, part by part."""
         while self._dues and self._dues[0][1] <= self.next_seq:
             self._learn(effective=True)
+            yield
         if self.self_learner is not None:
             while self.learn():
-                pass
+                yield
+
+    def catch_up(self) -> None:
+        """Have everything take effect that is due before the next sample."""
+        for _ in self.catching_up():
+            pass
 
     def learn_all(self) -> None:
         """Learn whatever is complete, and have it take effect now: nothing goes on from here."""

@@ -66,7 +66,7 @@ class Reflex:
     def prepare(self) -> None:
         """Be ready for the next sample, if it is known, nothing is to be learnt before it and all is settled."""
         stream, order = self.stream, self.stream.order
-        if self.ready:
+        if self.ready or stream.at_work:
             return
         if stream.muted or order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
             return

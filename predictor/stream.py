@@ -1,6 +1,6 @@
 """One stream as the daemon keeps it: position, hidden state, weights, and what it may still learn from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from predictor import byteorder
 from predictor.counters import Counters
 from predictor.diagnosis import Allowance, Diagnosis
-from predictor.engine import Engine
+from predictor.engine import FEW_CHANNELS, TILE, Engine
 from predictor.familiarity import Familiarity
 from predictor.health import Health
 from predictor.lessons import Lessons
@@ -22,7 +22,7 @@ from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.decisions import Former, GapDecision, RunDecision
-from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Say, Send
+from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
 from streamer.history import History
@@ -32,7 +32,7 @@ from streamer.patience import Patience
 from streamer.sequencer import AMISS, Sequencer
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
-from trainer.model import Model
+from trainer.model import GATED, Model
 from trainer.selflearner import SelfLearner, Trouble
 from trainer.state import Tree, array_of, subtree, trees, value_of
 
@@ -41,8 +41,15 @@ NO_RATE = (
     "--nominal-hz and --band do, and the samples of a message all have its time"
 )
 ESTIMATE = Kind.ESTIMATE  # as core's INPUT
-SLICE_VALUES = 8192  # of a large chunk are estimated before anything else gets a turn
-
+# Values that are estimated before anything else gets a turn, 10 ms: with the default model one takes up to 20 us,
+# and 160 where it is learnt from.
+SLICE_VALUES, LEARNING_SLICE_VALUES = 512, 64
+SLICE_NS, VALUE_NS, WEIGHT_NS, MOST_SLICE_VALUES = 10_000_000, 1_200, 1.0, 8_192  # with others
+PARTS_OF_LESSONS = 4  # that take a slice's time: most take 0.1 ms, and some 5
+# Channels that are stepped together, in tiles of the engine's; few that would be left over go with the others, for
+# few are stepped otherwise, with other last bits.
+MOST_COLUMNS = TILE
+PAUSE = Pause()
 KEPT_RUNS = 4  # that were left, to go on with them bit for bit: a state each
 
 MakeLearner = Callable[[Model], Learner]
@@ -76,6 +83,13 @@ class Stream:
         Start from the initial hidden state after a gap, rather than go on with the present one.
     nominal_hz : float or None
         Scale the model's time to signals of about that frequency. Not where targets are learnt from.
+
+    Attributes
+    ----------
+    slice_values : int
+        Of inputs, that are estimated before anything else gets a turn.
+    at_work : bool
+        Whether what it has heard is not all done yet: it said `Pause`, or messages wait for it.
     """
 
     def __init__(
@@ -129,6 +143,38 @@ class Stream:
         self._published_to = 0  # of the run, by former lives
         self._muted_to = 0  # estimates below are others than those published: they are not published again
         self._answering = False  # between an answer and what is kept of it
+        self.at_work = False
+        self._spent = 0  # values that were estimated in this turn
+        self._turn_began: Instant | None = None
+        self.slice_values = slice_values(model, learns_itself=self_learner is not None)
+
+    # Turns
+
+    def begin_turn(self, now: Instant) -> None:
+        """Have a slice's time from now on."""
+        self._spent = 0
+        self._turn_began = now
+        if self.at_work:
+            self._sequencer.now_ns = now.mono_ns
+            self._time.working(now)
+
+    def overflow(self, message: Chunk | Burst | Info | Gone) -> None:
+        """Note that a message was dropped for which there was no room; its samples are asked for again."""
+        chunk = message.chunk if isinstance(message, Burst) else message
+        if isinstance(chunk, Chunk):
+            self.counters.overflowed += len(chunk.values)
+
+    def _rest(self, now: Instant, values: int = 1) -> Generator[Effect, None, Instant]:
+        """Let others have a turn if a slice's time would be over with so many more values; return the present."""
+        if self._spent and self._spent + values > self.slice_values:
+            yield PAUSE
+        began = self._turn_began
+        return now if began is None or began.mono_ns < now.mono_ns else began
+
+    @property
+    def _next_seq(self) -> int:
+        """The sample that is estimated next."""
+        return self.lessons.next_seq if self.at_work and self._begun else self._sequencer.next_seq
 
     # What comes in
 
@@ -148,7 +194,7 @@ class Stream:
         """Estimate the samples of a chunk that continues the stream."""
         values = chunk.values
         self._sequencer.advance(chunk)
-        if self.lessons.learns or values.size > SLICE_VALUES:
+        if self.lessons.learns or values.size > self.slice_values:
             return self._estimate_chunk(chunk, 0, now)
         return self._estimate_whole(chunk, now)
 
@@ -191,6 +237,7 @@ class Stream:
     def _follow(self, events: Iterator[Event], now: Instant) -> Iterator[Effect]:
         """Do what the order of the samples asks for."""
         for event in events:
+            now = yield from self._rest(now)
             match event:
                 case Part():
                     yield from self._take(event, now)
@@ -236,10 +283,19 @@ class Stream:
     # Estimates
 
     def _estimate_burst(self, burst: Burst, now: Instant, *, live: bool = True) -> Iterator[Effect]:
-        if self.lessons.learns or burst.chunk.values.size > SLICE_VALUES or self._muted_to:
+        size = burst.chunk.values.size // len(burst.times_ns)
+        if self.lessons.learns or size > self.slice_values or self._muted_to:
             for chunk in burst.chunks():
+                now = yield from self._rest(now)
                 yield from self._estimate_chunk(chunk, 0, now, live=live)
             return
+        count, most = len(burst.times_ns), self.slice_values // size
+        for first in range(0, count, most):
+            part = burst if count <= most else burst.part(first, min(most, count - first))
+            now = yield from self._rest(now, part.chunk.values.size)
+            yield from self._estimate_part(part, now, live=live)
+
+    def _estimate_part(self, burst: Burst, now: Instant, *, live: bool) -> Iterator[Effect]:
         inputs = self._usable(burst.chunk.values[:, :, 0])
         estimates, state = self._stepper.run(inputs, self.state)
         answer = self.answer(burst, estimates, state)
@@ -262,16 +318,19 @@ class Stream:
     def _estimate_chunk(self, chunk: Chunk, skip: int, now: Instant, *, live: bool = True) -> Iterator[Effect]:
         """Answer samples whose turn it is, without the first `skip`."""
         samples, channels, _ = chunk.values.shape
-        first = skip
+        first, most = skip, max(1, self.slice_values // channels)
         while first < samples:
+            now = yield from self._rest(now, channels * min(most, samples - first))
             if self.lessons.learns:
-                self.lessons.catch_up()
-            end = first + min(self.lessons.room, max(1, SLICE_VALUES // channels))
+                for _ in self.lessons.catching_up():
+                    self._spent += self.slice_values // PARTS_OF_LESSONS
+                    now = yield from self._rest(now)
+            end = first + min(self.lessons.room, most)
             muted = self._muted_to > chunk.seq + first
             if muted:
                 end = min(end, self._muted_to - chunk.seq)
             inputs = self._usable(chunk.values[first:end, :, 0])
-            modelled, state = self._stepper.run(inputs, self.state)
+            modelled, state = yield from self._step(inputs)
             answer = self._advance(chunk, first, self.lessons.serve(inputs, modelled), state)
             try:
                 if not muted:
@@ -280,6 +339,23 @@ class Stream:
                 self._keep(inputs, answer, modelled, now)
             first = end
         self._time.answered(chunk, now, live=live)
+
+    def _step(self, inputs: FloatArray) -> Generator[Effect, None, tuple[FloatArray, FloatArray]]:
+        """Step over inputs [samples, channels], with turns for others between parts of very many channels."""
+        channels, before, stepper = inputs.shape[1], self.state, self._stepper
+        if channels <= MOST_COLUMNS:
+            return stepper.run(inputs, before)
+        parts: list[tuple[FloatArray, FloatArray]] = []
+        for first in range(0, channels - FEW_CHANNELS, MOST_COLUMNS):
+            if parts:
+                yield PAUSE
+            if self.state is not before or self._stepper is not stepper:  # another model was read meanwhile
+                return self._stepper.run(inputs, self.state)
+            last = first + MOST_COLUMNS >= channels - FEW_CHANNELS
+            columns = slice(first, channels if last else first + MOST_COLUMNS)
+            parts.append(stepper.run(inputs[:, columns], before[:, columns]))
+        estimates, states = zip(*parts, strict=True)
+        return np.concatenate(estimates, axis=1), np.concatenate(states, axis=1)
 
     # For who answers before the stream hears of anything
 
@@ -380,10 +456,10 @@ class Stream:
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Say what changed since the last tick, and publish the status."""
         final_seq = self.final_seq
-        if self._time.judge(now, None if final_seq is None else final_seq - self._sequencer.next_seq):
+        if self._time.judge(now, None if final_seq is None else final_seq - self._next_seq):
             health = self._time.health
             level = WARNING if health in (Health.STALE, Health.LOST) else INFO
-            text = f"{health.name}: {health.value}, at sample {self._sequencer.next_seq}"
+            text = f"{health.name}: {health.value}, at sample {self._next_seq}"
             yield Say(f"stream {self.name}: {text}", level)
         for text in self.lessons.news():
             yield Say(f"stream {self.name}: {text}", WARNING if isinstance(text, Trouble) else INFO)
@@ -459,7 +535,7 @@ class Stream:
             "familiar": self._familiarity.familiar,
             "unfamiliar_channels": self._familiarity.unfamiliar_channels,
         }
-        return Status(self.name, self._sequencer.run or 0, self._sequencer.next_seq, now.wall_ns, body)
+        return Status(self.name, self._sequencer.run or 0, self._next_seq, now.wall_ns, body)
 
     def summary(self) -> str:
         """Return one line for the operator at the end."""
@@ -649,6 +725,7 @@ class Stream:
         """Move on past the samples of `chunk` from `first` on; return their estimates."""
         count = len(estimates)
         self._answering = True
+        self._spent += estimates.shape[0] * estimates.shape[1]
         self.state = state
         self.counters.samples += count
         self._since_reset += count
@@ -684,6 +761,7 @@ class Stream:
     def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
         """Go on with another model from the next sample on; with its own shape, from its initial state."""
         self._model, self._engine = model, engine
+        self.slice_values = slice_values(model, learns_itself=self.lessons.self_learner is not None)
         self._left.clear()  # states of the other model
         self._stepper = self._scale.stage(engine)
         if not same_shape:
@@ -776,6 +854,16 @@ class Stream:
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))
         self.lessons.restore(subtree(tree, "lessons"), channels)
+
+
+def slice_values(model: Model, *, learns_itself: bool) -> int:
+    """Return how many values are estimated with a model in a slice's time."""
+    if learns_itself:
+        return LEARNING_SLICE_VALUES
+    if model.config.cell == GATED:
+        return SLICE_VALUES
+    weights = sum(weight.size for weight in model.weights.values())
+    return max(1, min(MOST_SLICE_VALUES, int(SLICE_NS / (VALUE_NS + WEIGHT_NS * weights))))
 
 
 def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:

@@ -71,6 +71,10 @@ class Timekeeping:
         self._heard_ns, self._heard_wall_ns, self._chunk_samples = now.mono_ns, now.wall_ns, chunk_samples
         self._live = self._live and live
 
+    def working(self, now: Instant) -> None:
+        """Note that samples that have come are being answered."""
+        self._pulse.working(now.mono_ns)
+
     def spoken(self, now: Instant) -> None:
         """Note that the source spoke of the stream."""
         self._pulse.word(now.mono_ns)

@@ -70,11 +70,16 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Let others have a turn before the next effect. No shell sees it: who runs several streams heeds it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing is left to do: leave the loop."""
 
 
-Effect = Send | Ask | Reply | Say | Print | Checkpoint | Decide | Finish
+Effect = Send | Ask | Reply | Say | Print | Checkpoint | Decide | Pause | Finish
 
 
 class Core(Protocol):

@@ -112,10 +112,15 @@ class Share:
             self.budget.make_room(self)
 
 
+def cost_bytes(message: Chunk | Burst) -> int:
+    """Return what a message takes of memory while it waits."""
+    chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
+    return MESSAGE_BYTES + chunk.values.nbytes + 8 * count
+
+
 def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> Item:
     """Return a message as it is held."""
-    chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
-    cost = MESSAGE_BYTES + chunk.values.nbytes + 8 * count
+    chunk, cost = message if isinstance(message, Chunk) else message.chunk, cost_bytes(message)
     channels = chunk.values.shape[1]
     return Item(
         chunk.seq, chunk.end_seq, chunk.tally, chunk.time_ns, channels, cost, now_ns, arrival, message, live

@@ -33,6 +33,8 @@ class Sequencer:
         The run being followed; None before the first.
     expected : int
         Seq of the next sample while nothing is amiss, else `AMISS`.
+    now_ns : int
+        The present, where what is handed out took so long that what `receive` and the others were told is past.
     circular_waits : int
         Times that an input and a target of the run were each to come after the other.
     second_to : int
@@ -55,7 +57,7 @@ class Sequencer:
         "_decided", "_ended", "_foretold",
         "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
         "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
-        "expected", "kinds", "run", "second_to", "stream",
+        "expected", "kinds", "now_ns", "run", "second_to", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +74,7 @@ class Sequencer:
         self.counts = counts if counts is not None else OrderCounts()
         self.run: int | None = None
         self.second_to = ALL
+        self.now_ns = 0
         self._share = (budget or Budget(self._patience.hold_bytes)).share(self._drop_newest)
         self._left: dict[int, Position] = {}  # runs that were followed, the one left last at the end
         self._contenders = Contenders(self._share)
@@ -479,6 +482,7 @@ class Sequencer:
             if track is None:
                 break
             yield from track.take_head()
+            now_ns = max(now_ns, self.now_ns)
         for track in self._tracks:
             track.settle(now_ns)
         begun = self.channels is not None and self._closing is None and not self._contenders.undecided

@@ -96,6 +96,8 @@ class Transport:
     reflex : Reflex or None
         Offered every message that comes in where this listens; its answers are published before anything else is
         done, and `receive` says `ANSWERED` first if there were any.
+    full : callable or None
+        Whether nothing more that was published is to be read for now.
     ends : Ends or None
         Told of every estimate before it is published.
     keys : Keys or None
@@ -125,6 +127,7 @@ class Transport:
         answers: bool = False,
         asks: bool | Mapping[Kind, Sequence[str]] = False,
         reflex: Reflex | None = None,
+        full: Callable[[], bool] | None = None,
         ends: Ends | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
@@ -137,6 +140,7 @@ class Transport:
         self._back_pressure = back_pressure
         self._asks = asks
         self._reflex = reflex
+        self._full = full
         self._ends = ends
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
@@ -317,7 +321,8 @@ class Transport:
             if self._idle:
                 return []
         ready, self._ready = self._ready, {}
-        if self._sub in ready and self._sub is not None:
+        full = self._full is not None and self._full()
+        if not full and self._sub in ready and self._sub is not None:
             return self._take(drain(self._sub, at_most=1))
         # To look which are ready is quicker than to try one that is not.
         ready = ready or dict(self._poller.poll(0))
@@ -325,7 +330,7 @@ class Transport:
         messages: list[Incoming] = []
         if self._pub in ready:
             messages += self._hear_subscribers()
-        if self._sub in ready and self._sub is not None:
+        if not full and self._sub in ready and self._sub is not None:
             said = drain(self._sub)
             self._heard |= bool(said)
             messages += self._decode(said) if messages else self._take(said)

@@ -142,6 +142,7 @@ def command(
             answers=True,
             asks=True,
             reflex=core.reflexes,
+            full=core.full,
             flags=flags(sources),
             ends=None if keeper is None else keeper.ends,
             **security,

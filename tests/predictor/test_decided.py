@@ -72,6 +72,7 @@ class Life:
     def hear(self, messages: Iterable[Incoming]) -> "Life":
         for message in messages:
             self._perform(self.core.receive([message], at(0)))
+            self._perform(self.core.catch_up(at(0)))
         return self
 
     def _perform(self, effects: Iterable[Effect]) -> None:

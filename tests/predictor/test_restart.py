@@ -96,7 +96,7 @@ def said_of(core: Predictor, messages: Sequence[Chunk | Info], *, idle: bool = F
     for message in messages:
         told += [
             (m.stream, m.run, m.seq, m.model_version, m.time_ns, m.values.tobytes())
-            for m in sent(core.receive([message], at(0)))
+            for m in sent([*core.receive([message], at(0)), *core.catch_up(at(0))])
             if isinstance(m, Chunk)
         ]
         while idle and core.work() is not None:
@@ -191,13 +191,14 @@ ACCOUNTED_FOR = {
         "_decided", "_ended", "_foretold",
         "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
         "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
-        "expected", "kinds", "run", "second_to", "stream",
+        "expected", "kinds", "now_ns", "run", "second_to", "stream",
     },
     "Stream": {
         "_answering", "_begun", "_diagnosis", "_ends", "_engine", "_familiarity", "_first_seq", "_former",
         "_given_up_to", "_history", "_left", "_model", "_muted_to", "_nominal_hz", "_paced", "_published_to",
         "_rate_hz", "_report", "_reset_on_gap", "_retained", "_run", "_scale", "_sequencer", "_since_gap",
-        "_since_reset", "_stepper", "_tallies", "_time", "_usable_inputs", "counters", "lessons", "name", "state",
+        "_since_reset", "_spent", "_stepper", "_tallies", "_time", "_turn_began", "_usable_inputs", "at_work",
+        "counters", "lessons", "name", "slice_values", "state",
     },
     "Typical": {"_keep"},
     "UsableInputs": {"replaced"},

@@ -24,7 +24,7 @@ from trainer.selflearner import SelfLearner
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {
     Engine: {"_seat", "_pipelines"},
-    Stream: {"_time", "_report", "_history", "_diagnosis", "_paced", "_tallies"},
+    Stream: {"_time", "_report", "_history", "_diagnosis", "_paced", "_spent", "_tallies", "_turn_began"},
     Sequencer: {
         "_again",
         "_again_ns",
@@ -47,6 +47,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_words",
         "circular_waits",
         "expected",
+        "now_ns",
     },
     Lessons: {"_update"},  # has no effect yet and can be begun again
     Retained: {"_history"},

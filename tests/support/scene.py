@@ -84,7 +84,7 @@ def golden(core: Predictor, messages: Iterable[Message | Gone]) -> Golden:
     pieces: list[FloatArray] = []
     versions: list[int] = []
     for message in messages:
-        for effect in core.receive([message], at(0)):
+        for effect in (*core.receive([message], at(0)), *core.catch_up(at(0))):
             if not isinstance(effect, Send) or not isinstance(effect.message, Chunk | Burst):
                 continue
             chunk = effect.message.chunk if isinstance(effect.message, Burst) else effect.message

@@ -48,7 +48,8 @@ def published(signal: Signal, count: int, *, run: int = 1, chunk: int = 1, **con
 
 def answer(core: Predictor, messages: Sequence[Incoming], seconds: float = 0.0) -> list[Chunk]:
     """The estimates a predictor publishes for messages."""
-    return [m for m in sent(core.receive(messages, at(seconds))) if isinstance(m, Chunk)]  # none comes as a burst
+    effects = [*core.receive(messages, at(seconds)), *core.catch_up(at(seconds))]
+    return [m for m in sent(effects) if isinstance(m, Chunk)]  # none comes as a burst
 
 
 def joined(chunks: Sequence[Chunk]) -> np.ndarray:
