@@ -288,13 +288,13 @@ class _Finder:
         width = len(kinds)
         chosen = self.options.time
         values = {c: self._values(data, c, kinds[c]) for c in kept}
-        index = None if self.options.columns else self._index(values, names)
+        taken = {column_of(each, names, width, "--columns", self.name) for each in self.options.columns}
+        index = self._index({c: numbers for c, numbers in values.items() if c not in taken}, names)
         if chosen == "none":
             return None, index
         if chosen is not None:
             candidates = [first := column_of(chosen, names, width, "--time", self.name)]
         else:
-            taken = {column_of(each, names, width, "--columns", self.name) for each in self.options.columns}
             candidates = [c for c in kept if c not in taken and c != index]
             first = min((c for c in kept if kinds[c] == "number"), default=0)
             candidates.sort(key=lambda c: (kinds[c] == "text", not is_time_name(names[c] if names else ""), c))
@@ -306,10 +306,15 @@ class _Finder:
             is_bare = len(kept) > 1 and not is_time_name(name) and (column == first or is_epoch(values[column]))
             if not is_sure and not (is_bare or kinds[column] == "text"):
                 continue
-            clock = clock_of(
-                self.name, column, name, units[column] if units else "", values[column],
-                is_sure=is_sure, is_text=kinds[column] == "text", rate_hz=self.options.rate_hz,
-            )  # fmt: skip
+            try:
+                clock = clock_of(
+                    self.name, column, name, units[column] if units else "", values[column],
+                    is_sure=is_sure, is_text=kinds[column] == "text", rate_hz=self.options.rate_hz,
+                )  # fmt: skip
+            except FileError:
+                if is_sure or not self.options.columns:
+                    raise
+                continue  # the channels are named: nobody needs to know what this one is
             if clock is None:
                 continue
             text = f"{_called(column, names)} is a time, in {clock.unit}"
@@ -335,7 +340,7 @@ class _Finder:
         return True
 
     def _index(self, values: dict[int, Float64Array], names: Sequence[str]) -> int | None:
-        if len(values) < 2:
+        if len(values) + len(self.options.columns) < 2:
             return None
         for column, numbers in values.items():
             name = _plain(names[column]) if names else ""
@@ -394,7 +399,7 @@ def column_of(chosen: str, names: Sequence[str], width: int, flag: str, file: st
         return list(names).index(chosen)
     if chosen.isdecimal() and 1 <= int(chosen) <= width:
         return int(chosen) - 1
-    known = ", ".join(names) if names else f"1 to {width}"
+    known = ", ".join(filter(None, names)) if any(names) else f"1 to {width}"
     raise FileError(f"{flag}: {file} has no column {chosen!r}; it has {known[:200]}")
 
 

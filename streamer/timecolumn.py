@@ -123,9 +123,14 @@ def clock_of(
     step = estimated_period(known) if (steps >= 0).all() else float(np.median(np.abs(steps)))
     unit = "s" if is_text else _unit_of(unit_cell) or _unit_of(name) or _guessed_unit(known[0], step, rate_hz)
     if unit is None:
+        wanted = (
+            f"--rate {rate_hz:g} fits it in none: leave it out with --time none"
+            if rate_hz
+            else "give --rate to tell it, or in --columns the columns that are channels"
+        )
         raise FileError(
             f"{file}: {_shown(column, name)} {'is' if is_sure else 'rises evenly, as'} a time in no unit that it "
-            f"names, {step:.6g} a row: give --rate to tell it, or in --columns the columns that are channels"
+            f"names, {step:.6g} a row: {wanted}"
         )
     return Clock(column, unit, is_text, step * SCALES[unit])
 

@@ -379,6 +379,24 @@ def test_a_rate_tells_the_unit_and_is_held_against_the_times(
         recording.rate(500.0)
 
 
+@pytest.mark.parametrize("columns", [("b",), ("2", "3"), ("a", "b")])
+def test_columns_that_are_named_leave_an_index_what_it_is(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    rows = [n for n in range(ROWS) if not 100 <= n < 120]
+    content = table(lambda n: f"{n + 1},{fixed(n, 2)}", head=",a,b\n", rows=rows)
+    recording = read(tmp_path, content, columns=columns, rate_hz=250.0)
+    assert recording.columns == len(columns)
+    assert recording.gaps() == [(100, 20)]
+    bare = table(lambda n: f"{n * 4},{fixed(n, 2)}")
+    recording = read(tmp_path, bare, columns=("3",))
+    assert (recording.columns, recording.rate_hz) == (1, None)
+    assert read(tmp_path, bare, columns=("3",), rate_hz=250.0).rate_hz == 250
+
+
+def test_a_rate_that_fits_a_time_in_no_unit_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="--rate 77 fits it in none: leave it out with --time none"):
+        read(tmp_path, table(lambda n: f"{n * 4},{fixed(n)}", head="time,a\n"), rate_hz=77.0)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
