@@ -24,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the seed once, so that all tests of a run share it."""
+    if config.option.fault_report and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--fault-report: is written by one process; give -n 0 too")
     if config.option.fault_seed is None:
         config.option.fault_seed = secrets.randbelow(2**31)
     config.addinivalue_line("markers", "release: left out of the quick dose of the fault matrix")

@@ -124,10 +124,12 @@ def test_a_reader_of_little_ends_who_listens_for_ever(tmp_path: Path) -> None:
 )
 def test_an_encoding_that_lacks_letters(tmp_path: Path, name: str, encoding: str) -> None:
     if name == "console":  # with a picture
+        at_source, at_predictor = f"ipc://{tmp_path}/s", f"ipc://{tmp_path}/p"
         line = (
-            "{command} >/dev/null 2>&1 & sincos=$!; "
-            f"{SINCOS} console --once --timeout 30 --source ipc://{tmp_path}/s --predictor ipc://{tmp_path}/n; "
-            "code=$?; kill $sincos; exit $code"
+            "{command} >/dev/null 2>&1 & source=$!; "
+            f"{SINCOS} predict --source {at_source} --bind {at_predictor} >/dev/null 2>&1 & predict=$!; "
+            f"{SINCOS} console --once --timeout 60 --source {at_source} --predictor {at_predictor}; "
+            "code=$?; kill $source $predict; exit $code"
         )
         result = run("source -q --bind ipc://{folder}/s", line, tmp_path, PYTHONIOENCODING=encoding)
     else:
