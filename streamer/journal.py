@@ -14,7 +14,7 @@ from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import opening
-from streamer.journalscan import FORMAT, older, remarks, scan
+from streamer.journalscan import FORMAT, Part, behind, older, remarks, scan
 from streamer.messages import Chunk, Kind
 from streamer.syncing import Syncer
 
@@ -28,7 +28,8 @@ class JournalFile:
     """Writes chunks to a file, and takes up a run that is in it.
 
     The file is begun anew when it holds as much as a history would keep; the one before stays beside it, as
-    FILE.1. FILE.lock keeps a second writer away.
+    FILE.1. FILE.lock keeps a second writer away. While it cannot be written it is called FILE.behind, for it lacks
+    what has been published: a source that starts with that begins a new run, so that no number means two samples.
 
     Parameters
     ----------
@@ -73,6 +74,15 @@ class JournalFile:
 
     def _take_up(self) -> None:
         """Go on with the run that is there, or begin one."""
+        if behind(self._path).exists():
+            self._parts: list[Part] = []
+            self._news = [
+                f"{self._path}: could not be written when the source ended, and lacks the end of its run: "
+                "a new run begins"
+            ]
+            self._begin()
+            _remove(behind(self._path))
+            return
         self._parts = scan(self._path, self._about)
         self._news = [remark for part in self._parts for remark in remarks(part)]
         for part in self._parts:
@@ -175,6 +185,8 @@ class JournalFile:
         self._size += len(record)
 
     def _rotate(self) -> None:
+        if self._failing and behind(self._path).exists():
+            behind(self._path).replace(self._path)
         self._syncer.sync(self._descriptor)
         before = self._descriptor
         self._begin(keep=True)
@@ -187,10 +199,18 @@ class JournalFile:
         if not self._failing:
             self._news.append(f"{self._path}: cannot be written: {error.strerror}; the source goes on without it")
         self._failing = True
+        try:
+            if self._path.exists():
+                self._path.replace(behind(self._path))
+        except OSError as trouble:
+            self._news.append(f"{self._path}: remove it before the source starts again: {trouble.strerror}")
         self._retry_ns = now.mono_ns + RETRY_NS
 
     def _heal(self) -> None:
         if self._failing:
+            with contextlib.suppress(OSError):  # else a new run begins next time, though none would have to
+                if behind(self._path).exists():
+                    behind(self._path).replace(self._path)
             self._news.append(f"{self._path}: is written again; {self._missed_samples} samples are missing in it")
         self._failing = False
         self._missed_samples = 0

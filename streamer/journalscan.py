@@ -123,6 +123,11 @@ def older(path: Path) -> Path:
     return path.with_name(f"{path.name}.1")
 
 
+def behind(path: Path) -> Path:
+    """Return where a journal lies while it lacks what has been published."""
+    return path.with_name(f"{path.name}.behind")
+
+
 def scan(path: Path, about: Mapping[str, Any]) -> list[Part]:
     """Return the files of a journal that belong together, the older first; none if a run is to begin.
 

@@ -472,6 +472,26 @@ def test_a_disk_that_fails_stops_nothing_is_said_once_and_heals(
         assert journal.next_seq == 24
 
 
+@pytest.mark.parametrize("rotated", [False, True])
+def test_who_ends_while_its_disk_is_full_begins_a_new_run_next_and_never_gives_a_number_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch, rotated: bool
+) -> None:
+    with opened(path, run=1) as journal:
+        fill(journal, 0, 40 if rotated else 3)
+        monkeypatch.setattr(journal_module.os, "write", fails(errno.ENOSPC))
+        fill(journal, 40, 3)
+        monkeypatch.setattr(journal_module.os, "write", real_write)
+    with opened(path, run=2) as journal:
+        assert (journal.run, journal.next_seq, journal.resumed) == (2, 0, False)
+        assert list(journal.chunks()) == []
+        (line,) = journal.news()
+        assert "lacks the end of its run: a new run begins" in line
+        journal.append(chunk(0, run=2), NOW)
+    with opened(path, run=3) as journal:
+        assert (journal.run, journal.next_seq) == (2, 2)
+        assert encoded(journal.chunks()) == encoded([chunk(0, run=2)])
+
+
 def test_a_file_that_cannot_be_begun_anew_is_gone_on_without_and_nothing_is_lost(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
