@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from itertools import islice
 
 from predictor.arithmetic import arithmetic, remark
@@ -9,9 +10,10 @@ from predictor.batch import Batch
 from predictor.diagnosis import Allowance
 from predictor.engine import Engine
 from predictor.identity import check_identity, identity, model_hash
+from predictor.longestsilent import LongestSilent
 from predictor.reflex import Reflexes
 from predictor.snapshots import Snapshots
-from predictor.stream import MakeLearner, Stream
+from predictor.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.turns import Heard, Turns
 from streamer import wire
 from streamer.alarms import Alarms
@@ -51,6 +53,7 @@ TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 # At streams that miss samples: a socket takes so many requests before they must be on their way.
 LOOKS_AT_ONCE = 16
+LAST_WORDS = 1_000  # streams of which status and summary are said at the end: half a second
 PREPARED_AT_ONCE = 64  # reflexes: a millisecond
 
 
@@ -135,6 +138,10 @@ class Predictor:
         self._batch = None if self._learns else Batch(self._engine, self._run)
         self.reflexes = Reflexes(self._shared_engine())
         self._allowance = Allowance()
+        self._course = Allowance(MOST_COURSE_LINES)  # of lines
+        self._silent = LongestSilent()
+        self.forgotten = 0  # streams that made room for others
+        self._now_ns = 0
         self._budget = Budget(self._config.patience.hold_bytes)
         self._history = History(self._config.retain_s, self._config.retain_bytes)
         self._replays = ReplayServer(self._history)
@@ -144,6 +151,8 @@ class Predictor:
         self._turn: list[Stream] = []  # whose status is still to be said in this round, the next one last
         self._last_rejection: str | None = None
         self._reported_rejections = 0
+        self._last_forgotten = ""
+        self._said_forgotten = self._next_forgotten_ns = 0
         self._next_rejection_ns = 0  # when they may be told of again
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
@@ -155,6 +164,7 @@ class Predictor:
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
+        self._now_ns = now.mono_ns
         if messages and messages[0] is ANSWERED:
             self._heed(self.reflexes.note(now))
             self._turns.others(now)
@@ -280,8 +290,10 @@ class Predictor:
         """Return the stream that is to hear something, settled; it may have something to learn from then on."""
         self._settle(name)
         stream = self.streams.get(name)
-        if stream is not None and self._batch is None:
-            self._learning[name] = stream
+        if stream is not None:
+            stream.touched_ns = self._now_ns
+            if self._batch is None:
+                self._learning[name] = stream
         return stream
 
     def _can_catch_up(self, info: Info) -> bool:
@@ -310,8 +322,9 @@ class Predictor:
             self._turn = self._turn or list(reversed(self.streams.values()))
         for _ in range(min(STATUSES_PER_TICK, len(self._turn))):
             stream = self._turn.pop()
-            self._settle(stream.name)
-            yield from stream.tick(now)
+            if self.streams.get(stream.name) is stream:
+                self._settle(stream.name)
+                yield from stream.tick(now)
         self._next_turn_ns = now.mono_ns + TURN_EVERY_NS
 
     def _say_status(self, now: Instant) -> Iterator[Effect]:
@@ -321,6 +334,8 @@ class Predictor:
             self._reported_rejections = self.rejected
             yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)
         yield from self._allowance.refused(now.mono_ns)
+        yield from self._course.refused(now.mono_ns)
+        yield from self._say_forgotten(now)
         yield Send(self.status(now))
 
     def catch_up(self, now: Instant) -> Iterator[Effect]:
@@ -366,10 +381,13 @@ class Predictor:
         """Publish the last status of everything and sum up."""
         self._heed(self.reflexes.close_all())
         yield from self._say_status(now)
-        for stream in self.streams.values():
+        last = nlargest(LAST_WORDS, self.streams.values(), key=Stream.heard_ns)
+        for stream in last:
             yield from stream.tick(now)
-        for stream in self.streams.values():
+        for stream in last:
             yield Say(stream.summary())
+        if len(last) < len(self.streams):
+            yield Say(f"and {len(self.streams) - len(last)} stream(s) that were heard less lately")
         if self._snapshots is not None:
             yield from self._snapshots.last(self.streams, self._identity)
 
@@ -441,6 +459,7 @@ class Predictor:
             "model": self._model.name,
             "learning": self._learns,
             "streams": len(self.streams),
+            "forgotten": self.forgotten,
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
             "uptime_s": (now.mono_ns - (self._started_ns or now.mono_ns)) / 1e9,
@@ -461,14 +480,46 @@ class Predictor:
         self._settle(name)
         stream = self.streams.get(name)
         if stream is not None:
+            stream.touched_ns = self._now_ns
             if self._batch is None:
                 self._learning[name] = stream
             return stream
-        if len(self.streams) >= self._config.max_streams:
+        if len(self.streams) >= self._config.max_streams and not self._make_room():
             self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
             return None
         self.streams[name] = stream = self._new_stream(name)
+        stream.touched_ns = self._now_ns
         return stream
+
+    def _make_room(self) -> bool:
+        """Forget the stream that has been silent for the longest; return whether there is one."""
+        stream = self._silent.take(self.streams.values(), self._now_ns)
+        while stream is not None and self.reflexes.close(stream.name) is not None:  # it was heard after all
+            stream = self._silent.take(self.streams.values(), self._now_ns)
+        if stream is None:
+            return False
+        self.forget(stream)
+        return True
+
+    def forget(self, stream: Stream) -> None:
+        """Let go of a stream; if it is heard again, it begins anew."""
+        name = stream.name
+        self.forgotten += 1
+        self._last_forgotten = name
+        self.reflexes.remove(name)
+        self._alarms.forget(name)
+        self._learning.pop(name, None)
+        if self._snapshots is not None:
+            self._snapshots.forget(name)
+        stream.close()
+        del self.streams[name]
+
+    def _say_forgotten(self, now: Instant) -> Iterator[Effect]:
+        count = self.forgotten - self._said_forgotten
+        if count and now.mono_ns >= self._next_forgotten_ns:
+            self._said_forgotten, self._next_forgotten_ns = self.forgotten, now.mono_ns + REJECTIONS_EVERY_NS
+            text = f"{count} stream(s) that were silent for the longest made room for others"
+            yield Say(f"{text}; heard again, they begin anew; the last: {self._last_forgotten}", WARNING)
 
     def _new_stream(self, name: str) -> Stream:
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.
@@ -483,6 +534,7 @@ class Predictor:
             self._budget,
             self._history,
             self._allowance,
+            self._course,
             reset_on_gap=self._config.reset_on_gap,
             nominal_hz=self._config.nominal_hz,
         )

@@ -13,10 +13,16 @@ MOST_LINES, LINES_OVER_NS = 20, 10_000_000_000  # of all streams
 
 
 class Allowance:
-    """How many lines all streams together may still log."""
+    """How many lines all streams together may still log.
 
-    def __init__(self) -> None:
-        self._left = MOST_LINES
+    Parameters
+    ----------
+    most_lines : int
+        Over ten seconds.
+    """
+
+    def __init__(self, most_lines: int = MOST_LINES) -> None:
+        self._most_lines = self._left = most_lines
         self._renewed_ns: int | None = None
         self._refused = 0
         self._summed_ns: int | None = None
@@ -24,7 +30,7 @@ class Allowance:
     def take(self, now_ns: int) -> bool:
         """Return whether there may be one more line."""
         if self._renewed_ns is None or now_ns - self._renewed_ns >= LINES_OVER_NS:
-            self._left, self._renewed_ns = MOST_LINES, now_ns
+            self._left, self._renewed_ns = self._most_lines, now_ns
         if self._left == 0:
             self._refused += 1
             return False

@@ -28,6 +28,11 @@ class Pulse:
         self._sample_ns = self._word_ns = now_ns
         self._stale_after_s = max(STALE_AFTER_S, STALE_AFTER_CHUNKS * chunk_s)
 
+    @property
+    def heard_ns(self) -> int:
+        """When the source was last heard."""
+        return self._word_ns
+
     def working(self, now_ns: int) -> None:
         """Samples that came are still being answered."""
         self._sample_ns = self._word_ns = now_ns

@@ -140,6 +140,13 @@ class Reflexes:
         reflex = self._by_name[stream.name] = self._unready[stream.name] = Reflex(stream)
         self._by_topic[reflex.topic] = reflex
 
+    def remove(self, name: str) -> None:
+        """Answer no samples of a stream any more; to be called after `close`."""
+        reflex = self._by_name.pop(name, None)
+        if reflex is not None:
+            self._unready.pop(name, None)
+            del self._by_topic[reflex.topic]
+
     def forget(self, engine: Engine | None) -> None:
         """Be ready for none: the model is another one."""
         self._engine = engine

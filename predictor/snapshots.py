@@ -83,6 +83,12 @@ class Snapshots:
         self._changed = True
         self._due_ns = 0
 
+    def forget(self, name: str) -> None:
+        """Keep nothing of a stream any more."""
+        self._changed |= self._taken.pop(name, None) is not None
+        if self._round is not None:
+            self._round = [stream for stream in self._round if stream.name != name]
+
     def adopt(self, names: Iterable[Keepable]) -> None:
         """Take the states of these, which have just been restored, as written."""
         self._take(names)

@@ -50,6 +50,7 @@ PARTS_OF_LESSONS = 4  # that take a slice's time: most take 0.1 ms, and some 5
 # few are stepped otherwise, with other last bits.
 MOST_COLUMNS = TILE
 PAUSE = Pause()
+MOST_COURSE_LINES = 200  # of all streams, over ten seconds
 KEPT_RUNS = 4  # that were left, to go on with them bit for bit: a state each
 
 MakeLearner = Callable[[Model], Learner]
@@ -79,6 +80,8 @@ class Stream:
         Where estimates are kept for those who miss some.
     allowance : Allowance or None
         Of lines that all streams may log of what is odd about them.
+    course : Allowance or None
+        Of lines that all streams may log of how they begin and end.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.
     nominal_hz : float or None
@@ -88,6 +91,8 @@ class Stream:
     ----------
     slice_values : int
         Of inputs, that are estimated before anything else gets a turn.
+    touched_ns : int
+        When a message for it came last, save those answered before the core hears of them.
     at_work : bool
         Whether what it has heard is not all done yet: it said `Pause`, or messages wait for it.
     """
@@ -103,6 +108,7 @@ class Stream:
         budget: Budget | None = None,
         history: History | None = None,
         allowance: Allowance | None = None,
+        course: Allowance | None = None,
         *,
         reset_on_gap: bool,
         nominal_hz: float | None = None,
@@ -126,6 +132,7 @@ class Stream:
         )  # fmt: skip
         self._time = Timekeeping()
         self._diagnosis = Diagnosis(name, allowance or Allowance())
+        self._course = course or Allowance(MOST_COURSE_LINES)
         self._tallies = Tallies()
         self._paced = True  # whether the source says its samples at the rate that it names
         self._ends = RunEnds()
@@ -144,6 +151,7 @@ class Stream:
         self._muted_to = 0  # estimates below are others than those published: they are not published again
         self._answering = False  # between an answer and what is kept of it
         self.at_work = False
+        self.touched_ns = 0
         self._spent = 0  # values that were estimated in this turn
         self._turn_began: Instant | None = None
         self.slice_values = slice_values(model, learns_itself=self_learner is not None)
@@ -175,6 +183,15 @@ class Stream:
     def _next_seq(self) -> int:
         """The sample that is estimated next."""
         return self.lessons.next_seq if self.at_work and self._begun else self._sequencer.next_seq
+
+    def heard_ns(self) -> int:
+        """Return when its source was last heard."""
+        return max(self.touched_ns, self._time.heard_ns)
+
+    def close(self) -> None:
+        """Let go of what is held and kept; it is not heard any more."""
+        self._sequencer.close()
+        self._history.forget(ESTIMATE, self.name)
 
     # What comes in
 
@@ -244,7 +261,7 @@ class Stream:
                 case Gap():
                     yield from self._gap(event)
                 case NewRun():
-                    yield from self._leave(event)
+                    yield from self._leave(event, now)
                 case StartedAgain(run, seq):
                     text = (
                         f"run {run:016x} starts again at {seq}: its samples are dropped as duplicates until it "
@@ -265,7 +282,7 @@ class Stream:
             self._teach(chunk, skip)
             return
         if not self._begun:
-            yield from self._new_run(chunk, chunk.seq + skip)
+            yield from self._new_run(chunk, chunk.seq + skip, now)
         if isinstance(message, Burst):
             yield from self._estimate_burst(message, now, live=part.live)
         else:
@@ -460,7 +477,8 @@ class Stream:
             health = self._time.health
             level = WARNING if health in (Health.STALE, Health.LOST) else INFO
             text = f"{health.name}: {health.value}, at sample {self._next_seq}"
-            yield Say(f"stream {self.name}: {text}", level)
+            if self._course.take(now.mono_ns):
+                yield Say(f"stream {self.name}: {text}", level)
         for text in self.lessons.news():
             yield Say(f"stream {self.name}: {text}", WARNING if isinstance(text, Trouble) else INFO)
         yield from self._report.changes()
@@ -560,7 +578,7 @@ class Stream:
         self._usable_inputs = UsableInputs(channels)
         self._familiarity = Familiarity(self._model, self._scale, channels)
 
-    def _new_run(self, chunk: Chunk, seq: int) -> Iterator[Effect]:
+    def _new_run(self, chunk: Chunk, seq: int, now: Instant) -> Iterator[Effect]:
         """Begin a run with its first sample that can be had."""
         self.lessons.learn_all()
         self.counters.runs += 1
@@ -581,11 +599,12 @@ class Stream:
             self._history.begin(Kind.ESTIMATE, self.name, chunk.run, seq)
         said = "the source restarted: new run" if self.counters.runs > 1 else "run"
         joined = f", joined at sample {seq}" if seq else ""
-        yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
-        if not chunk.rate_hz:
-            yield Say(f"stream {self.name}: {NO_RATE}")
+        if self._course.take(now.mono_ns):
+            yield Say(f"stream {self.name}: {said} {chunk.run:016x}, {channels} channel(s){joined}")
+            if not chunk.rate_hz:
+                yield Say(f"stream {self.name}: {NO_RATE}")
 
-    def _go_on(self, run: int, state: Tree) -> Iterator[Effect]:
+    def _go_on(self, run: int, state: Tree, now: Instant) -> Iterator[Effect]:
         """Go on with a run where it was left."""
         self._restore_run(run, state)
         self.counters.runs += 1
@@ -593,7 +612,8 @@ class Stream:
         seq = self._sequencer.next_seq
         if self._history.keeps:
             self._history.begin(ESTIMATE, self.name, run, seq)
-        yield Say(f"stream {self.name}: run {run:016x} is back, and goes on at sample {seq}")
+        if self._course.take(now.mono_ns):
+            yield Say(f"stream {self.name}: run {run:016x} is back, and goes on at sample {seq}")
 
     def _set_scale(self, rate_hz: float) -> Iterator[Effect]:
         self._rate_hz = rate_hz
@@ -614,7 +634,7 @@ class Stream:
         self._former = former
         self._sequencer.recall(former.gaps)
 
-    def _leave(self, new: NewRun) -> Iterator[Effect]:
+    def _leave(self, new: NewRun, now: Instant) -> Iterator[Effect]:
         """Leave a run for another, and go on with that one where it was left before."""
         if self._begun:
             self._left.pop(self._run, None)
@@ -626,7 +646,7 @@ class Stream:
         yield from self._decide_leaving(new)
         state = self._left.pop(new.run, None) if new.again else None
         if state is not None:
-            yield from self._go_on(new.run, state)
+            yield from self._go_on(new.run, state, now)
 
     def _decide_leaving(self, new: NewRun) -> Iterator[Effect]:
         if self._former is None:

@@ -71,6 +71,11 @@ class Timekeeping:
         self._heard_ns, self._heard_wall_ns, self._chunk_samples = now.mono_ns, now.wall_ns, chunk_samples
         self._live = self._live and live
 
+    @property
+    def heard_ns(self) -> int:
+        """When the source was last heard."""
+        return self._pulse.heard_ns
+
     def working(self, now: Instant) -> None:
         """Note that samples that have come are being answered."""
         self._pulse.working(now.mono_ns)

@@ -17,6 +17,10 @@ class Alarms:
             self._due_ns[name] = due_ns
             heapq.heappush(self._heap, (due_ns, name))
 
+    def forget(self, name: str) -> None:
+        """Wake `name` for nothing."""
+        self._due_ns.pop(name, None)
+
     def next_ns(self) -> int | None:
         """The next moment; None if nobody waits."""
         while self._heap and self._due_ns.get(self._heap[0][1]) != self._heap[0][0]:

@@ -122,6 +122,12 @@ class History:
         self.kept_bytes += kept.bytes
         self._forget(now_ns)
 
+    def forget(self, kind: Kind, stream: str) -> None:
+        """Let go of a stream: nothing is known of it any more."""
+        for run in self._runs.pop((kind, stream), ()):
+            self._drop(self._tracks.pop((kind, stream, run)))
+        self._left.pop((kind, stream), None)
+
     def runs(self, kind: Kind, stream: str) -> list[int]:
         """Return the runs of which something may be kept, the oldest first."""
         return list(self._runs.get((kind, stream), ()))

@@ -469,6 +469,12 @@ class Sequencer:
         for track in self._tracks:
             track.clear()
 
+    def close(self) -> None:
+        """Let go of all that is held."""
+        for track in self._tracks:
+            track.clear()
+        self._contenders.clear()
+
     # Order
 
     def _drain(self, now_ns: int) -> Iterator[Event]:

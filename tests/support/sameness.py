@@ -24,7 +24,18 @@ from trainer.selflearner import SelfLearner
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {
     Engine: {"_seat", "_pipelines"},
-    Stream: {"_time", "_report", "_history", "_diagnosis", "_paced", "_spent", "_tallies", "_turn_began"},
+    Stream: {
+        "_time",
+        "_report",
+        "_history",
+        "_course",
+        "_diagnosis",
+        "_paced",
+        "_spent",
+        "_tallies",
+        "_turn_began",
+        "touched_ns",
+    },
     Sequencer: {
         "_again",
         "_again_ns",

@@ -1,0 +1,30 @@
+"""Which stream has been silent for the longest, and so makes room for another. Pure logic."""
+
+from collections.abc import Collection
+
+from predictor.stream import Stream
+
+SILENT_NS = 2_000_000_000  # a source that is there says something each second
+FOUND_AT_ONCE = 256  # to look at all streams for each that goes would take milliseconds
+
+
+class LongestSilent:
+    """Finds them, many at a time."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, Stream]] = []  # when each was last heard; the longest silent last
+
+    def take(self, streams: Collection[Stream], now_ns: int) -> Stream | None:
+        """Return the stream that is to go, None if all have been heard lately or have something left to do."""
+        for _ in range(2):
+            while self._found:
+                heard_ns, stream = self._found.pop()
+                if stream.heard_ns() == heard_ns and not stream.at_work:
+                    return stream
+            silent = [
+                (heard_ns, stream) for stream in streams
+                if now_ns - (heard_ns := stream.heard_ns()) >= SILENT_NS and not stream.at_work
+            ]  # fmt: skip
+            silent.sort(key=lambda one: one[0], reverse=True)
+            self._found = silent[-FOUND_AT_ONCE:]
+        return None
