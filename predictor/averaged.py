@@ -47,6 +47,14 @@ class Averaged:
         own = np.zeros((2 + self._states + 2 * (3 + self._states), channels), np.float32)
         return np.concatenate([own, *[self._engine.initial_state(channels)] * self._states])
 
+    def is_state(self, state: FloatArray) -> bool:
+        """As `Engine.is_state`."""
+        own = 2 + self._states + 2 * (3 + self._states)
+        place = state[0]
+        whole = np.isfinite(state[:own]).all() and (place % 1 == 0).all() and (place >= 0).all()
+        hidden = np.split(state[own:], self._states)
+        return bool(whole and (place < 2 * self._samples).all()) and all(map(self._engine.is_state, hidden))
+
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """As `Engine.run`."""
         carried = _Carried(state, self._states)

@@ -63,6 +63,10 @@ class Engine:
         """Return the state [rows, channels] before the first sample."""
         return self.config.initial_state(channels)
 
+    def is_state(self, state: FloatArray) -> bool:
+        """Return whether the values of a state [rows, channels] can be what a step has left."""
+        return self.config.is_state(state)
+
     def resident(self, state: FloatArray) -> Resident:
         """Return what steps one channel on from `state` [rows, 1], with the present weights."""
         config = self.config

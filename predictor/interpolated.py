@@ -6,6 +6,7 @@ import numpy as np
 
 from predictor.engine import Engine
 from streamer.messages import FloatArray
+from trainer.state import is_tame
 
 
 class Interpolated:
@@ -37,6 +38,10 @@ class Interpolated:
         Its rows are the last sample, 1 where there was one, and the engine's.
         """
         return np.concatenate([np.zeros((2, channels), np.float32), self._engine.initial_state(channels)])
+
+    def is_state(self, state: FloatArray) -> bool:
+        """As `Engine.is_state`."""
+        return is_tame(state[:2]) and self._engine.is_state(state[2:])
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """As `Engine.run`."""

@@ -13,7 +13,7 @@ from trainer.labels import DEFAULT_CAPACITY, LabelBuffer, Window
 from trainer.learner import Learner, Study, last_of
 from trainer.metrics import PrequentialRmse
 from trainer.selflearner import SelfLearner
-from trainer.state import Tree, subtree, value_of
+from trainer.state import Seq, Tree, subtree, value_of
 
 LARGE = 2**31
 HEAD_START = 1  # sample: who comes while an update is under way waits for a part of it, and not for all
@@ -119,12 +119,14 @@ class Lessons:
         self.rmse.restore(subtree(tree, "rmse"))
         self._labels = self._empty_labels(channels)
         self._labels.restore(subtree(tree, "labels"))
-        self._learnt_to_seq = value_of(tree, "learnt_to_seq", int | None)
+        self._learnt_to_seq = value_of(tree, "learnt_to_seq", Seq | None)
         self._dues = deque(_due(pair) for pair in value_of(tree, "dues", list))
         self._check_dues()
         self._update = None
         if self.learner is not None:
             self.learner.restore(subtree(tree, "learner"))
+            if self.learner.hidden.shape[1] != channels:
+                raise FileError("state: what is learnt from must be as wide as the stream")
             self._engine.load(self.learner.weights)
         if self.self_learner is not None:
             self.self_learner.restore(subtree(tree, "self_learner"))

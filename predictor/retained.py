@@ -9,7 +9,7 @@ from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.history import History, Kept
 from streamer.messages import Burst, Chunk, FloatArray, Kind
-from trainer.state import Tree, array_of, trees, value_of
+from trainer.state import Run, Tree, array_of, trees, value_of
 
 GATHERED_MESSAGES = 500  # half a millisecond
 MERGED_MESSAGES = 2_000
@@ -61,8 +61,9 @@ class Retained:
             If it cannot be a state.
         """
         for segment in trees(tree, "segments"):
-            run = value_of(segment, "run", int)
-            for said in _unpacked(segment, self._stream, run):
+            run = value_of(segment, "run", Run)
+            next_seq = self._next_seqs.get(run, 0)
+            for said in _unpacked(segment, self._stream, run, next_seq):
                 self._history.add(said, now.mono_ns)
             self._segments.append(segment)
             self._next_seqs[run] = _end_seq(segment)
@@ -136,13 +137,13 @@ def _end_seq(segment: Tree) -> int:
     return int(segment["messages"][0, -1]) + int(segment["messages"][1, -1])  # up to 2^63
 
 
-def _unpacked(segment: Tree, stream: str, run: int) -> Iterator[Chunk | Burst]:
+def _unpacked(segment: Tree, stream: str, run: int, next_seq: int) -> Iterator[Chunk | Burst]:
     values: FloatArray = array_of(segment, "values", (None, None, None), np.float32)
     messages = array_of(segment, "messages", (7, None), np.int64)
     seqs, lengths, counts, rates, *_ = messages
     times_ns = array_of(segment, "times_ns", (int(counts.sum()),), np.int64)
     fits = counts.size and (counts > 0).all() and (lengths > 0).all() and not (lengths % counts).any()
-    if not fits or lengths.sum() != len(values) or (seqs < 0).any() or (np.diff(seqs) < 0).any():
+    if not fits or lengths.sum() != len(values) or seqs[0] < next_seq or (np.diff(seqs) < 0).any():
         raise FileError("state: estimates that were kept must be messages in rising order")
     tallies = np.ascontiguousarray(messages[5]).view(np.uint64).tolist()
     rates_hz = np.ascontiguousarray(rates).view(np.float64).tolist()

@@ -1,5 +1,6 @@
 """One stream as the daemon keeps it: position, hidden state, weights, and what it may still learn from."""
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from predictor.tallies import Tallies
 from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
+from streamer import wire
 from streamer.clock import Instant
 from streamer.decisions import Former, GapDecision, RunDecision
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
@@ -34,7 +36,7 @@ from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import GATED, Model
 from trainer.selflearner import SelfLearner, Trouble
-from trainer.state import Tree, array_of, subtree, trees, value_of
+from trainer.state import Run, Seq, Tree, array_of, subtree, trees, value_of
 
 NO_RATE = (
     "the source says no rate (rate_hz 0): it is measured and in the status; estimates do not need it, "
@@ -839,18 +841,21 @@ class Stream:
             If it is of no such stream.
         """
         position = subtree(tree, "position")
-        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
+        channels = array_of(tree, "hidden", (None, None), np.float32, largest=math.nan).shape[1]
         self._sequencer.restore(position, channels)
         if self._former is not None and self._sequencer.run is not None:
             self._published_to = self._former.published_to(self._sequencer.run)
-        final_seq = value_of(tree, "final_seq", int | None)
+        final_seq = value_of(tree, "final_seq", Seq | None)
         if final_seq is not None and self._sequencer.run is not None:
             self._ends.note(self._sequencer.run, final_seq, ended=True)
         self.counters.restore(subtree(tree, "counters"))
+        self._left = {value_of(run, "run", Run): subtree(run, "state") for run in trees(tree, "left")}
+        for run, state in self._left.items():  # or what is wrong would show when it comes back
+            self._restore_run(run, state)
+            place = self._sequencer.left_at(run)
+            self._check_place(place.next_seq, place.channels)
         self._restore_run(self._sequencer.run or 0, tree)
-        if self.lessons.next_seq != self._sequencer.next_seq:
-            raise FileError("state: what waits for targets must end where the stream is")
-        self._left = {value_of(run, "run", int): subtree(run, "state") for run in trees(tree, "left")}
+        self._check_place(self._sequencer.next_seq, channels)
         self._report.caught_up()
         self._time = Timekeeping(now.mono_ns)
         self._time.begin(self._rate_hz)
@@ -860,17 +865,27 @@ class Stream:
             self._history.begin(ESTIMATE, self.name, run, next_seq)
             self._history.reach(ESTIMATE, self.name, run, next_seq)
 
+    def _check_place(self, next_seq: int, channels: int) -> None:
+        if self.lessons.next_seq != next_seq or self.state.shape[1] != channels:
+            raise FileError("state: what waits for targets must end where its run is, and be as wide")
+
     def _restore_run(self, run: int, tree: Tree) -> None:
-        channels = array_of(tree, "hidden", (None, None), np.float32).shape[1]
-        list(self._set_scale(value_of(tree, "rate_hz", float)))  # what it says has been said
+        channels = array_of(tree, "hidden", (None, None), np.float32, largest=math.nan).shape[1]
+        rate_hz = value_of(tree, "rate_hz", float)
+        if not wire.is_rate(rate_hz):
+            raise FileError(f"state: rate_hz must be {wire.RATE_RULE}, got {rate_hz}")
+        list(self._set_scale(rate_hz))  # what it says has been said
         self._begin(channels)
-        self.state = array_of(tree, "hidden", self.state.shape, np.float32).copy()
+        hidden = array_of(tree, "hidden", self.state.shape, np.float32, largest=math.nan)
+        if not self._stepper.is_state(hidden):
+            raise FileError("state: hidden must be what a step of the model has left")
+        self.state = hidden.copy()
         self._begun, self._run = True, run
-        self._first_seq = value_of(tree, "first_seq", int)
+        self._first_seq = value_of(tree, "first_seq", Seq)
         self._since_reset = value_of(tree, "since_reset", int)
         self._since_gap = value_of(tree, "since_gap", int | None)
         self.counters.updates = value_of(tree, "updates", int)
-        self._muted_to = value_of(tree, "muted_to", int)
+        self._muted_to = value_of(tree, "muted_to", Seq)
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))
         self.lessons.restore(subtree(tree, "lessons"), channels)

@@ -155,6 +155,19 @@ class Sequencer:
         if self._pending:
             self.expected = AMISS
 
+    def left_at(self, run: int) -> Position:
+        """Return where a run was left.
+
+        Raises
+        ------
+        FileError
+            If it was not, by what was restored.
+        """
+        place = self._left.get(run)
+        if place is None:
+            raise FileError(f"state: run {run:016x} must be among those that were left")
+        return place
+
     # What a former life decided
 
     def recall(self, gaps: Mapping[int, Sequence[GapDecision]]) -> None:

@@ -27,6 +27,7 @@ MAX_SAMPLES = 2**32 - 1  # in one message, or asked for in one
 MAX_SEQ = 2**63  # leaves room for seq + samples in a signed 64-bit integer
 MAX_TIME_NS = 2**63 - 1  # the year 2262
 MIN_RATE_HZ, MAX_RATE_HZ = 1e-6, 1e9
+RATE_RULE = f"0 (not known) or {MIN_RATE_HZ} to {MAX_RATE_HZ}"
 MAX_JSON_DEPTH = 16
 MAX_LABEL_LETTERS = 64
 MAX_TOPIC_BYTES = 96  # the longest word and the longest name take 75
@@ -235,10 +236,15 @@ def _check_place(seq: int, time_ns: int, rate_hz: float, samples: int) -> None:
     check_times(time_ns, rate_hz, samples)
 
 
+def is_rate(rate_hz: float) -> bool:
+    """Return whether a source may say that rate."""
+    return rate_hz == 0 or MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
+
+
 def check_times(time_ns: int, rate_hz: float, samples: int) -> None:
     """Raise WireError unless all samples of a chunk have times."""
-    if not (rate_hz == 0 or MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise WireError(f"rate_hz: must be 0 (not known) or {MIN_RATE_HZ} to {MAX_RATE_HZ}, got {rate_hz}")
+    if not is_rate(rate_hz):
+        raise WireError(f"rate_hz: must be {RATE_RULE}, got {rate_hz}")
     length_ns = int(samples * 1e9 / rate_hz) if rate_hz else 0
     if time_ns < 0 or time_ns + length_ns > MAX_TIME_NS:
         raise WireError(f"time_ns: every sample's must be 0 to 2^63 - 1, got {time_ns} for {samples} samples")

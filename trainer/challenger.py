@@ -5,9 +5,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.errors import FileError
 from streamer.messages import FloatArray
 from trainer.band import Band
-from trainer.conditioning import NUMBERS, condition
+from trainer.conditioning import NUMBERS, are_sound, condition
 from trainer.drift import PageHinkley
 from trainer.guard import Guard
 from trainer.labels import LabelBuffer
@@ -73,6 +74,7 @@ class Challenger(Kept):
         "_apart_samples": int,
         "_numbers": np.ndarray,
     }
+    missing = frozenset({"_apart_deg"})
 
     def __init__(self, band: Band, offset: FloatArray, guard: Guard) -> None:
         channels = len(offset)
@@ -83,7 +85,8 @@ class Challenger(Kept):
         self._labels = SelfLabels(band, channels)
         self._filters = Laguerre(1 / band.centre, channels)
         self._readout = Readout(channels, assumed_moments(band))
-        self._waiting = LabelBuffer(channels, 2 + FEATURE_COUNT)
+        waits = 2 * self._labels.reach_samples + self._labels.block_samples  # all of them: none lose their labels
+        self._waiting = LabelBuffer(channels, 2 + FEATURE_COUNT, waits)
         self._labelled = self._labels.reach_samples  # samples that have a label, or will never have one
         self._drift = PageHinkley()
         self._switched = np.zeros(channels, bool)  # since the last sample answered
@@ -96,6 +99,12 @@ class Challenger(Kept):
         """As `Kept.restore`."""
         super().restore(tree)
         at_most(len(self._apart_deg), _apart_samples=self._apart_samples)
+        if not are_sound(self._numbers):
+            raise FileError("state: _numbers must be what a sample has left")
+        waiting, ends = self._waiting, self._labelled + self._labels.block_samples + self._labels.reach_samples
+        rises = waiting.first_seq <= self._labelled and waiting.complete_to <= self._labelled
+        if not rises or waiting.next_seq + self._labels.missing_samples != ends:
+            raise FileError("state: what waits must be what the next labels are for")
 
     @property
     def room(self) -> int:

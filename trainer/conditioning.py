@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
+from trainer.state import is_tame
 
 NUMBERS = 8  # float64 carried from sample to sample
 CONDITIONING_ROWS = 2 * NUMBERS  # of float32
@@ -45,6 +46,7 @@ ALIKE = 1 / 60
 # samples that are held) only long ones do.
 FLAT_SAMPLES, LONG_FLAT_CYCLES = 3.0, 2.0
 FLAT_ENDED = -1.0  # in the place of the number of samples clamped: the start was the end of a flat line
+MOST_TURN = 4.0  # of a direction or a turn less another, with room
 TURN_CYCLES = 0.3  # that the turn of estimates is averaged over
 FASTEST, SLOWEST = 2.5, 2.6  # times the nominal frequency, and parts of it, that estimates are taken to turn with
 FEW_CHANNELS = 24  # so few are quicker one by one
@@ -213,6 +215,14 @@ class Conditioned:
 def numbers_of(state: FloatArray) -> DoubleArray:
     """Return the numbers [channels, NUMBERS] in the first rows of a state [rows, channels]."""
     return np.ascontiguousarray(state[:CONDITIONING_ROWS].T).view(np.float64)
+
+
+def are_sound(numbers: DoubleArray) -> bool:
+    """Return whether numbers [channels, NUMBERS] can be what was carried on from a sample."""
+    _, deviation, count, clamped = numbers[:, :4].T
+    counted = (count >= 1) | ((count == 0) & (deviation == 0))
+    sound = is_tame(numbers) and counted.all() and (deviation >= 0).all() and (clamped >= FLAT_ENDED).all()
+    return bool(sound and (np.abs(numbers[:, 4:]) <= MOST_TURN).all())
 
 
 def rows_of(numbers: DoubleArray) -> FloatArray:

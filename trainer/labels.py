@@ -8,7 +8,7 @@ import numpy as np
 
 from streamer.errors import FileError
 from streamer.messages import FloatArray
-from trainer.state import Kept, Tree, array_of
+from trainer.state import Kept, Seq, Tree, array_of
 
 DEFAULT_CAPACITY = 10_000  # samples; 10 s of late targets at 1 kHz
 ARRAYS = ("_inputs", "_estimates", "_targets")
@@ -46,7 +46,7 @@ class LabelBuffer(Kept):
         Samples that wait at most; beyond it the oldest are taken to have lost their targets.
     """
 
-    kept: ClassVar = {"first_seq": int, "_labelled_to": int, "unmatched": int}
+    kept: ClassVar = {"first_seq": Seq, "_labelled_to": Seq, "unmatched": int}
 
     def __init__(self, channels: int, fields: int, capacity: int = DEFAULT_CAPACITY) -> None:
         self.capacity = capacity
@@ -68,7 +68,9 @@ class LabelBuffer(Kept):
         super().restore(tree)
         for name in ARRAYS:
             shape = getattr(self, name).shape[1:]
-            setattr(self, name, array_of(tree, name, (None, *shape), np.float32).copy())
+            largest = math.nan if name == "_estimates" else math.inf  # a read-out's may be anything
+            kept = array_of(tree, name, (None, *shape), np.float32, missing=name == "_targets", largest=largest)
+            setattr(self, name, kept.copy())
         self._begin, self._end = 0, len(self._inputs)
         if not len(self._inputs) == len(self._estimates) == len(self._targets):
             raise FileError("state: inputs, estimates and targets that wait must be equally many")

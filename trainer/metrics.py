@@ -6,10 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamer.errors import FileError
 from streamer.messages import FloatArray
-from trainer.state import Kept
+from trainer.state import Kept, Tree
 
 SCORED_SAMPLES = 200
+LARGEST_SQUARE = 1e80  # of an error of float32
 
 
 class PrequentialRmse(Kept):
@@ -28,6 +30,12 @@ class PrequentialRmse(Kept):
     def __init__(self, samples: int = SCORED_SAMPLES) -> None:
         self._ring = np.zeros(samples)
         self.count = 0
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        if not (self._ring >= 0).all() or self._ring.max() > LARGEST_SQUARE:
+            raise FileError("state: _ring must be squares of errors")
 
     def add(self, estimates: FloatArray, targets: FloatArray) -> None:
         """Score matured estimates against their targets, each [samples, channels]; NaN targets do not count."""

@@ -12,8 +12,9 @@ import numpy as np
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
 from trainer.bank import DESIGN_NOMINAL_SAMPLES, bank_of
-from trainer.conditioning import CONDITIONING_ROWS
+from trainer.conditioning import CONDITIONING_ROWS, are_sound, numbers_of
 from trainer.picture import FEATURES, GAINS
+from trainer.state import is_tame
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Recurrent cell -> number of gates, each with its own rows of weights."""
@@ -106,6 +107,11 @@ class ModelConfig:
         """Return the state [rows, channels] before the first sample."""
         # The bank is quickest where a channel's rows are neighbours in memory.
         return np.zeros((self.state_rows, channels), np.float32, order="F" if self.cell == GATED else "C")
+
+    def is_state(self, state: FloatArray) -> bool:
+        """Return whether the values of a state [rows, channels] can be what a step has left."""
+        rows = self.conditioning_rows
+        return is_tame(state[rows:]) and (not rows or are_sound(numbers_of(state)))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight, in torch's order of creation."""

@@ -4,12 +4,13 @@ Williams and Peng, "An efficient gradient-based algorithm for on-line training o
 trajectories", 1990: every `stride` samples, the gradient of the last `window` samples' loss. Knows no torch.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from streamer.errors import UsageError
+from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from trainer.adam import Adam
 from trainer.bptt import Bptt, Parameters
@@ -18,7 +19,7 @@ from trainer.learner import Study, last_of
 from trainer.level import divide_out
 from trainer.mixing import Mixing
 from trainer.model import GATED, Model, Weights
-from trainer.state import Kept, Tree, array_of
+from trainer.state import LARGEST, Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
@@ -114,8 +115,11 @@ class OnlineLearner(Kept):
         """As `Kept.restore`."""
         super().restore(tree)
         vector = self._parameters.vector
-        np.copyto(vector, array_of(tree, "weights", vector.shape, vector.dtype))
-        self._state = array_of(tree, "hidden", (len(self._state), None), np.float32).copy()
+        np.copyto(vector, array_of(tree, "weights", vector.shape, vector.dtype, largest=LARGEST))
+        hidden = array_of(tree, "hidden", (len(self._state), None), np.float32, largest=math.nan)
+        if not self._model.is_state(hidden):
+            raise FileError("state: hidden must be what a step of the model has left")
+        self._state = hidden.copy()
 
     def restart(self, state: FloatArray) -> None:
         """Go on from a hidden state [rows, channels], after a new run or a gap."""

@@ -14,7 +14,7 @@ from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
 from trainer.bandwatch import BandWatch, Sight
 from trainer.challenger import Challenger, waiting_bytes
 from trainer.guard import Guard
-from trainer.state import Kept, Tree, subtree, value_of
+from trainer.state import Kept, Seq, Tree, subtree, value_of
 
 MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
 FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
@@ -68,9 +68,9 @@ class SelfLearner(Kept):
     kept: ClassVar = {
         "_channels": int,
         "_rate_hz": float,
-        "_seq": int,
+        "_seq": Seq,
         "_trouble": str | None,
-        "_drift_seq": int | None,
+        "_drift_seq": Seq | None,
         "_drifts": int,
     }
 

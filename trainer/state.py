@@ -1,7 +1,8 @@
 """What an object must be given back to go on where it was, bit by bit: its state as a tree of plain values."""
 
+import math
 from collections.abc import Mapping
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,20 @@ from streamer.errors import FileError
 Tree = dict[str, Any]
 """Names to arrays, numbers, texts, truth values, None, lists of these, or further trees."""
 
-MOST = 2**64  # no count and no index is larger
+MOST_COUNT = 2**53  # nothing is counted so far
+LARGEST = 1e32  # of weights and hidden states: products with them stay within the range of float32
+
+
+class Seq(int):
+    """In `Kept.kept`, and for `value_of`: the index of a sample, which may be larger than a count."""
+
+    most = 2**63  # as on the wire
+
+
+class Run(int):
+    """As `Seq`: the number of a run."""
+
+    most = 2**64 - 1
 
 
 class Kept:
@@ -22,7 +36,10 @@ class Kept:
     """
 
     kept: ClassVar[Mapping[str, type | UnionType]] = {}
-    """Attribute -> type: int, float, bool, str (or None besides), an array, or another `Kept`."""
+    """Attribute -> type: int, Seq, float, bool, str (or None besides), an array, or another `Kept`."""
+
+    missing: ClassVar[frozenset[str]] = frozenset()
+    """Arrays that may hold NaN; others are finite."""
 
     def state(self) -> Tree:
         """Return the state, which later changes leave alone."""
@@ -49,7 +66,8 @@ class Kept:
             if isinstance(present, Kept):
                 present.restore(subtree(tree, name))
             elif isinstance(present, np.ndarray):
-                np.copyto(present, array_of(tree, name, present.shape, present.dtype))
+                missing = name in self.missing
+                np.copyto(present, array_of(tree, name, present.shape, present.dtype, missing=missing))
             else:
                 setattr(self, name, value_of(tree, name, kind))
 
@@ -63,16 +81,30 @@ def value_of(tree: Tree, name: str, kind: type | UnionType) -> Any:
         If it is not there, of another type, or a number out of range.
     """
     value = tree.get(name)
-    kinds = getattr(kind, "__args__", (kind,))  # of a union
-    if type(value) is int and float in kinds and int not in kinds:
+    kinds: tuple[Any, ...] = getattr(kind, "__args__", (kind,))  # of a union
+    most = next((kind.most for kind in (Seq, Run) if kind in kinds), MOST_COUNT)
+    plain = [int if each in (Seq, Run) else each for each in kinds]
+    if type(value) is int and float in plain and int not in plain and abs(value) <= MOST_COUNT:
         value = float(value)
-    if type(value) not in kinds or (type(value) is int and not 0 <= value < MOST):
-        raise FileError(f"state: {name} must be {getattr(kind, '__name__', kind)}, got {str(value)[:60]!r}")
+    fits = type(value) in plain
+    if type(value) is int:
+        fits = fits and 0 <= value <= most
+    elif type(value) is float:
+        fits = fits and math.isfinite(value)
+    if not fits:
+        wanted = " or ".join("None" if each is NoneType else each.__name__ for each in plain)
+        raise FileError(f"state: {name} must be {wanted}, in its range, got {str(value)[:60]!r}")
     return value
 
 
 def array_of(
-    tree: Tree, name: str, shape: tuple[int | None, ...], dtype: np.dtype[Any] | type
+    tree: Tree,
+    name: str,
+    shape: tuple[int | None, ...],
+    dtype: np.dtype[Any] | type,
+    *,
+    missing: bool = False,
+    largest: float = math.inf,
 ) -> np.ndarray[Any, Any]:
     """Return an array.
 
@@ -80,11 +112,15 @@ def array_of(
     ----------
     shape : tuple of int or None
         None where any length will do.
+    missing : bool
+        Whether values may be missing, which is NaN.
+    largest : float
+        That a value may be, either way; NaN where any bits will do, which the caller then looks at.
 
     Raises
     ------
     FileError
-        If it is not there, or of another shape or type.
+        If it is not there, of another shape or type, or has values that are not finite, or too large.
     """
     value = tree.get(name)
     wanted = np.dtype(dtype)
@@ -95,7 +131,18 @@ def array_of(
     )
     if not fits or value.dtype != wanted:
         raise FileError(f"state: {name} must be {wanted} {shape}, got {value.dtype} {value.shape}")
+    if math.isnan(largest):
+        return value
+    if wanted.kind == "f" and not np.isfinite(value).all() and (not missing or np.isinf(value).any()):
+        raise FileError(f"state: {name} must be finite numbers")
+    if largest < math.inf and value.size and np.abs(value).max() > largest:
+        raise FileError(f"state: {name} must be at most {largest:g} either way")
     return value
+
+
+def is_tame(values: np.ndarray[Any, Any]) -> bool:
+    """Return whether all are finite, and products with them are."""
+    return bool((np.abs(values) <= LARGEST).all())
 
 
 def at_most(most: int, **counts: int) -> None:

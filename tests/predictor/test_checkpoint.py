@@ -10,22 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from restarting import content_of
 from safetensors.numpy import load, save
 
 from predictor import checkpoint
-from predictor.checkpoint import FORMAT, UNSUMMED, decode, encode, pack
+from predictor.checkpoint import FORMAT, UNSUMMED, decode, encode
 from predictor.statefolder import read
 from streamer.errors import FileError, StateError
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model, save_model
 from trainer.state import Tree
-
-
-def content_of(tree: Tree) -> bytes:
-    """A tree's file; its streams, if it has any, packed."""
-    head = {key: value for key, value in tree.items() if key != "streams"}
-    streams = tree.get("streams", [])
-    return b"".join(encode(head, [pack(stream, f"s{number}") for number, stream in enumerate(streams)]))
 
 
 def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
