@@ -130,6 +130,7 @@ class _Finder:
         clock, index = self._time_and_index(data, kinds, names, units, kept)
         numeric = [c for c in kept if kinds[c] != "text" and c != index and (clock is None or c != clock.column)]
         texts = [c for c in kept if kinds[c] == "text" and (clock is None or c != clock.column)]
+        self._refuse_long(data, clock, texts, names)
         if self.options.columns:
             channels = [column_of(chosen, names, width, "--columns", self.name) for chosen in self.options.columns]
         else:
@@ -148,6 +149,25 @@ class _Finder:
         if not there:
             return "empty"
         return "number" if 2 * sum(is_number(cell, self.decimal) for cell in there) >= len(there) else "text"
+
+    def _refuse_long(
+        self, data: Sequence[Row], clock: Clock | None, texts: Sequence[int], names: Sequence[str]
+    ) -> None:
+        """Refuse a table with a row for each sample and channel, where a column of text says which channel."""
+        if clock is None:
+            return
+        times = [row.cells[clock.column] for row in data]
+        for column in texts:
+            labels = [row.cells[column] for row in data]
+            count = len(set(labels))
+            places = range(0, len(data) - count + 1, count)
+            if 2 <= count <= len(data) // 2 and all(
+                len(set(labels[k : k + count])) == count and len(set(times[k : k + count])) == 1 for k in places
+            ):
+                raise FileError(
+                    f"{self.name}: has a row for each sample and channel, for {_called(column, names)} takes "
+                    f"turns while the time stays: give it a column for each of the {count} channels"
+                )
 
     def _why_left_out(self, column: int, cells: Sequence[str], names: Sequence[str], clock: Clock | None) -> str:
         """Return why a column of text is no channel; of numbers whose thousands are apart that must not be."""

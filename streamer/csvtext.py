@@ -126,7 +126,7 @@ class Table:
             if is_comment(text):
                 self.last_comment = text.strip().lstrip("#%/ ")
             elif not _SEP_LINE.match(text):
-                yield text.rstrip("\0") if "\0" in text else text
+                yield (text.rstrip("\0") if "\0" in text else text).replace("\N{MINUS SIGN}", "-")
 
 
 def _stripped(cells: list[str]) -> list[str]:

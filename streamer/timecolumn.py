@@ -10,7 +10,9 @@ from streamer.errors import FileError
 from streamer.timetext import is_date_alone, past_midnight
 from streamer.waveforms import Float64Array
 
-SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}
+DAYS = ((20_000, 80_000), (700_000, 800_000))  # of today, as spreadsheets and MATLAB count them
+MOST_DAY_STEP = 1e-4
 LEAST_ROWS = 64  # that must rise evenly before a column is taken for a time without being called one
 CERTAIN_STEP_S = 0.1  # a step between rows below this, in a column without a unit, is in seconds
 UNEVEN = 0.5  # of a step: how much most steps of such a column may differ
@@ -22,7 +24,7 @@ MOST_MISSING = 100  # times as many samples as there are, and at least a million
 
 _WORDS = re.compile(
     r"(^|[^a-z])(time|times|timestamp|timestamps|datetime|date|seconds|secs?|millis|milliseconds|micros|microseconds|"
-    r"nanos|nanoseconds|zeit|zeitstempel|uhrzeit|temps|tiempo|tempo|hora|t)($|[^a-z])"
+    r"nanos|nanoseconds|ts|zeit|zeitstempel|uhrzeit|temps|tiempo|tempo|hora|t)($|[^a-z])"
 )
 _UNITS = {
     "s": r"s|secs?|seconds?|sekunden", "ms": r"ms|msecs?|millis|milliseconds?",
@@ -269,6 +271,8 @@ def _guessed_unit(first: float, step: float, rate_hz: float | None) -> str | Non
     epoch = _epoch_unit(first)
     if epoch is not None:
         return epoch
+    if step < MOST_DAY_STEP and any(low < first < high for low, high in DAYS):
+        return "days"
     if rate_hz:
         near = (unit for unit, scale in SCALES.items() if abs(step * scale * rate_hz - 1) < 0.1)
         return next(near, "s" if step < CERTAIN_STEP_S else None)

@@ -99,6 +99,8 @@ READ: dict[str, tuple[str | bytes, int]] = {
     "a scope's lines before": (
         table(lambda n: f"{n / 250:.3E},{fixed(n)}", head="Model,M1\nInterval,4E-3\nSource,1\n\nTIME,CH1\n"), -1
     ),
+    "minus signs of print": (table(lambda n: fixed(n).replace("-", "\N{MINUS SIGN}"), head="a\n"), 1),
+    "two times called ts": (table(lambda n: f"{n / 250},{n / 250 + 9},{fixed(n)}", head="ts,lsl_ts,a\n"), -1),
     "exponents": (table(lambda n: f"{WAVE[n, 0]:.17e}"), 1),
 }  # fmt: skip
 
@@ -166,6 +168,8 @@ TIMED: dict[str, tuple[Line, str]] = {
     "day.month.year, decimal commas": (
         lambda n: f"14.03.2024 23:59:5{n // 250},{n % 250 * 4:03d};{fixed(n, point=',')}", "Datum;a\n"
     ),
+    "days since 1900": (lambda n: f"{45356.5 + n / 250 / 86400:.10f},{fixed(n)}", "Time,a\n"),
+    "days of MATLAB": (lambda n: f"{739316.5 + n / 250 / 86400:.9f},{fixed(n)}", "Time,a\n"),
     "a time of day past midnight": (
         lambda n: f"{'23:59:59' if n < 250 else '00:00:00'}.{n % 250 * 4:03d},{fixed(n)}", "Time,a\n"
     ),
@@ -312,6 +316,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "names that rise evenly, or a sample": (
         table(lambda n: fixed(n, 3), head="0.5,1.0,1.5\n"), "line 1: .*--header yes or no"
+    ),
+    "a row for each sample and channel": (
+        table(lambda n: f"{n // 2 / 250:.3f},{('Cz', 'Pz')[n % 2]},{fixed(n)}", head="time,channel,value\n"),
+        r"column 2 \(channel\) takes turns while the time stays: give it a column for each of the 2 channels"
     ),
     "times that go back": (
         table(lambda n: f"{(n if n != 70 else 60) / 250},{fixed(n)}", head="time,a\n"), "line 72: .* goes back"
