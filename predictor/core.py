@@ -8,7 +8,7 @@ from itertools import islice
 from predictor.arithmetic import arithmetic, remark
 from predictor.batch import Batch
 from predictor.diagnosis import Allowance
-from predictor.engine import Engine
+from predictor.engine import FEW_CHANNELS, Engine
 from predictor.identity import check_identity, identity, model_hash
 from predictor.longestsilent import LongestSilent
 from predictor.reflex import Reflexes
@@ -53,6 +53,8 @@ TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 # At streams that miss samples: a socket takes so many requests before they must be on their way.
 LOOKS_AT_ONCE = 16
+QUEUED = 16  # a part of the memory, and for states three quarters
+CHANNEL_BYTES, LEARNING_CHANNEL_BYTES = 7_680, 10_240  # of a stream; measured, with all that a step needs
 LAST_WORDS = 1_000  # streams of which status and summary are said at the end: half a second
 PREPARED_AT_ONCE = 64  # reflexes: a millisecond
 
@@ -71,6 +73,8 @@ class PredictorConfig:
         Scale the model's time to signals of about that frequency, by each stream's own rate.
     patience : Patience
         What is done about missing samples.
+    memory_bytes : int
+        Of which the states of streams may take three quarters, and messages that wait for them a sixteenth.
     retain_s, retain_bytes : float, int
         How long and how many estimates are kept for those who ask for them again.
     checkpoint_every_s : float or None
@@ -86,6 +90,7 @@ class PredictorConfig:
     max_streams: int = MAX_STREAMS
     nominal_hz: float | None = None
     patience: Patience = field(default_factory=Patience)
+    memory_bytes: int = 2**30
     retain_s: float = 30.0
     retain_bytes: int = 16 * 2**20
     checkpoint_every_s: float | None = None
@@ -95,6 +100,7 @@ class PredictorConfig:
             check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
             check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+        check_range("--memory", self.memory_bytes / 2**20, 16, 1e9)
         check_range("--retain", self.retain_s, 0, 1e9)
         check_range("--retain-mb", self.retain_bytes / 2**20, 0, 1e9)
 
@@ -134,12 +140,13 @@ class Predictor:
         self._self_config = self_config
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._turns = Turns(self._do, self._wake)
+        self._turns = Turns(self._do, self._wake, self._failed, self._config.memory_bytes // QUEUED)
         self._batch = None if self._learns else Batch(self._engine, self._run)
         self.reflexes = Reflexes(self._shared_engine())
         self._allowance = Allowance()
         self._course = Allowance(MOST_COURSE_LINES)  # of lines
         self._silent = LongestSilent()
+        self._channel_bytes = LEARNING_CHANNEL_BYTES if self._learns else CHANNEL_BYTES
         self.forgotten = 0  # streams that made room for others
         self._now_ns = 0
         self._budget = Budget(self._config.patience.hold_bytes)
@@ -231,8 +238,8 @@ class Predictor:
         """Ask for what streams miss, or give it up, where that is due."""
         for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
             self._settle(name)
-            stream = self.streams[name]
-            if not stream.at_work:  # else it is looked at once that is done
+            stream = self.streams.get(name)
+            if stream is not None and not stream.at_work:  # else it is looked at once that is done
                 yield from self._turns.run(stream, stream.look(now), now)
 
     def _wake(self, stream: Stream) -> None:
@@ -270,6 +277,8 @@ class Predictor:
 
     def _run(self, stream: Stream, message: Heard, now: Instant) -> Iterator[Effect]:
         """Have a stream do what a message asks for: a slice of it now and the rest in turns, or all in turns."""
+        if not self._fits(stream, message):
+            return
         if stream.at_work:
             self._turns.queue(stream, message)
             return
@@ -279,6 +288,41 @@ class Predictor:
             self._turns.queue(stream, message)
             return
         yield from self._turns.run(stream, self._do(stream, message, now), now)
+
+    def _failed(self, stream: Stream) -> Iterator[Effect]:
+        """Let go of a stream for which memory was lacking: what it has half done is not to be gone on from."""
+        self.forget(stream)
+        self._reject(f"stream {stream.name}: not enough memory; heard again, it begins anew")
+        yield from self._say_rejected(self._now_ns)
+
+    def _fits(self, stream: Stream, message: Heard) -> bool:
+        """Whether there is room for the state of a stream that has so many channels from now on; make it if so."""
+        chunk = message.chunk if isinstance(message, Burst) else message
+        if not isinstance(chunk, Chunk) or chunk.kind is not INPUT:
+            return True
+        channels = chunk.values.shape[1]
+        if channels <= FEW_CHANNELS or channels <= stream.channels:
+            return True
+        limit_bytes = self._config.memory_bytes * 3 // 4
+        wide = [one for one in self.streams.values() if one.channels > FEW_CHANNELS and one is not stream]
+        needed = channels * self._channel_bytes
+        used = sum(one.channels for one in wide) * self._channel_bytes
+        while used + needed > limit_bytes and needed <= limit_bytes:
+            gone = self._silent.longest(wide, self._now_ns)
+            if gone is None:
+                break
+            wide.remove(gone)
+            used -= gone.channels * self._channel_bytes
+            self._settle(gone.name)
+            self.forget(gone)
+        if used + needed <= limit_bytes:
+            stream.reserved_channels = channels
+            return True
+        self._reject(
+            f"stream {stream.name}: the state of {channels} channels takes some {needed / 2**20:.0f} MB; "
+            f"those of all streams may take {limit_bytes / 2**20:.0f} MB, three quarters of --memory"
+        )
+        return False
 
     def _do(self, stream: Stream, message: Heard, now: Instant) -> Iterator[Effect]:
         """Return what a stream does about a message."""
@@ -328,15 +372,18 @@ class Predictor:
         self._next_turn_ns = now.mono_ns + TURN_EVERY_NS
 
     def _say_status(self, now: Instant) -> Iterator[Effect]:
-        if self.rejected > self._reported_rejections and now.mono_ns >= self._next_rejection_ns:
-            self._next_rejection_ns = now.mono_ns + REJECTIONS_EVERY_NS
-            count = self.rejected - self._reported_rejections
-            self._reported_rejections = self.rejected
-            yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)
+        yield from self._say_rejected(now.mono_ns)
         yield from self._allowance.refused(now.mono_ns)
         yield from self._course.refused(now.mono_ns)
         yield from self._say_forgotten(now)
         yield Send(self.status(now))
+
+    def _say_rejected(self, now_ns: int) -> Iterator[Effect]:
+        if self.rejected > self._reported_rejections and now_ns >= self._next_rejection_ns:
+            self._next_rejection_ns = now_ns + REJECTIONS_EVERY_NS
+            count = self.rejected - self._reported_rejections
+            self._reported_rejections = self.rejected
+            yield Say(f"rejected {count} message(s); the last: {self._last_rejection}", WARNING)
 
     def catch_up(self, now: Instant) -> Iterator[Effect]:
         """Do all that streams have left to do, of which `tick` does a slice."""

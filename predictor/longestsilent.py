@@ -14,6 +14,11 @@ class LongestSilent:
     def __init__(self) -> None:
         self._found: list[tuple[int, Stream]] = []  # when each was last heard; the longest silent last
 
+    def longest(self, streams: Collection[Stream], now_ns: int) -> Stream | None:
+        """Return the one of a few that is to go; None as `take`."""
+        silent = [one for one in streams if now_ns - one.heard_ns() >= SILENT_NS and not one.at_work]
+        return min(silent, key=Stream.heard_ns, default=None)
+
     def take(self, streams: Collection[Stream], now_ns: int) -> Stream | None:
         """Return the stream that is to go, None if all have been heard lately or have something left to do."""
         for _ in range(2):

@@ -93,6 +93,8 @@ class Stream:
     ----------
     slice_values : int
         Of inputs, that are estimated before anything else gets a turn.
+    reserved_channels : int
+        That the next run has, once there is room for them.
     touched_ns : int
         When a message for it came last, save those answered before the core hears of them.
     at_work : bool
@@ -185,6 +187,11 @@ class Stream:
     def _next_seq(self) -> int:
         """The sample that is estimated next."""
         return self.lessons.next_seq if self.at_work and self._begun else self._sequencer.next_seq
+
+    @property
+    def channels(self) -> int:
+        """Of the present run, or of one that is about to begin."""
+        return max(self.reserved_channels, int(self.state.shape[1]))
 
     def heard_ns(self) -> int:
         """Return when its source was last heard."""
@@ -577,6 +584,7 @@ class Stream:
     def _begin(self, channels: int) -> None:
         """Start from the initial hidden state."""
         self.state = self._stepper.initial_state(channels)
+        self.reserved_channels = 0
         self._usable_inputs = UsableInputs(channels)
         self._familiarity = Familiarity(self._model, self._scale, channels)
 

@@ -17,6 +17,7 @@ ALONE_NS = 60_000_000_000  # after which who was not heard is not waited for
 READ_EVERY_NS = 500_000_000  # all the same, to hear whether anybody else speaks
 
 Heard = Chunk | Burst | Info | Gone
+Failed = Callable[[Stream], Iterator[Effect]]
 Do = Callable[[Stream, Heard, Instant], Iterator[Effect]]
 
 
@@ -41,13 +42,18 @@ class Turns:
         Returns what a stream does about a message.
     done : callable
         Told of each stream that has done all it had to.
+    failed : callable
+        Returns what is to be done about a stream for which there was not enough memory.
     queue_bytes : int
         Of messages that wait.
     """
 
-    def __init__(self, do: Do, done: Callable[[Stream], None], queue_bytes: int = QUEUE_BYTES) -> None:
+    def __init__(
+        self, do: Do, done: Callable[[Stream], None], failed: Failed, queue_bytes: int = QUEUE_BYTES
+    ) -> None:
         self._do = do
         self._done = done
+        self._failed = failed
         self._queue_bytes = queue_bytes
         self._left: OrderedDict[str, _Left] = OrderedDict()  # whose turn is next stands first
         self.waiting_bytes = 0
@@ -111,6 +117,11 @@ class Turns:
                     paused = True
                     break
                 yield effect
+        except MemoryError:
+            left.messages.clear()
+            self.waiting_bytes -= left.waiting_bytes
+            left.waiting_bytes = 0
+            yield from self._failed(left.stream)
         finally:
             left.stream.at_work = paused
             if not paused:

@@ -100,6 +100,14 @@ MAX_LISTENERS = 1_000_000
     "--retain-mb", default=16, show_default=True, metavar="MB", help="Keep at most so much of them in memory."
 )
 @click.option(
+    "--memory",
+    "memory_mb",
+    default=1024,
+    show_default=True,
+    metavar="MB",
+    help="Refuse streams whose states would take more than three quarters of it; bounds queues, too.",
+)
+@click.option(
     "--wait",
     "wait_for",
     is_flag=False,
@@ -114,8 +122,8 @@ def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
     seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
     learning_rate: float | None, on_gap: str, gap_deadline_s: float, join: str, hold_mb: int, retain_s: float,
-    retain_mb: int, wait_for: int, nominal_hz: float | None, state_folder: Path | None, every_s: float | None,
-    security: Security, quiet: bool,
+    retain_mb: int, memory_mb: int, wait_for: int, nominal_hz: float | None, state_folder: Path | None,
+    every_s: float | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
@@ -128,7 +136,8 @@ def command(
     patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(
         reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, patience=patience, retain_s=retain_s,
-        retain_bytes=retain_mb * 2**20, checkpoint_every_s=checkpoint_every(state_folder, every_s),
+        retain_bytes=retain_mb * 2**20, memory_bytes=memory_mb * 2**20,
+        checkpoint_every_s=checkpoint_every(state_folder, every_s),
     )  # fmt: skip
     core = Predictor(model, config, learning.make_learner, learning.self_config)
     reload = reloader(core, choose) if is_file(model_name) else None
@@ -143,6 +152,7 @@ def command(
             asks=True,
             reflex=core.reflexes,
             full=core.full,
+            queue_bytes=config.memory_bytes // 32,
             flags=flags(sources),
             ends=None if keeper is None else keeper.ends,
             **security,

@@ -106,3 +106,44 @@ def test_the_end_of_very_many_streams_takes_a_bounded_number_of_words() -> None:
     assert len([text for text in said(words) if "estimates" in text]) == LAST_WORDS
     assert "stream name2499: 1 estimates" in said(words)[-LAST_WORDS - 1]
     assert said(words)[-1] == "and 1500 stream(s) that were heard less lately"
+
+
+def wide_core() -> Predictor:
+    config = PredictorConfig(
+        memory_bytes=16 * 2**20, patience=Patience(deadline_s=0)
+    )  # 12 MiB for states: 1,638 channels
+    return Predictor(MODEL, config)
+
+
+def test_states_of_very_many_channels_are_refused_where_there_is_no_room_and_others_go_on() -> None:
+    core = wide_core()
+    assert answer(core, [chunk(0, np.ones((1, 3000)), stream="huge")]) == []
+    assert len(answer(core, [chunk(0, np.ones((1, 1500)), stream="wide")])) == 1
+    assert answer(core, [chunk(0, np.ones((1, 1000)), stream="late")], 1.0) == []
+    assert core.rejected == 2
+    assert "three quarters of --memory" in str(core.status(at(1.0)).body["last_rejection"])
+    assert len(answer(core, [chunk(0, WAVE, stream="narrow")], 1.0)) == 1
+    assert len(answer(core, [chunk(1, np.ones((1, 1500)), stream="wide")], 1.0)) == 1
+    assert len(answer(core, [chunk(0, np.ones((1, 1000)), stream="late")], 9.0)) == 1  # "wide" is silent, and goes
+    assert "wide" not in core.streams
+    assert "narrow" in core.streams
+
+
+def test_too_little_memory_ends_one_stream_and_not_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = wide_core()
+    answer(core, [chunk(0, WAVE, stream="other"), chunk(0, np.ones((1, 600)))])
+    run = core._engine.run
+
+    def fail(inputs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if inputs.shape[1] > 8:
+            raise MemoryError
+        return run(inputs, state)
+
+    monkeypatch.setattr(core._engine, "run", fail)
+    effects = list(core.receive([chunk(1, np.ones((20, 600)))], at(20.0)))
+    assert any("not enough memory" in text for text in said(effects))
+    assert set(core.streams) == {"other"}
+    list(core.tick(at(21.0)))
+    assert len(answer(core, [chunk(40, WAVE, stream="other")], 21.0)) == 1
+    monkeypatch.undo()
+    assert len(answer(core, [chunk(0, np.ones((1, 600)), run=2)], 22.0)) == 1

@@ -116,7 +116,7 @@ ACCOUNTED_FOR = {
         "_published_to",
         "_rate_hz", "_report", "_reset_on_gap", "_retained", "_run", "_scale", "_sequencer", "_since_gap",
         "_since_reset", "_spent", "_stepper", "_tallies", "_time", "_turn_began", "_usable_inputs", "at_work",
-        "counters", "lessons", "name", "slice_values", "state", "touched_ns",
+        "counters", "lessons", "name", "reserved_channels", "slice_values", "state", "touched_ns",
     },
     "Typical": {"_keep"},
     "UsableInputs": {"replaced"},

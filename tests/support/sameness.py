@@ -34,6 +34,7 @@ NOT_KEPT: dict[type, set[str]] = {
         "_spent",
         "_tallies",
         "_turn_began",
+        "reserved_channels",
         "touched_ns",
     },
     Sequencer: {
