@@ -9,12 +9,12 @@ import contextlib
 import errno
 import os
 import re
-import stat
 import time
 from pathlib import Path
 
 from streamer.decisions import Decision, decode, encode
 from streamer.errors import FileError
+from streamer.regular_files import open_regular
 
 NAME = re.compile(r"decisions-(\d{12})\.log")
 MAX_BYTES = 4 * 2**20  # a file; some 30,000 decisions
@@ -32,6 +32,8 @@ class DecisionLog:
         Held by this process.
     number : int
         Of the state that is written next.
+    descriptor : int or None
+        Of the folder, where that may have moved.
 
     Attributes
     ----------
@@ -40,10 +42,11 @@ class DecisionLog:
         Of the last write.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, descriptor: int | None = None) -> None:
         self.failures = 0
         self.error: str | None = None
         self._folder = folder
+        self._folder_descriptor = descriptor
         self._number = number
         self._descriptor = -1
         self._size = 0
@@ -62,7 +65,7 @@ class DecisionLog:
         remarks: list[str] = []
         for path in self._paths()[-MAX_FILES:]:
             try:
-                found, damaged = decode(_content(path))
+                found, damaged = decode(self._content(path))
             except OSError as error:
                 remarks.append(f"{path}: cannot be read: {error.strerror}; decisions in it may be made otherwise")
                 continue
@@ -117,7 +120,7 @@ class DecisionLog:
             found = NAME.fullmatch(path.name)
             if found is not None and int(found[1]) < number:
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    os.unlink(self._place(path), dir_fd=self._folder_descriptor)
 
     def close(self) -> None:
         """Write nothing more to the present file."""
@@ -126,30 +129,29 @@ class DecisionLog:
             self._descriptor = -1
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(self._path(self._number), flags, 0o600)
-        what = os.fstat(descriptor)
-        if not stat.S_ISREG(what.st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, "not a regular file")
-        self._descriptor, self._size = descriptor, what.st_size
+        place, flags = self._place(self._path(self._number)), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        try:
+            descriptor = open_regular(place, flags, folder=self._folder_descriptor)
+        except FileError as error:
+            raise OSError(errno.EINVAL, str(error)) from None
+        self._descriptor, self._size = descriptor, os.fstat(descriptor).st_size
+
+    def _content(self, path: Path) -> bytes:
+        try:
+            descriptor = open_regular(self._place(path), os.O_RDONLY, folder=self._folder_descriptor)
+        except FileError as error:
+            raise FileError(f"--state-dir: {self._folder}: {error}, or give another directory") from None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(MAX_BYTES)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"decisions-{number:012d}.log"
 
+    def _place(self, path: Path) -> Path:
+        """Return a file's path from the folder's descriptor, if there is one."""
+        return path if self._folder_descriptor is None else Path(path.name)
+
     def _paths(self) -> list[Path]:
-        return sorted(path for path in self._folder.iterdir() if NAME.fullmatch(path.name))
-
-
-def _content(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"--state-dir: {path}: must be a regular file; remove it, or give another directory")
-        pieces, left = [], MAX_BYTES
-        while left and (piece := os.read(descriptor, left)):
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(descriptor)
+        folder = self._folder if self._folder_descriptor is None else self._folder_descriptor
+        names = os.listdir(folder)  # noqa: PTH208 - Path knows no descriptors
+        return sorted(self._folder / name for name in names if NAME.fullmatch(name))

@@ -33,8 +33,8 @@ class Keeper:
         self._folder = folder
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
         self._writing: Future[Written] | None = None
-        self._decisions = DecisionLog(folder.path, folder.next_number)
-        self.ends = PublishedEnds(folder.path)
+        self._decisions = DecisionLog(folder.path, folder.next_number, folder.descriptor)
+        self.ends = PublishedEnds(folder.path, folder.descriptor)
         self._reported = Recorded(0)
 
     def memory(self) -> tuple[Memory, list[str]]:

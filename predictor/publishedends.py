@@ -8,7 +8,6 @@ without forcing it to disk: that outlives a kill of the process, and takes about
 import contextlib
 import errno
 import os
-import stat
 import struct
 import time
 from collections.abc import Iterable
@@ -18,12 +17,12 @@ from pathlib import Path
 from streamer import wire
 from streamer.errors import FileError
 from streamer.messages import Kind
+from streamer.regular_files import open_regular
 
 NAME = "published"
 SLOT = struct.Struct("<QQ")
 MAX_SLOTS = 65_536
 RETRY_S = 1.0
-_MUST = "must be a regular file; remove it, or give another directory"
 _RUN_AND_SEQ = struct.Struct("<QQ")
 _RUN_AT = 16  # in a header
 _SAMPLES = struct.Struct("<I")
@@ -46,6 +45,8 @@ class PublishedEnds:
     ----------
     folder : Path
         Held by this process.
+    descriptor : int or None
+        Of the folder, where that may have moved.
 
     Raises
     ------
@@ -59,10 +60,11 @@ class PublishedEnds:
         Of the last write.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, descriptor: int | None = None) -> None:
         self.failures = 0
         self.error: str | None = None
         self._path = folder / NAME
+        self._folder_descriptor = descriptor
         self._descriptor = -1
         self._retry_s = 0.0
         self._image = bytearray()
@@ -71,18 +73,15 @@ class PublishedEnds:
         try:
             self._open()
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise FileError(f"--state-dir: {self._path}: {_MUST}") from None
             self._fail(error)
         self._found = dict(_slots(bytes(self._image)))  # key -> number, end; of former lives, not yet gone on with
 
     def _open(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o600)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            os.close(self._descriptor)
-            self._descriptor = -1
-            raise FileError(f"--state-dir: {self._path}: {_MUST}")
+        place = self._path if self._folder_descriptor is None else Path(NAME)
+        try:
+            self._descriptor = open_regular(place, os.O_RDWR | os.O_CREAT, folder=self._folder_descriptor)
+        except FileError as error:
+            raise FileError(f"--state-dir: {self._path.parent}: {error}, or give another directory") from None
         self._image = bytearray(os.pread(self._descriptor, MAX_SLOTS * SLOT.size, 0))
         del self._image[len(self._image) // SLOT.size * SLOT.size :]
 
@@ -148,7 +147,10 @@ class PublishedEnds:
             return
         if self._descriptor < 0:
             image = self._image
-            self._open()
+            try:
+                self._open()
+            except FileError as error:
+                raise OSError(errno.EINVAL, str(error)) from None
             self._image = image
         for one in self._by_topic.values():
             place = one.number * SLOT.size

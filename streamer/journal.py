@@ -16,6 +16,7 @@ from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import opening
 from streamer.journalscan import FORMAT, Part, behind, older, remarks, scan
 from streamer.messages import Chunk, Kind
+from streamer.regular_files import open_regular
 from streamer.syncing import Syncer
 
 RETRY_NS = 1_000_000_000
@@ -94,7 +95,7 @@ class JournalFile:
             self._begin()
             return
         self._size, self._weight = last.sound_bytes, last.weight
-        self._descriptor = os.open(self._path, _APPEND)
+        self._descriptor = open_regular(self._path, _APPEND)
         try:
             os.ftruncate(self._descriptor, self._size)
         except BaseException:
@@ -113,7 +114,8 @@ class JournalFile:
             }
         )
         fresh = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(fresh, _APPEND | os.O_TRUNC, 0o600)
+        _remove(fresh)  # whatever it is: not to be written through
+        descriptor = os.open(fresh, _APPEND | os.O_EXCL, 0o600)
         try:
             _write_whole(descriptor, first)
             if keep and self._path.exists():
@@ -235,7 +237,7 @@ def _locked(path: Path) -> tuple[int, bool]:
     beside = _lock_path(path)
     while True:
         made = not beside.exists()
-        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = open_regular(beside, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,6 +10,7 @@ from streamer.errors import FileError
 from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import MAGIC, Entry, decode_about, decode_chunk, entries
 from streamer.messages import Chunk, Kind
+from streamer.regular_files import open_regular
 
 FORMAT = 1
 
@@ -77,7 +78,7 @@ class Part:
         return self.path.stat().st_size
 
     def _entries(self) -> Iterator[Entry]:
-        with self.path.open("rb") as file:
+        with os.fdopen(open_regular(self.path, os.O_RDONLY), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if not MAGIC.startswith(file.read(len(MAGIC))):
                 raise FileError(f"{self.path}: is no journal of a source; give another file")

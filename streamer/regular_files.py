@@ -40,7 +40,7 @@ def open_regular(path: Path, flags: int, mode: int = 0o600, *, folder: int | Non
     try:
         descriptor = os.open(path, (flags & ~os.O_TRUNC) | safe, mode, dir_fd=folder)
     except OSError:
-        if path.is_symlink():
+        if _is_link(path, folder):
             raise FileError(
                 f"{path}: must be a regular file, got a symbolic link; put the file itself there"
             ) from None
@@ -75,6 +75,13 @@ def read_regular(path: Path, limit_bytes: int, *, folder: int | None = None) -> 
     if len(content) > limit_bytes:
         raise FileError(f"{path}: must have at most {limit_bytes} bytes")
     return content
+
+
+def _is_link(path: Path, folder: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 def _kind(mode: int) -> str:

@@ -23,7 +23,9 @@ from scene import Scene, must_keep_the_promise
 EVERY_S = 0.1  # between checkpoints
 STATES = 200  # file names that a tracer watches: more than a test writes
 CHECKPOINT = 8  # the one that is interrupted
-CALLS = "mkdir,openat,newfstatat,ioctl,lseek,write,fsync,close,rename,getdents64,unlink,ftruncate,pwrite64,flock"
+CALLS = (
+    "mkdir,openat,newfstatat,ioctl,lseek,write,fsync,close,renameat,getdents64,unlinkat,ftruncate,pwrite64,flock"
+)
 
 
 class Stage:
@@ -150,7 +152,7 @@ def tracer(folder: Path, log: Path, *injections: str) -> list[str]:
         ("fsync", "EIO"),
         pytest.param("write", "EIO", marks=pytest.mark.release),
         pytest.param("write", "ENOSPC", marks=pytest.mark.release),
-        pytest.param("rename", "EIO", marks=pytest.mark.release),
+        pytest.param("renameat", "EIO", marks=pytest.mark.release),
         pytest.param("openat", "EIO", marks=pytest.mark.release),
         pytest.param("openat", "EROFS", marks=pytest.mark.release),
     ],

@@ -13,9 +13,13 @@ from predictor import statefolder
 from predictor.checkpoint import encode
 from predictor.keeper import Keeper
 from predictor.statefolder import StateFolder
+from streamer import wire
+from streamer.decisions import GapDecision
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
-from streamer.messages import Written
+from streamer.messages import Chunk, Kind, Written
+
+ESTIMATE = wire.encode(Chunk(Kind.ESTIMATE, "demo", 1, 0, 0, 100.0, np.zeros((1, 1, 2), np.float32)))[:2]
 
 
 def tree(number: int) -> list[bytes]:
@@ -136,8 +140,8 @@ def test_the_order_of_what_a_power_cut_may_interrupt(tmp_path: Path, monkeypatch
         for number in range(3):
             folder.write(tree(number))
         monkeypatch.setattr(statefolder.os, "fsync", noting("fsync", os.fsync))
-        monkeypatch.setattr(Path, "rename", noting("rename", Path.rename))
-        monkeypatch.setattr(Path, "unlink", noting("unlink", Path.unlink))
+        monkeypatch.setattr(statefolder.os, "rename", noting("rename", os.rename))
+        monkeypatch.setattr(statefolder.os, "unlink", noting("unlink", os.unlink))
         folder.write(tree(3))
     assert done == ["fsync", "rename", "fsync", "unlink"]
 
@@ -147,6 +151,99 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below", Path("a\0b")):
         with pytest.raises(FileError, match="--state-dir"), StateFolder(path):
             pass
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o770, 0o701])
+def test_a_folder_that_others_may_use_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "state"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(FileError, match=rf"mode {mode:04o}\); say `chmod 0700 "), StateFolder(path):
+        pass
+    path.chmod(0o700)
+    with StateFolder(path):
+        pass
+
+
+def test_another_users_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = tmp_path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(FileError, match="must be a directory of yours"), StateFolder(tmp_path):
+        pass
+
+
+STATE = "state-000000000001.safetensors"
+
+
+@pytest.mark.parametrize("name", ["lock", "published", "decisions-000000000001.log"])
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo"])
+def test_what_stands_in_the_place_of_a_file_is_refused_and_neither_followed_nor_waited_for(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    folder, target = tmp_path / "state", tmp_path / "target"
+    folder.mkdir(mode=0o700)
+    if kind == "fifo":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(target)
+    if kind == "link":
+        target.write_text("precious")
+    with (
+        pytest.raises(FileError, match=rf"--state-dir: {folder}: {name}: must be a regular file, got a "),
+        StateFolder(folder) as states,
+        Keeper(states) as keeper,
+    ):
+        keeper.memory()
+    assert target.exists() == (kind == "link")
+    assert not target.exists() or target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "device"])
+def test_a_state_that_is_no_file_is_kept_aside_and_the_one_before_used(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    with StateFolder(tmp_path) as folder:
+        folder.write(tree(1))
+    make(tmp_path / "state-000000000002.safetensors")
+    with StateFolder(tmp_path) as folder:
+        latest, (said,) = folder.latest()
+        assert latest is not None
+        assert latest["number"] == 1
+        assert "state-000000000002.safetensors: must be a regular file, got a " in said
+        assert "kept aside" in said
+
+
+def test_a_link_where_a_state_is_to_be_written_is_not_written_through(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "state").mkdir(mode=0o700)
+    with StateFolder(tmp_path / "state") as folder:
+        (tmp_path / "state" / f"{STATE}.partial").symlink_to(target)
+        (tmp_path / "state" / STATE).symlink_to(target)
+        folder.write(tree(1))
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "state" / STATE).is_symlink()
+
+
+def test_a_folder_that_is_deleted_and_made_anew_is_not_written_to_by_two(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    with StateFolder(path) as first, Keeper(first) as keeper:
+        keeper.write(Checkpoint({"number": 1}, []))
+        keeper.finish()
+        path.rename(tmp_path / "elsewhere")
+        with StateFolder(path) as second:
+            second.write(tree(7))
+            with pytest.raises(OSError, match="is another directory than at the start"):
+                first.write(tree(2))
+            keeper.ends.note(*ESTIMATE)
+            keeper.decide(GapDecision("demo", 1, Kind.INPUT, 0, 5))
+            assert names(path) == [STATE]
+        path.rename(tmp_path / "second")
+        with pytest.raises(OSError, match="is gone"):
+            first.write(tree(2))
+        (tmp_path / "elsewhere").rename(path)
+        assert first.write(tree(2)) == 2
+        assert "decisions-000000000001.log" in names(path) or "decisions-000000000002.log" in names(path)
 
 
 def test_the_keeper_writes_beside_the_loop_and_reports_once(tmp_path: Path) -> None:

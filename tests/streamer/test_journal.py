@@ -550,3 +550,28 @@ def test_the_longest_chunk_is_written_and_read(path: Path) -> None:
 def test_the_first_record_is_json(path: Path) -> None:
     data = written(path, [])
     assert json.loads(data[len(journalfile.MAGIC) + journalfile.FRAME.size :])["about"] == ABOUT
+
+
+@pytest.mark.parametrize("end", ["", ".lock"])
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_is_no_regular_file_is_refused_and_neither_followed_nor_waited_for(
+    path: Path, end: str, kind: str
+) -> None:
+    target, place = path.with_name("target"), path.with_name(path.name + end)
+    target.write_text("precious")
+    if kind == "link":
+        place.symlink_to(target)
+    else:
+        os.mkfifo(place)
+    with pytest.raises(FileError, match=rf"{place}: must be a regular file, got a "):
+        JournalFile(path, ABOUT, RUN, MB)
+    assert target.read_text() == "precious"
+
+
+def test_a_new_file_is_not_begun_through_a_link(path: Path) -> None:
+    target = path.with_name("target")
+    target.write_text("precious")
+    path.with_name(path.name + ".new").symlink_to(target)
+    written(path, pairs(2))
+    assert target.read_text() == "precious"
+    assert not path.is_symlink()
