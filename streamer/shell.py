@@ -25,8 +25,8 @@ log = logging.getLogger("sincos")
 class StopSignal:
     """Signals that end a command, as a flag, a `number` and a readable file descriptor, while it is entered.
 
-    SIGINT and SIGTERM end it, and SIGHUP where nothing is to be read again or the terminal it was started from is
-    gone. Who was started with SIGHUP ignored (nohup) outlives its terminal.
+    SIGINT and SIGTERM end it, and SIGHUP where it does not reload or the terminal it was started from is gone.
+    Who was started with SIGHUP ignored (nohup) outlives its terminal.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ def run(
     if not _perform(core.tick(clock.now()), transport, keeper=keeper):
         while not stop.requested:
             if stop.take_reload():
-                _reload(transport)
+                if not _reload(transport) and reload is None:
+                    log.info("SIGHUP: there is nothing to reload, no keys and no model file; going on")
                 if reload is not None and _perform(reload(clock.now()), transport, keeper=keeper):
                     break
                 continue
@@ -157,16 +158,19 @@ def run(
     _perform(core.stop(clock.now()), transport, keeper=keeper)
 
 
-def _reload(transport: Transport) -> None:
+def _reload(transport: Transport) -> bool:
+    """Read the transport's keys again; return whether it has any."""
     try:
         authorised = transport.reload()
     except OperatorError as error:
         log.error("nothing was reloaded: %s", error)
-    else:
-        if authorised is not None:
-            log.info("keys reloaded: %d may connect", len(authorised.keys))
-            for problem in authorised.unreadable[:SHOWN_PROBLEMS]:
-                log.error("%s; until then its owner is turned away", problem)
+        return True
+    if authorised is None:
+        return False
+    log.info("keys reloaded: %d may connect", len(authorised.keys))
+    for problem in authorised.unreadable[:SHOWN_PROBLEMS]:
+        log.error("%s; until then its owner is turned away", problem)
+    return True
 
 
 def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool:

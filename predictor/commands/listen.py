@@ -90,7 +90,7 @@ def command(
     asks = {Kind.INPUT: sources, Kind.TARGET: sources, Kind.ESTIMATE: predictors} if reliable else False
     said_with = {address: flag for address, flag in flags(sources, predictors).items() if address in addresses}
     with (
-        StopSignal() as stop,
+        StopSignal(reloads=True) as stop,
         Transport(
             connect=addresses, topics=config.topics, watch=[stop], asks=asks, flags=said_with, **security
         ) as transport,

@@ -143,7 +143,7 @@ def command(
     reload = reloader(core, choose) if is_file(model_name) else None
     with (
         keeping(core, state_folder) as keeper,
-        StopSignal(reloads=security["keys"] is not None or reload is not None) as stop,
+        StopSignal(reloads=True) as stop,
         Transport(
             bind=bind,
             watch=[stop],
@@ -164,7 +164,13 @@ def command(
         )  # fmt: skip
         if wait_for:
             log.info("waiting for %d listener(s)", wait_for)
-            run(WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for), transport, SystemClock(), stop)
+            run(
+                WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for),
+                transport,
+                SystemClock(),
+                stop,
+                reload=reload,
+            )
         if not stop.requested:
             transport.connect(sources, TOPICS)
             gc.freeze()  # what is here stays: the collector need not look through it again while samples wait

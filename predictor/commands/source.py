@@ -172,7 +172,7 @@ def command(
     )  # fmt: skip
     patient = not config.paced
     with (
-        StopSignal(reloads=security["keys"] is not None) as stop,
+        StopSignal(reloads=True) as stop,
         sourcefile.reading(signal, stop) as watched,
         Transport(bind=bind, watch=watched, back_pressure=patient, answers=True, **security) as transport,
         _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind

@@ -163,6 +163,24 @@ def test_a_daemon_whose_terminal_is_closed_ends_in_order(
     assert not (tmp_path / "p").exists(), "its address is free"
 
 
+@pytest.mark.parametrize("command", ["source", "predict", "listen"])
+def test_who_has_nothing_to_reload_says_so_and_ends_with_its_terminal(
+    terminal: Callable[..., Terminal], tmp_path: Path, command: str
+) -> None:
+    here, there = f"ipc://{tmp_path}/p", f"ipc://{tmp_path}/s"
+    options, shown = {
+        "source": (["--bind", here], b"publishing input"),
+        "predict": (["--source", there, "--bind", here], b"publishing on"),
+        "listen": (["--predictor", there], b"listening to"),
+    }[command]
+    started = terminal(*SINCOS, command, *options)
+    started.shows(lambda text: shown in text)
+    os.kill(started.pid, signal.SIGHUP)  # not from the terminal
+    started.shows(lambda text: b"there is nothing to reload" in text)
+    started.hang_up()
+    assert started.ended() == 0
+
+
 @pytest.mark.parametrize("command", ["console", "demo", "train"])
 def test_what_draws_on_a_terminal_that_is_closed_ends_as_if_it_were_stopped(
     terminal: Callable[..., Terminal], tmp_path: Path, command: str

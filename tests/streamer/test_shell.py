@@ -45,6 +45,7 @@ class FakeTransport:
         self.waits_ms: list[int | None] = []
         self.reloads = 0
         self.unreadable: tuple[str, ...] = ()
+        self.has_keys = True
         self.during_reload: Callable[[], None] = lambda: None
 
     def receive(self) -> list[Incoming]:
@@ -73,7 +74,7 @@ class FakeTransport:
     def reload(self) -> Authorised | None:
         self.reloads += 1
         self.during_reload()
-        return Authorised(frozenset([b"key"]), self.unreadable)
+        return Authorised(frozenset([b"key"]), self.unreadable) if self.has_keys else None
 
 
 class FakeCore:
@@ -356,6 +357,19 @@ def test_a_hang_up_reloads_the_keys_once_and_a_failure_is_said(
     assert transport.reloads == 1
     assert core.names == ["tick", "receive", "stop"]
     assert caplog.messages == [said]
+
+
+def test_where_nothing_is_to_be_reloaded_that_is_said_and_it_goes_on(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = FakeTransport(clock, [(MS_NS, [Rejected("x")])])
+    transport.has_keys = False
+    core = FakeCore(receive=lambda *_: [Finish()])
+    with shell.StopSignal(reloads=True) as stop, caplog.at_level(logging.INFO):
+        os.kill(os.getpid(), signal.SIGHUP)
+        drive(core, transport, stop)
+    assert core.names == ["tick", "receive", "stop"]
+    assert caplog.messages == ["SIGHUP: there is nothing to reload, no keys and no model file; going on"]
 
 
 def test_keys_that_cannot_be_read_are_named(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
