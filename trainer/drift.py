@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainer.state import Kept
+from streamer.errors import FileError
+from trainer.state import Kept, Tree
 
 WARM_UP = 30  # errors before the first test: their mean and spread must be known
 TOLERATED = 0.5  # standard deviations above the mean that are no change
@@ -29,6 +30,12 @@ class PageHinkley(Kept):
     def __init__(self) -> None:
         self.alarms = 0
         self.restart()
+
+    def restore(self, tree: Tree) -> None:
+        """As `Kept.restore`."""
+        super().restore(tree)
+        if self._squares < 0:
+            raise FileError(f"state: _squares must not be negative, got {self._squares}")
 
     def restart(self) -> None:
         """Learn anew what is usual."""

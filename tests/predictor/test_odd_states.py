@@ -217,6 +217,7 @@ FOUND: list[tuple[Kinds, Path, Any]] = [
     (KINDS[3], ("lessons", "learner", "loss"), float("inf")),
     (KINDS[3], ("lessons", "learner", "weights"), np.full(68, -3e38, np.float32)),
     (KINDS[3], ("lessons", "learner", "hidden"), np.zeros((8, 4), np.float32)),
+    (KINDS[6], ("lessons", "self_learner", "challenger", "_drift", "_squares"), -1.0),
     (KINDS[6], ("lessons", "self_learner", "challenger", "_labelled"), 1),
     (KINDS[6], ("lessons", "self_learner", "challenger", "_waiting", "first_seq"), 2**63 - 1),
 ]
