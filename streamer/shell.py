@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterable
 from types import FrameType, GeneratorType, TracebackType
 from typing import Protocol, Self
@@ -15,6 +14,7 @@ from streamer.decisions import Decision
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
 from streamer.messages import Recorded, Written
+from streamer.output import Output
 from streamer.sockets import Transport
 
 SHOWN_PROBLEMS = 10
@@ -129,12 +129,13 @@ def run(
     reload : callable or None
         Called at SIGHUP, besides reading the transport's keys again.
     """
-    if not _perform(core.tick(clock.now()), transport, keeper=keeper):
+    output = Output(stop)
+    if not _perform(core.tick(clock.now()), transport, output, keeper):
         while not stop.requested:
             if stop.take_reload():
                 if not _reload(transport) and reload is None:
                     log.info("SIGHUP: there is nothing to reload, no keys and no model file; going on")
-                if reload is not None and _perform(reload(clock.now()), transport, keeper=keeper):
+                if reload is not None and _perform(reload(clock.now()), transport, output, keeper):
                     break
                 continue
             messages = transport.receive()
@@ -146,16 +147,16 @@ def run(
                 if slice_of_work is None:
                     if _wait(core, transport, clock, precise):
                         messages = transport.receive()  # before anything else: somebody waits for the answer
-                elif _perform(slice_of_work, transport, keeper=keeper):
+                elif _perform(slice_of_work, transport, output, keeper):
                     break
             now = clock.now()
-            if messages and _perform(core.receive(messages, now), transport, stop, keeper):
+            if messages and _perform(core.receive(messages, now), transport, output, keeper, stop):
                 break
             deadline_ns = core.next_deadline_ns()
             due = deadline_ns is not None and now.mono_ns >= deadline_ns
-            if due and _perform(core.tick(now), transport, keeper=keeper):
+            if due and _perform(core.tick(now), transport, output, keeper):
                 break
-    _perform(core.stop(clock.now()), transport, keeper=keeper)
+    _perform(core.stop(clock.now()), transport, output, keeper)
 
 
 def _reload(transport: Transport) -> bool:
@@ -186,13 +187,14 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool
 
 
 def _perform(
-    effects: Iterable[Effect], transport: Transport, stop: StopSignal | None = None, keeper: Keeper | None = None
-) -> bool:
+    effects: Iterable[Effect], transport: Transport, output: Output, keeper: Keeper | None,
+    stop: StopSignal | None = None,
+) -> bool:  # fmt: skip
     """Perform effects in order; return whether the core has finished.
 
     A core may work between two effects: where `stop` is given, a signal ends a long batch between them.
     """
-    finished = printed = False
+    finished = False
     try:
         for effect in effects:
             match effect:
@@ -203,8 +205,7 @@ def _perform(
                 case Ask(replay):
                     transport.ask(replay)
                 case Print(line):
-                    sys.stdout.write(line + "\n")
-                    printed = True
+                    output.add(line)
                 case Say(text, level):
                     log.log(level, text)
                 case Checkpoint() if keeper is not None:
@@ -218,6 +219,5 @@ def _perform(
     finally:
         if isinstance(effects, GeneratorType):
             effects.close()  # so that the core knows which effect was the last
-        if printed:  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
-            sys.stdout.flush()
+        output.flush()  # once a batch: a reader behind a pipe sees it live, and a thousand lines cost one write
     return finished

@@ -10,8 +10,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("busy", deadline=None)  # an example may take long where others run beside it
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

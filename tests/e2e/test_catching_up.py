@@ -42,9 +42,10 @@ def test_who_comes_late_gets_everything_from_the_first_sample_on(
 ) -> None:
     """A predictor from its source, and a listener from that predictor."""
     source_at, predict_at = addresses
-    start("source", "--bind", source_at, "--rate", 1000)
+    kept = ["--retain", 600]  # however slow the machine is
+    start("source", "--bind", source_at, "--rate", 1000, *kept)
     start("listen", "--source", source_at, "--kind", "input", "--count", 300).ends()
-    predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new")
+    predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new", *kept)
     predict.says(r"run [0-9a-f]{16}, 1 channel\(s\)$")  # and not: joined at sample ...
     start("listen", "--predictor", predict_at, "--count", 300).ends()
     heard = lines(start("listen", "--predictor", predict_at, "--reliable", "--count", 1500).ends())

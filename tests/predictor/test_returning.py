@@ -18,7 +18,7 @@ def estimates(core: Predictor, messages: list[Message]) -> dict[int, list[tuple[
     """What a core says of messages: by run, seq and bits and model version of each sample."""
     said: dict[int, list[tuple[int, bytes, int]]] = {RUN: [], OTHER: []}
     for message in messages:
-        for effect in core.receive([message], at(0)):
+        for effect in (*core.receive([message], at(0)), *core.catch_up(at(0))):
             if isinstance(effect, Send) and isinstance(effect.message, Chunk | Burst):
                 chunks = [effect.message] if isinstance(effect.message, Chunk) else effect.message.chunks()
                 for one in chunks:
@@ -57,7 +57,7 @@ def test_a_run_that_comes_back_has_the_estimates_of_an_undisturbed_one(learn: st
 def ticked(core: Predictor, seconds: float) -> list[tuple[int, bytes, int]]:
     """What a core says at a moment."""
     said: list[tuple[int, bytes, int]] = []
-    for effect in core.tick(at(seconds)):
+    for effect in (*core.tick(at(seconds)), *core.catch_up(at(seconds))):
         if isinstance(effect, Send) and isinstance(effect.message, Chunk | Burst):
             message = effect.message
             for one in [message] if isinstance(message, Chunk) else message.chunks():
