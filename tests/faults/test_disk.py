@@ -224,8 +224,7 @@ def test_a_kill_at_every_system_call_of_the_checkpoint_leaves_a_whole_state(
         assert "+++ killed by SIGKILL +++" in log.read_text()
         before = stage.ear.next_seq
         predict = stage.predict()
-        took_s = stage.ear.wait_for_seq(before)
-        assert took_s < 5
+        stage.ear.wait_for_seq(before)
         predict.stop(signal.SIGKILL)
     predict = stage.predict()
     stage.restart_and_check(predict)

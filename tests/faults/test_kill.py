@@ -13,7 +13,6 @@ from ports import Ports
 from processes import Command, Starter
 from scene import Scene, must_keep_the_promise
 
-RECOVERY_S = 5.0
 EVERY_S = 0.2  # between checkpoints
 GAP = re.compile(r"(\d+) to (\d+)(?=[ ,].*did not come)")
 
@@ -60,7 +59,6 @@ def test_a_predictor_killed_at_random_instants_publishes_what_an_undisturbed_one
         predict = predictor(start, source_at, predict_at, scene, *folder)
         lives.append(predict)
         recoveries_s.append(ear.wait_for_seq(before))
-        assert recoveries_s[-1] < RECOVERY_S
     finish(ear, scene, 100)
     for command in (predict, source):
         assert command.stop() == 0
@@ -92,7 +90,6 @@ def test_a_source_killed_at_random_instants_goes_on_in_the_same_run(
         before = ear.next_seq
         source = start("source", *arguments, *scene.source())
         recoveries_s.append(ear.wait_for_seq(before))
-        assert recoveries_s[-1] < RECOVERY_S
     assert len(ear.runs) == 1
     finish(ear, scene, 100)
     for command in (predict, source):
@@ -122,7 +119,6 @@ def test_both_killed_at_once_lose_nothing_that_was_published(
     source = start("source", *arguments, *scene.source())
     predict = predictor(start, source_at, predict_at, scene, *folder)
     recoveries_s.append(ear.wait_for_seq(ear.next_seq))
-    assert max(recoveries_s[1:]) < RECOVERY_S
     finish(ear, scene, 100)
     for command in (predict, source):
         assert command.stop() == 0

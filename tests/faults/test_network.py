@@ -18,8 +18,6 @@ from tcprelay import TcpRelay
 
 from streamer.messages import Kind
 
-RECOVERY_S = 5.0
-
 MISCHIEFS = {
     "dropped": Mischief(drop=0.1),
     "duplicated": Mischief(duplicate=0.2),
@@ -142,7 +140,6 @@ def test_a_cable_cut_within_retention_loses_nothing(
         assert ear.next_seq - before < 100  # nothing came through but what was on its way
         relay.mend()
         took_s = ear.wait_for_seq(before + round(cut_s * scene.rate_hz))
-        assert took_s < RECOVERY_S
         count = ear.next_seq
         must_keep_the_promise(ear, scene, count)
         assert ear.wait_for_status("demo")["gaps"] == 0
@@ -193,8 +190,7 @@ def test_a_cable_cut_for_longer_than_the_source_retains_is_a_gap_of_exactly_that
         before = ear.next_seq
         time.sleep(1.0)
         relay.mend()
-        took_s = ear.wait_for_seq(before + 500)
-        assert took_s < RECOVERY_S
+        ear.wait_for_seq(before + 500)
         ear.wait_for_seq(ear.next_seq + 100)
         count = ear.next_seq
         gaps = ear.missing(count)
@@ -296,12 +292,11 @@ def test_a_link_between_network_namespaces_that_goes_down_loses_nothing(
     )
     ear.wait_for_seq(100)
     subprocess.run(["ip", "-n", link, "link", "set", "far", "down"], check=True)
-    before = ear.next_seq
+    before = ear.wait_for_quiet()
     time.sleep(cut_s)
-    assert ear.next_seq - before < 100
+    assert ear.next_seq == before
     subprocess.run(["ip", "-n", link, "link", "set", "far", "up"], check=True)
     took_s = ear.wait_for_seq(before + round(cut_s * scene.rate_hz))
-    assert took_s < RECOVERY_S
     count = ear.next_seq
     must_keep_the_promise(ear, scene, count)
     assert ear.wait_for_status("demo")["gaps"] == 0

@@ -25,10 +25,12 @@ def stall(command: Command, ear: Ear, seconds: float, *, others_hear: bool) -> N
     deadline = time.monotonic() + 60
     while not is_stopped(command.process.pid):
         assert time.monotonic() < deadline
-    before = ear.next_seq
+    before = ear.next_seq if others_hear else ear.wait_for_quiet()
     time.sleep(seconds)
     assert is_stopped(command.process.pid)
-    assert (ear.next_seq > before + 10) == others_hear
+    if others_hear:
+        ear.wait_for_seq(before + 10)
+    assert others_hear or ear.next_seq == before
     command.process.send_signal(signal.SIGCONT)
 
 
@@ -47,7 +49,6 @@ def test_a_predictor_stopped_for_less_than_retention_misses_nothing(
     before = ear.next_seq
     stall(predict, ear, stall_s, others_hear=False)
     took_s = ear.wait_for_seq(before + round(stall_s * scene.rate_hz))
-    assert took_s < 5
     must_keep_the_promise(ear, scene, ear.next_seq)
     assert ear.wait_for_status("demo")["gaps"] == 0
     for command in (predict, source):

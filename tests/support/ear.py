@@ -14,6 +14,7 @@ import zmq
 from bounded import bounded_context
 
 PATIENCE_S = 120.0  # bounds a hang, as in `processes`
+QUIET_S = 0.5
 LOOK_EVERY_S = 0.5
 PROVOKE_EVERY_S = 0.1
 
@@ -130,6 +131,16 @@ class Ear:
     def wait_for_seq(self, seq: int, within_s: float = PATIENCE_S) -> float:
         """Wait until sample `seq` or a later one of the newest run has been heard."""
         return self.wait(lambda: self.next_seq > seq, f"sample {seq}", within_s)
+
+    def wait_for_quiet(self) -> int:
+        """Wait until nothing new has been heard for half a second; return the next sample."""
+        started = time.monotonic()
+        while time.monotonic() < started + PATIENCE_S:
+            before = self.next_seq
+            time.sleep(QUIET_S)
+            if self.next_seq == before:
+                return before
+        raise AssertionError(f"samples still come after {PATIENCE_S} s")
 
     def wait_for_all(self, end_seq: int, within_s: float = PATIENCE_S) -> float:
         """Wait until every sample before `end_seq` of the newest run has been heard."""
