@@ -69,10 +69,11 @@ def read_regular(path: Path, limit_bytes: int, *, folder: int | None = None) -> 
     """
     try:
         with os.fdopen(open_regular(path, os.O_RDONLY, folder=folder), "rb") as file:
-            content = file.read(limit_bytes + 1)
+            small = os.fstat(file.fileno()).st_size <= limit_bytes
+            content = file.read(limit_bytes + 1) if small else b""
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > limit_bytes:
+    if not small or len(content) > limit_bytes:  # it may have grown
         raise FileError(f"{path}: must have at most {limit_bytes} bytes")
     return content
 

@@ -1,5 +1,6 @@
 """Real commands on a terminal: Ctrl-Z and fg, a hang-up, a terminal that can draw nothing."""
 
+import contextlib
 import os
 import pty
 import re
@@ -62,6 +63,7 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.pid = 0
+                self._read_rest()
                 return os.waitstatus_to_exitcode(status)
             if self.fd >= 0 and select.select([self.fd], [], [], 0.05)[0]:
                 try:
@@ -71,6 +73,14 @@ class Terminal:
             else:
                 time.sleep(0.05)
         raise AssertionError("it goes on")
+
+    def _read_rest(self) -> None:
+        with contextlib.suppress(OSError):  # nobody is there to write any more
+            while self.fd >= 0 and select.select([self.fd], [], [], 0)[0]:
+                piece = os.read(self.fd, 65_536)
+                self.text += piece
+                if not piece:
+                    break
 
     def close(self) -> None:
         self.hang_up()
