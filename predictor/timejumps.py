@@ -98,12 +98,16 @@ class _Line:
         self.largest = max(self.largest, float(np.abs(steps).max()))
 
     def fit(self, end: float) -> tuple[float, float, float]:
-        """Return the slope, the line's value at `end`, and the standard deviation about it."""
+        """Return the slope, the line's value at `end`, and the standard deviation of a later stamp about it.
+
+        Of one as far beyond `end` again: from few stamps, the line itself is not known better than that.
+        """
         mean_x, mean_r = self.x / self.n, self.r / self.n
         spread = max(self.xx / self.n - mean_x**2, 1e-9)
         slope = (self.xr / self.n - mean_x * mean_r) / spread
         variance = self.rr / self.n - mean_r**2 - slope**2 * spread
-        return slope, mean_r + slope * (end - mean_x), math.sqrt(max(variance, 0.0))
+        later = self.n / (self.n - 2) * (1 + 28 / self.n)  # variance of a prediction one stretch ahead
+        return slope, mean_r + slope * (end - mean_x), math.sqrt(max(variance, 0.0) * later)
 
 
 class TimeJumps:

@@ -113,6 +113,7 @@ def jittered(seed: int, kind: str, jitter_ms: float, rate_hz: float, samples: in
 @example(0, "ticks", 100.0, 250.0, 1, 0, 1.0)
 @example(0, "steered", 0.001, 250.0, 100, 0, 1.0)
 @example(0, "rarely late", 5.0, 100.0, 1, 0, 1.0)
+@example(21, "uniform", 5.0, 100.0, 8, 0, 1.0)
 @example(0, "backlogs", 100.0, 250.0, 1, 3, 0.5)
 def test_jitter_is_no_jump(
     seed: int, kind: str, jitter_ms: float, rate_hz: float, chunk: int, cuts: int, error: float
