@@ -70,7 +70,7 @@ class Output:
                 self._given_up = True
                 log.warning("standard output is not read: %d bytes or more were not written", len(rest))
                 return
-            rest = rest[os.write(descriptor, rest[:PIECE_BYTES]) :]
+            rest = rest[os.write(descriptor, rest[: _whole_lines(rest)]) :]
 
     def _has_room(self, descriptor: int) -> bool:
         """Wait for room; return False if a signal asked to stop and there is none for a while."""
@@ -85,3 +85,8 @@ class Output:
             if not self._stop.requested and room.poll(1_000 * LOOK_S):  # it was another signal
                 return True
         return bool(room.poll(1_000 * GRACE_S))
+
+
+def _whole_lines(rest: memoryview) -> int:
+    """Return how many bytes to write at once: whole lines if one fits, so that none is cut short."""
+    return bytes(rest[:PIECE_BYTES]).rfind(b"\n") + 1 or PIECE_BYTES

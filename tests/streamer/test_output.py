@@ -80,6 +80,17 @@ def test_a_signal_ends_a_write_that_nobody_reads(
         assert b"more" not in os.read(reader, 2**17)
 
 
+def test_no_line_is_cut_short_by_a_signal(stop: FakeStop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.output.GRACE_S", 0.01)
+    output = Output(stop)
+    for _ in range(10_000):
+        output.add("a line of 30 letters, all of it")
+    stop.signal(stops=True)
+    with piped() as reader:
+        output.flush()
+        assert set(os.read(reader, 2**20).decode().splitlines()) == {"a line of 30 letters, all of it"}
+
+
 def test_a_reader_that_comes_in_time_gets_everything(stop: FakeStop) -> None:
     output, got = Output(stop), bytearray()
     stop.signal(stops=True)
