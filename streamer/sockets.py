@@ -17,7 +17,6 @@ from streamer.frames import AnySocket, drain
 from streamer.keys import Authorised, Keys
 from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
-from streamer.queuelimits import QUEUE_BYTES, QueueLimit
 from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
 from streamer.singles import Parts
 from streamer.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
@@ -99,8 +98,6 @@ class Transport:
         done, and `receive` says `ANSWERED` first if there were any.
     full : callable or None
         Whether nothing more that was published is to be read for now.
-    queue_bytes : int
-        That may wait for each reader, and of each source.
     ends : Ends or None
         Told of every estimate before it is published.
     keys : Keys or None
@@ -131,7 +128,6 @@ class Transport:
         asks: bool | Mapping[Kind, Sequence[str]] = False,
         reflex: Reflex | None = None,
         full: Callable[[], bool] | None = None,
-        queue_bytes: int = QUEUE_BYTES,
         ends: Ends | None = None,
         keys: Keys | None = None,
         insecure: bool = False,
@@ -145,9 +141,6 @@ class Transport:
         self._asks = asks
         self._reflex = reflex
         self._full = full
-        most = SHORT_HIGH_WATER_MARK if back_pressure else HIGH_WATER_MARK
-        self._out = QueueLimit(most, queue_bytes)
-        self._in = QueueLimit(SHORT_HIGH_WATER_MARK, queue_bytes)
         self._ends = ends
         self._poller = zmq.Poller()
         self._watched = zmq.Poller()
@@ -232,7 +225,7 @@ class Transport:
     def _pub_options(self) -> dict[zmq.SocketOption, int]:
         patient = self._back_pressure
         return {
-            zmq.SNDHWM: self._out.messages,
+            zmq.SNDHWM: SHORT_HIGH_WATER_MARK if patient else HIGH_WATER_MARK,
             zmq.LINGER: PATIENT_LINGER_MS if patient else LINGER_MS,
             zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,  # nothing else comes in here
             **NEVER_FULL,
@@ -243,7 +236,7 @@ class Transport:
 
     def connect(self, addresses: Sequence[str], topics: Sequence[bytes]) -> None:
         """Listen to `addresses` from now on; once, here or at construction."""
-        heard = {zmq.RCVHWM: self._in.messages, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
+        heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         # In the order given: a source that waits for the last topic has then heard of the others.
         self._contacts = self._endpoints.watch(self._flags, lambda: self._heard)
         self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
@@ -310,7 +303,6 @@ class Transport:
         self._idle = False
         if self._sub is not None and woken[0][0] == self._sub_fd:
             self._came = drain(self._sub, at_most=1)
-            self._note_sizes(self._sub, self._came)
             self._passed = len(woken) == 1 and bool(self._came)
         return True
 
@@ -332,7 +324,6 @@ class Transport:
         full = self._full is not None and self._full()
         if not full and self._sub in ready and self._sub is not None:
             said = drain(self._sub, at_most=1)
-            self._note_sizes(self._sub, said)
             return self._take(said)
         # To look which are ready is quicker than to try one that is not.
         ready = ready or dict(self._poller.poll(0))
@@ -343,7 +334,6 @@ class Transport:
         if not full and self._sub in ready and self._sub is not None:
             said = drain(self._sub)
             self._heard |= bool(said)
-            self._note_sizes(self._sub, said)
             messages += self._decode(said) if messages else self._take(said)
         if self._answerer is not None and self._answerer.socket in ready:
             messages += self._answerer.receive()
@@ -366,11 +356,6 @@ class Transport:
                 self._endpoints.connect_again(one)
             except OperatorError as error:  # for example its key is gone; tried again later
                 yield Rejected(f"cannot connect again to {one.publishes_at}: {error}")
-
-    def _note_sizes(self, sub: AnySocket, said: list[list[bytes]]) -> None:
-        for parts in said:
-            if self._in.note(len(parts[-1])):
-                sub.setsockopt(zmq.RCVHWM, self._in.messages)
 
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
         """Answer what the reflex can answer, and publish that at once; decode the rest."""
@@ -425,8 +410,6 @@ class Transport:
             give_way()
 
     def _send(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
-        if self._out.note(len(payload)):
-            pub.setsockopt(zmq.SNDHWM, self._out.messages)  # of those who listen already, too
         # send and not send_multipart, which looks at every part first: a third of the time.
         try:
             pub.send(topic, zmq.SNDMORE)

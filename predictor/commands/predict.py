@@ -152,7 +152,6 @@ def command(
             asks=True,
             reflex=core.reflexes,
             full=core.full,
-            queue_bytes=config.memory_bytes // 32,
             flags=flags(sources),
             ends=None if keeper is None else keeper.ends,
             **security,
