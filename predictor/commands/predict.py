@@ -105,7 +105,7 @@ MAX_LISTENERS = 1_000_000
     default=1024,
     show_default=True,
     metavar="MB",
-    help="Refuse streams whose states would take more than three quarters of it; bounds queues, too.",
+    help="Refuse streams whose states would take more than three quarters of it; also bounds what waits for them.",
 )
 @click.option(
     "--wait",
