@@ -1,4 +1,4 @@
-"""Run every row P1 to P10 and write docs/performance.md's table between its markers.
+"""Run every row P1 to P10 and write docs/explanation/performance.md's table between its markers.
 
 `--json-file FILE` also keeps the figures, row by row as they come, for `compare.py`. `--rows P1,P4` runs some; the
 page is written where FILE has all the others. `--short` leaves the page alone.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "performance.md"
+PAGE = HERE.parent / "docs" / "explanation" / "performance.md"
 LONGEST_S = 1800
 ROWS = 10
 FIGURES, WAY = "figures", "way"

@@ -16,7 +16,7 @@ from streamer.messages import ANSWERED, Kind
 
 CHANNELS = (1, 10, 100, 1_000, 10_000, 65_536)
 STREAMS = (1, 10, 100, 1_000, 10_000)
-FIGURE = Path(__file__).parent.parent / "docs" / "scale.svg"
+FIGURE = Path(__file__).parent.parent / "docs" / "figures" / "scale.svg"
 
 
 def streams(count: int) -> Work:

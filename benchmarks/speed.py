@@ -1,6 +1,6 @@
 """What the rows of the table of speed share: goals, rounds that take turns, and JSON that can be compared.
 
-Every `p*.py` measures one row of docs/performance.md and runs alone; `all_speed.py` runs them all.
+Every `p*.py` measures one row of docs/explanation/performance.md and runs alone; `all_speed.py` runs them all.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How messages are said: dataclass <-> ZeroMQ parts. The contract is docs/protocol.md."""
+"""How messages are said: dataclass <-> ZeroMQ parts. The contract is docs/reference/protocol.md."""
 
 import json
 import math

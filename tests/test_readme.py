@@ -13,14 +13,14 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_figures_of_the_readme_are_those_of_the_measured_table() -> None:
-    """docs/accuracy.md has them from `benchmarks/accuracy.py --update-docs`."""
-    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "accuracy.md").read_text()
+    """docs/explanation/accuracy.md has them from `benchmarks/accuracy.py --update-docs`."""
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "explanation" / "accuracy.md").read_text()
     (measured,) = re.findall(r"^- default: mean ([\d.]+) deg .*each: ([\d.]+)\)", page, re.MULTILINE)
     header, *rows = [line for line in page.splitlines() if line.startswith("| ")]
     mean = next(row for row in rows if row.startswith("| mean "))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from trainer.guard import FadingMean
 from trainer.state import Kept
 
-# A block is a cycle. On recordings other than docs/learning.md's, 200, 300 and 400 differ by 0.2 % on average:
-# shorter is better for seismograms, longer for EEGs.
+# A block is a cycle. On recordings other than docs/explanation/learning.md's, 200, 300 and 400 differ by 0.2 %
+# on average: shorter is better for seismograms, longer for EEGs.
 MEMORY_BLOCKS = 300
 PRIOR_BLOCKS = 30.0  # that the prior counts for where nothing is explained yet
 MISSED_BLOCKS = 20.0  # memory of how much that is

@@ -1,4 +1,4 @@
-"""docs/protocol.md: its golden bytes are the wire's, and its Python programs run as they stand."""
+"""docs/reference/protocol.md: its golden bytes are the wire's, and its Python programs run as they stand."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ from streamer.sockets import HIGH_WATER_MARK, Transport
 from trainer.model import ModelConfig, new_model
 
 BOUND_S = 20
-PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
 
 
 def program(heading: str) -> str:

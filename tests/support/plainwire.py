@@ -1,4 +1,4 @@
-"""Headers as docs/protocol.md has them, read and written without the product's own code."""
+"""Headers as docs/reference/protocol.md has them, read and written without the product's own code."""
 
 import struct
 from dataclasses import dataclass
