@@ -71,8 +71,10 @@ class _LazyGroup(click.Group):
 
 # What writing to standard output may fail with. Files that commands write are looked after where they are written.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
-# Needed by some commands only, and perhaps not installed.
-OPTIONAL = {"torch", "matplotlib", "plotext", "rich", "safetensors"}
+# Needed by some commands only, and perhaps not installed: what to install.
+OPTIONAL = dict.fromkeys(("torch", "matplotlib"), "'sincos[train]'") | {
+    name: name for name in ("plotext", "rich", "safetensors")
+}
 
 EPILOG = """Exit codes: 0 done, or stopped by SIGINT, SIGTERM or SIGHUP; 1 a fault of ours; 2 a flag; 3 a file;
 4 an address; 5 nothing heard in time; 6 a kept state that is in use, or of another model;
@@ -105,7 +107,8 @@ def _run() -> int:
         if missing not in OPTIONAL:
             raise
         complain(
-            f"sincos: {sys.argv[1]}: needs {missing}, which cannot be imported; `pip install {missing}` ({error})"
+            f"sincos: {sys.argv[1]}: needs {missing}, which cannot be imported ({error}); type: "
+            f"pip install {OPTIONAL[missing]}"
         )
         return UsageError.exit_code
     except OSError as error:
