@@ -11,6 +11,7 @@ from streamer.messages import Burst, Chunk, FloatArray, Gone, Kind, TimeArray
 
 REMEMBERED_RUNS = 8  # of a stream and kind
 REMEMBERED_LEFT = 64  # of those before, their names
+SIFTED_AT_ONCE = 64  # places of messages
 MESSAGE_BYTES = 600  # what keeping a message takes besides its values
 
 Key = tuple[Kind, str, int]
@@ -75,6 +76,8 @@ class History:
         self._left: dict[tuple[Kind, str], deque[int]] = {}  # runs of which nothing is kept any more
         self._all_begun = all_begun
         self._order: deque[_Track] = deque()  # of each message kept, the oldest first
+        self._sifted: deque[_Track] = deque()  # the front of it, while places of dropped messages are taken out
+        self._dropped = 0  # messages that still have a place there
         self.kept_bytes = 0
 
     @property
@@ -177,18 +180,39 @@ class History:
     def _forget(self, now_ns: int) -> None:
         """Drop the oldest until the rest may be kept."""
         before_ns = now_ns - self._retain_ns
-        while self._order:
-            track = self._order[0]
+        while order := self._sifted or self._order:
+            track = order[0]
             if track.kept and self.kept_bytes <= self._retain_bytes and track.kept[0][SAID_NS] > before_ns:
                 return
-            self._order.popleft()
+            order.popleft()
             if track.kept:
                 self.kept_bytes -= Kept(*track.kept.popleft()).bytes
+            else:
+                self._dropped -= 1
 
     def _drop(self, track: _Track) -> None:
-        # Its places in the order stay; they are passed over once they are the oldest.
+        """Drop all messages of a run, and now and then the places of those that were dropped before.
+
+        Whatever is kept for long stands before them, so these places would otherwise add up, each with its run.
+        """
+        count = len(track.kept)
         self.kept_bytes -= sum(Kept(*row).bytes for row in track.kept)
         track.kept.clear()
+        self._dropped += count
+        if self._sifted or 2 * self._dropped > len(self._order):
+            self._sift(SIFTED_AT_ONCE + 4 * count)
+
+    def _sift(self, count: int) -> None:
+        """Take the places of dropped messages out of so many, from where this stopped the last time."""
+        order, sifted = self._order, self._sifted
+        for _ in range(min(count, len(order))):
+            track = order.popleft()
+            if track.kept:
+                sifted.append(track)
+            else:
+                self._dropped -= 1
+        if not order:
+            self._order, self._sifted = sifted, order
 
 
 def _packed(message: Chunk | Burst, chunk: Chunk, now_ns: int) -> Kept:

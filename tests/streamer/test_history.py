@@ -1,6 +1,7 @@
 """The history: what it finds again is what was said, and it keeps no more than it may."""
 
 import gc
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer import history as history_module
 from streamer import wire
 from streamer.history import MESSAGE_BYTES, REMEMBERED_RUNS, History
 from streamer.messages import NO_GAP, Burst, Chunk, Gone, Kind
@@ -189,3 +191,84 @@ def test_the_garbage_collector_has_nothing_to_look_at() -> None:
         history.add(chunk(seq), 0)
     gc.collect()
     assert len(gc.get_objects()) - before < 200
+
+
+def test_runs_without_end_leave_nothing_behind_a_message_that_is_kept_for_long() -> None:
+    history = History(60, LARGE)
+    history.add(chunk(0, stream="other"), 0)
+
+    def say(first: int, count: int) -> None:
+        for run in range(first, first + count):
+            for seq in range(2):
+                history.add(chunk(seq, run=run), run)
+
+    say(0, 100)
+    tracemalloc.start()
+    say(100, 2000)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 100_000  # 3 MB where each run that was dropped stays until it would be too old
+
+
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.sampled_from(["a", "b", "c"]), st.integers(1, 14)),
+            st.tuples(st.just("forget"), st.sampled_from(["a", "b", "c"]), st.just(0)),
+            st.tuples(st.just("later"), st.just(""), st.integers(1, 9)),
+        ),
+        max_size=120,
+    ),
+    retain=st.integers(1, 40),
+)  # fmt: skip
+def test_the_oldest_goes_first_whatever_runs_and_streams_are_dropped_meanwhile(
+    steps: list[tuple[str, str, int]], retain: int
+) -> None:
+    """Against a model that keeps a list of everything; places of dropped messages are taken out one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history_module, "SIFTED_AT_ONCE", 1)
+        history = History(10, retain * (MESSAGE_BYTES + 4))
+        model: list[tuple[int, Chunk]] = []
+        runs: dict[str, list[int]] = {}
+        next_seq: dict[tuple[str, int], int] = {}
+        now = 0
+        for deed, name, number in steps:
+            if deed == "later":
+                now += number * SECOND_NS
+            elif deed == "forget":
+                history.forget(Kind.INPUT, name)
+                model = [one for one in model if one[1].stream != name]
+                for run in runs.pop(name, []):
+                    del next_seq[name, run]
+            else:
+                _say(history, model, runs, next_seq, (name, number), now)
+                model = [one for one in model if one[0] > now - 10 * SECOND_NS][-retain:]
+            assert history.kept_bytes >= len(model) * (MESSAGE_BYTES + 4)
+        history.add(chunk(0, run=99, stream="last"), now)
+        model = [one for one in model if one[0] > now - 10 * SECOND_NS][-(retain - 1) :] if retain > 1 else []
+        assert history.kept_bytes == (len(model) + 1) * (MESSAGE_BYTES + 4)
+        for name, its in runs.items():
+            for run in its:
+                kept = history.kept(Kind.INPUT, name, run, 0)
+                assert [one.seq for one in kept] == [
+                    said.seq for _, said in model if (said.stream, said.run) == (name, run)
+                ]
+
+
+def _say(
+    history: History, model: list[tuple[int, Chunk]], runs: dict[str, list[int]],
+    next_seq: dict[tuple[str, int], int], whose: tuple[str, int], now: int,
+) -> None:  # fmt: skip
+    name, run = whose
+    its = runs.setdefault(name, [])
+    if run not in its:
+        its.append(run)
+        if len(its) > REMEMBERED_RUNS:
+            left = its.pop(0)
+            del next_seq[name, left]
+            model[:] = [one for one in model if (one[1].stream, one[1].run) != (name, left)]
+    seq = next_seq.setdefault((name, run), 0)
+    next_seq[name, run] = seq + 1
+    one = chunk(seq, run=run, stream=name)
+    history.add(one, now)
+    model.append((now, one))
