@@ -14,6 +14,7 @@ from typing import Self
 from predictor import checkpoint
 from streamer.errors import FileError, StateError
 from streamer.regular_files import open_regular, read_regular
+from streamer.replacing import make_folder
 from trainer.state import Tree
 
 KEPT = 3
@@ -52,7 +53,7 @@ class StateFolder:
 
     def __enter__(self) -> Self:
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path)
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
             raise FileError(f"--state-dir: {self.path} cannot be used: {error}") from None

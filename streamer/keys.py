@@ -24,6 +24,7 @@ from zmq.utils import z85
 
 from streamer.errors import FileError
 from streamer.regular_files import read_regular
+from streamer.replacing import make_folder, sync_folder
 
 SECRET, PUBLIC = "own.key_secret", "own.key"
 AUTHORISED, SERVERS = "authorised", "servers"
@@ -105,11 +106,12 @@ def make(folder: Path) -> NamedKey:
     public, secret = zmq.curve_keypair()
     try:
         for each in (folder, folder / AUTHORISED, folder / SERVERS):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(each)
         _check_private(folder, 0o700)
         _write(folder / SECRET, 0o600, public, secret)
         (folder / PUBLIC).unlink(missing_ok=True)  # of a pair whose secret half is gone
         _write(folder / PUBLIC, 0o644, public)
+        sync_folder(folder)
     except FileExistsError:
         raise FileError(f"{folder / SECRET}: there are keys already; move them away to make new ones") from None
     except OSError as error:
@@ -185,3 +187,5 @@ def _write(path: Path, mode: int, public: bytes, secret: bytes | None = None) ->
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         os.fchmod(descriptor, mode)  # whatever the umask took away
         file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(descriptor)
