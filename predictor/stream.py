@@ -523,7 +523,7 @@ class Stream:
         return self._ends.final_seq(self._sequencer.run, self._sequencer.next_seq)
 
     def status(self, now: Instant) -> Status:
-        """Return the stream's status; the fields stand in docs/reference/protocol.md."""
+        """Return the stream's status; its members are in docs/reference/status.md."""
         counters = self.counters
         p50_s, p99_s = self._time.lags_s()
         body = {

@@ -183,7 +183,7 @@ class SelfLearner(Kept):
         return news
 
     def status(self) -> dict[str, object]:
-        """Return what docs/reference/protocol.md lists under `learning`."""
+        """Return what docs/reference/status.md lists under `learning`."""
         challenger = self._challenger
         guard = challenger.guard if challenger else None
         refits, switches, rollbacks = self._counts()

@@ -20,7 +20,7 @@ from streamer.messages import Chunk, Kind, Status
 from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "protocol.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "status.md"
 GIVEN = choose_learning("self", "3.3,4.8").self_config  # of the simulation's 100 samples a second
 FOUND = choose_learning("self").self_config
 

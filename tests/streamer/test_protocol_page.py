@@ -1,8 +1,9 @@
-"""docs/reference/protocol.md: its golden bytes are the wire's, and its Python programs run as they stand."""
+"""The protocol's pages: their golden bytes are the wire's, and their programs run as they stand."""
 
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -27,7 +28,12 @@ from streamer.sockets import HIGH_WATER_MARK, Transport
 from trainer.model import ModelConfig, new_model
 
 BOUND_S = 20
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (
+    "reference/protocol.md", "reference/phase.md", "reference/status.md", "howto/write-a-source.md",
+    "howto/write-a-reader.md",
+)  # fmt: skip
+PAGE = "\n".join((DOCS / page).read_text() for page in PAGES)
 
 
 def program(heading: str) -> str:
@@ -124,7 +130,7 @@ def test_the_source_is_heard_by_a_sincos_transport(tmp_path: Path) -> None:
     samples = 20
     topics = [wire.topic(kind) for kind in (Kind.INFO, Kind.TARGET, Kind.INPUT)]
     heard: list[Incoming] = []
-    code = program("A source in Python")
+    code = program("In Python, with targets")
     with Transport(connect=[address], topics=topics) as reader, run(code, address, f"{samples}") as source:
         while not (heard and isinstance(heard[-1], Info) and heard[-1].ended):
             came = reader.wait(BOUND_S * 1000)
@@ -162,6 +168,44 @@ def test_the_smallest_source_is_small_and_heard(tmp_path: Path) -> None:
     assert {chunk.kind for chunk in chunks} == {Kind.INPUT}
     values = np.concatenate([chunk.values for chunk in chunks])[:, 0, 0]
     np.testing.assert_allclose(values, np.sin(2 * np.pi * 5 * np.arange(first, samples) / 100), atol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_source_in_c_is_heard(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```c\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "source.c").write_text(code)
+    built = tmp_path / "source"
+    build = ["cc", "-Wall", "-Werror", tmp_path / "source.c", "-o", built, "-lzmq", "-lm"]
+    compiled = subprocess.run(build, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    if "zmq.h: No such file" in compiled.stderr:
+        pytest.skip("needs libzmq's header")
+    assert compiled.returncode == 0, compiled.stderr
+    address, samples, heard = f"ipc://{tmp_path / 's'}", 110, list[Incoming]()
+    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT)]
+    command = [built, address, f"{samples}"]
+    with Transport(connect=[address], topics=topics) as reader, subprocess.Popen(command) as source:
+        while not (heard and isinstance(heard[-1], Info) and heard[-1].ended):
+            assert reader.wait(BOUND_S * 1000), f"nothing came after {len(heard)} messages"
+            heard += reader.receive()
+        assert source.wait(BOUND_S) == 0
+    chunks = [message for message in heard if isinstance(message, Chunk)]
+    first = chunks[0].seq  # 0, unless this machine took a second to connect
+    assert [chunk.seq for chunk in chunks] == list(range(first, samples))
+    values = np.concatenate([chunk.values for chunk in chunks])[:, 0, 0]
+    np.testing.assert_allclose(values, np.sin(2 * np.pi * 5 * np.arange(first, samples) / 100), atol=1e-6)
+
+
+def test_the_phase_of_a_hilbert_transform_is_a_quarter_turn_behind() -> None:
+    samples = np.arange(1000)
+    phase_rad = 2 * np.pi * 5 * samples / 1000 + 0.7
+    spectrum = np.fft.fft(np.sin(phase_rad))
+    spectrum[501:], spectrum[1:500] = 0, 2 * spectrum[1:500]
+    analytic = np.fft.ifft(spectrum)  # as scipy.signal.hilbert makes it
+    ours_deg, _ = phase_and_amplitude(np.cos(phase_rad).astype(np.float32), np.sin(phase_rad).astype(np.float32))
+    np.testing.assert_allclose(np.exp(1j * np.radians(ours_deg - 90)), analytic, atol=1e-5)
+    assert "hilbert_deg = phase_deg - 90" in PAGE
+    for ours, theirs in re.findall(r"^\| .* \| (-?\d+) \| (-?\d+) \|$", PAGE, re.MULTILINE):
+        assert (int(ours) - 90 - int(theirs)) % 360 == 0
 
 
 def test_the_formulas_of_phase_and_amplitude_are_the_programs() -> None:
@@ -204,7 +248,7 @@ def test_the_reader_hears_a_sincos_transport(tmp_path: Path) -> None:
         values = np.array([[[seq, -1], [0.5, -1]], [[seq + 1, -1], [0.5, -1]]], np.float32)
         return Chunk(Kind.ESTIMATE, "demo", run_id, seq, 0, 100.0, values, 7)
 
-    with Transport(bind=address) as publisher, run(program("A reader in Python"), address) as reader:
+    with Transport(bind=address) as publisher, run(program("In Python"), address) as reader:
         try:
             assert publisher.wait(BOUND_S * 1000)
             again = estimate(0), estimate(2)  # as a predictor says them that was restarted
@@ -277,7 +321,7 @@ class Slow:
 @contextmanager
 def reading(address: str, slow: Slow, publisher: Transport) -> Iterator["subprocess.Popen[str]"]:
     """Run the page's reliable reader at a publisher that answers in a thread."""
-    with run(program("A reader in Python that misses nothing"), address) as reader:
+    with run(program("In Python, without loss"), address) as reader:
         done = threading.Event()
         server = threading.Thread(target=slow.serve, args=(done,))
         hang = threading.Timer(BOUND_S, reader.kill)
@@ -361,7 +405,7 @@ def lossy_source(publisher: Transport, done: threading.Event, word: str) -> None
 @pytest.mark.parametrize("word", ["input", "target", "estimate"])
 def test_the_reliable_reader_misses_nothing(tmp_path: Path, word: str) -> None:
     address = f"ipc://{tmp_path / 's'}"
-    code = program("A reader in Python that misses nothing")
+    code = program("In Python, without loss")
     with Transport(bind=address, answers=True) as publisher, run(code, address, word) as reader:
         done = threading.Event()
         try:
