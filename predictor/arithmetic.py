@@ -12,7 +12,7 @@ import math
 import platform
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ _CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename", 
 
 def arithmetic(model: Model) -> Tree:
     """Return what a state carries of where it is made."""
-    return {BITS: probe(model), **_surroundings()}
+    return {BITS: _probed(model), **_surroundings()}
 
 
 @cache
@@ -99,6 +99,11 @@ def probe(model: Model) -> str:
     """Return a digest of the bits of a fixed calculation: the model's own steps, and what learning takes."""
     with np.errstate(all="ignore"):
         return hashlib.sha256(_digest(_steps(model)) + _general()).hexdigest()
+
+
+@lru_cache(maxsize=1)  # as long as a process lives, the bits stay the same
+def _probed(model: Model) -> str:
+    return probe(model)
 
 
 @cache

@@ -5,12 +5,13 @@ one run takes some milliseconds, and the same seed always plays the same one.
 """
 
 import heapq
+import itertools
 import json
 import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 
 from atonce import received
@@ -26,6 +27,7 @@ from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Prin
 from streamer.messages import (
     Burst,
     Chunk,
+    FloatArray,
     Incoming,
     Kind,
     Request,
@@ -41,7 +43,32 @@ from trainer.online import OnlineConfig, OnlineLearner
 RATE_HZ = 100.0
 HOP_NS = MS // 10
 MODEL = new_model(ModelConfig("rnn", 4, level_samples=20.0), seed=2)
+ACTORS = ("source", "predictor", "reader")
+NEVER_NS = 2**63
+Row = tuple[int, tuple[float | None, ...], int]
 Rows = dict[int, tuple[tuple[float | None, ...], int]]
+
+
+class Remembered:
+    """A signal whose samples are made once for all schedules: they are a function of their place alone."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.rate_hz, self.channels, self.labels = signal.rate_hz, signal.channels, signal.labels
+        self.about, self.stretch, self.ends = signal.about, signal.stretch, signal.ends
+        self._signal = signal
+        self._made: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
+
+    def samples(self, seq: int, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return what `Signal.samples` does; whoever writes into it is found out."""
+        made = self._made.get((seq, count))
+        if made is None:
+            made = self._made[seq, count] = self._signal.samples(seq, count)
+            for array in made:
+                array.flags.writeable = False
+        return made
+
+
+SIGNAL = Remembered(Signal(rate_hz=RATE_HZ, noise=0.1, seed=3))
 
 
 @dataclass(frozen=True)
@@ -84,7 +111,7 @@ class Plan:
 class Outcome:
     """What the reader was told, and what really went wrong."""
 
-    rows: list[tuple[int, tuple[float | None, ...], int]] = field(default_factory=list)
+    rows: list["Row"] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     lost: int = 0
     doubled: int = 0
@@ -95,6 +122,7 @@ class Outcome:
     lines: list[str] = field(default_factory=list)
     contradictions: list[int] = field(default_factory=list)
     both: list[int] = field(default_factory=list)
+    told: int = 0
 
     @property
     def happened(self) -> dict[str, int]:
@@ -168,19 +196,18 @@ class World:
         self.plan = plan
         self.outcome = Outcome()
         self.journal = Journal()
-        self._rng = random.Random(plan.seed ^ 0xFA17)
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
-        self._numbers = iter(range(10**9))
-        self._now = 0
-        self._saved: bytes | None = None
         self.disk = Disk()
         self.cores: dict[str, Core | None] = {}
-        self._lives = dict.fromkeys(
-            ("source", "predictor", "reader"), 0
-        )  # what is on its way dies with who was to hear it
+        self._rng = random.Random(plan.seed ^ 0xFA17)
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._now = 0
+        self._saved: Checkpoint | None = None
+        self._dues: dict[str, int] = {}  # when each core is to be woken
+        self._lives = dict.fromkeys(ACTORS, 0)  # what is on its way dies with who was to hear it
         self._start_source()
         self._start_predictor()
-        self.cores["reader"] = Listener(ListenerConfig(reliable=True, patience=patience(plan)))
+        self._live("reader", Listener(ListenerConfig(reliable=True, patience=patience(plan))))
         for actor, moments in (("predictor", plan.predictor_deaths), ("source", plan.source_deaths)):
             for moment in moments:
                 self._at(moment, partial(self._die, actor))
@@ -192,26 +219,31 @@ class World:
             chunk=self.plan.chunk, count=self.plan.samples, target_delay_samples=self.plan.delay, linger_s=1e6,
             retain_s=1e6, retain_bytes=retained_bytes(self.plan),
         )  # fmt: skip
-        source = Publisher(config, Signal(rate_hz=RATE_HZ, noise=0.1, seed=3), 1, self.journal)
+        source = Publisher(config, SIGNAL, 1, self.journal)
         if self.journal.chunks:
             ends = self.journal.next_seq(Kind.INPUT), self.journal.next_seq(Kind.TARGET)
             source.record.resume(self.journal.chunks, *ends, self._instant)
-        self.cores["source"] = source
+        self._live("source", source)
         self._hand("source", [Subscription(b"", active=True)])
 
     def _start_predictor(self) -> None:
         core = predictor(self.plan)
         core.recall(self.disk.memory())
         if self._saved is not None:
-            core.restore(decode(self._saved), self._instant)
+            core.restore(decode(b"".join(encode(self._saved.head, self._saved.streams))), self._instant)
             self.outcome.resumed += 1
-        self.cores["predictor"] = core
+        self._live("predictor", core)
+
+    def _live(self, actor: str, core: Core) -> None:
+        self.cores[actor] = core
+        self._settle(actor, core)
 
     def _die(self, actor: str) -> None:
         if self.cores[actor] is None:
             return
         self.outcome.deaths += 1
         self.cores[actor] = None
+        self._dues[actor] = NEVER_NS
         self._lives[actor] += 1
         again = self._start_source if actor == "source" else self._start_predictor
         self._at(self._now + self.plan.down_ms * MS, again)
@@ -227,11 +259,26 @@ class World:
 
     def _hand(self, actor: str, messages: Sequence[Incoming]) -> None:
         core = self.cores[actor]
-        if core is not None:
-            if isinstance(core, Predictor):
-                self._perform(actor, received(core, messages, self._instant))
-            else:
-                self._perform(actor, core.receive(messages, self._instant))
+        if core is None:
+            return
+        if isinstance(core, Predictor):
+            self._perform(actor, received(core, messages, self._instant))
+        else:
+            self._perform(actor, core.receive(messages, self._instant))
+        self._settle(actor, core)
+
+    def _wake(self, actor: str) -> None:
+        core = self.cores[actor]
+        assert core is not None
+        self._perform(actor, core.tick(self._instant))
+        self._settle(actor, core)
+
+    def _settle(self, actor: str, core: Core) -> None:
+        """Let a core that was touched do what can wait, and note when it is to be woken; no other has changed."""
+        while (effects := core.work()) is not None:
+            self._perform(actor, effects)
+        due = core.next_deadline_ns()
+        self._dues[actor] = NEVER_NS if due is None else due
 
     def _carry(self, actor: str, message: Incoming) -> None:
         """Bring a message to somebody: never, once, twice, at once or late."""
@@ -274,57 +321,57 @@ class World:
                 case Reply(_, message):
                     self._carry(below, message)
                 case Print(line):
-                    self._note(json.loads(line))
+                    self._note(line)
                 case Say(text):
                     self.outcome.lines.append(text)
-                case Checkpoint(head, streams):
-                    self._keep(b"".join(encode(head, streams)))
+                case Checkpoint():
+                    self._keep(effect)
                 case Finish():
                     pass
 
-    def _keep(self, content: bytes) -> None:
-        """Keep a state after a while, if whoever took it lives so long."""
+    def _keep(self, state: Checkpoint) -> None:
+        """Keep a state after a while, if whoever took it lives so long; it becomes bytes if it is needed."""
         life = self._lives["predictor"]
 
         def written() -> None:
             if life == self._lives["predictor"]:
-                self._saved = content
+                self._saved = state
                 self._hand("predictor", [Written(0, None)])
 
         self._at(self._now + self._rng.randrange(20 * MS), written)
 
-    def _note(self, line: dict) -> None:  # type: ignore[type-arg]
-        if "gap" in line:
-            self.outcome.gaps.append((line["seq"], line["samples"]))
+    def _note(self, line: str) -> None:
+        seq, samples, row = parsed(line)
+        if row is None:
+            self.outcome.gaps.append((seq, samples))
         else:
-            self.outcome.rows.append((line["seq"], (*line["estimate"], *line["sin"]), line["model_version"]))
+            self.outcome.rows.append(row)
+        self.outcome.told += samples
 
     # Time
 
     def play(self, until_ns: int) -> Outcome:
         """Let it happen, until then or until the reader knows what became of each sample."""
-        while self._now <= until_ns and not self._done:
-            dues = [(due, actor) for actor, core in self.cores.items()
-                    if core is not None and (due := core.next_deadline_ns()) is not None]  # fmt: skip
-            event = self._queue[0][0] if self._queue else until_ns + 1
-            due, actor = min(dues, default=(until_ns + 1, ""))
+        queue, dues, outcome, samples = self._queue, self._dues, self.outcome, self.plan.samples
+        while self._now <= until_ns and outcome.told < samples:
+            event = queue[0][0] if queue else NEVER_NS
+            due = min(dues.values())
             self._now = max(self._now, min(event, due))
             if event <= due:
-                heapq.heappop(self._queue)[2]()
-            elif actor and (core := self.cores[actor]) is not None:
-                self._perform(actor, core.tick(self._instant))
-            self._work()
-        self.outcome.contradictions, self.outcome.both = self.disk.contradictions, self.disk.both()
-        return self.outcome
+                heapq.heappop(queue)[2]()
+            else:
+                self._wake(min(actor for actor in dues if dues[actor] == due))
+        outcome.contradictions, outcome.both = self.disk.contradictions, self.disk.both()
+        return outcome
 
-    def _work(self) -> None:
-        for actor, core in self.cores.items():
-            while core is not None and (effects := core.work()) is not None:
-                self._perform(actor, effects)
 
-    @property
-    def _done(self) -> bool:
-        return len(self.outcome.rows) + sum(samples for _, samples in self.outcome.gaps) >= self.plan.samples
+@lru_cache(maxsize=10_000)
+def parsed(line: str) -> tuple[int, int, Row | None]:
+    """What a line of the reader says: seq, samples, and of a sample its row."""
+    said = json.loads(line)
+    if "gap" in said:
+        return said["seq"], said["samples"], None
+    return said["seq"], 1, (said["seq"], (*said["estimate"], *said["sin"]), said["model_version"])
 
 
 def patience(plan: Plan) -> Patience:
@@ -349,7 +396,7 @@ def played(plan: Plan) -> Outcome:
     return World(plan).play(600 * SECOND)
 
 
-@lru_cache(maxsize=64)
+@cache
 def golden(samples: int, chunk: int, delay: int, *, learns: bool) -> Rows:
     """The estimates of an undisturbed run: the same samples said to the same model by a perfect network."""
     outcome = played(Plan(0, samples, chunk, delay, learns, Faults(), (), (), 1, None))
