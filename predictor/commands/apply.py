@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 import numpy as np
 
+from predictor.api.settings import choose_learning, choose_model
 from predictor.applying import Application, Block
 from predictor.commands.common import nominal_hz, quiet, start_logging
-from predictor.commands.learning import choose_learning, learning_options
-from predictor.commands.models import choose_model
+from predictor.commands.learning import learning_options
 from predictor.commands.tables import table_options
 from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
@@ -54,7 +54,7 @@ FILE = click.Path(path_type=Path)
 @quiet
 def command(
     input_path: Path, output_path: Path, rate_hz: float | None, model_name: str, seed: int | None,
-    nominal_hz: float | None, learn: str | None, band: str | None, window_samples: int | None,
+    nominal_hz: float | None, learn: str | None, band_hz: tuple[float, float] | None, window_samples: int | None,
     stride_samples: int | None, learning_rate: float | None, targets_path: Path | None, as_json: bool, quiet: bool,
     table: TableOptions,
 ) -> None:
@@ -74,9 +74,9 @@ def command(
     rate_hz = recording.rate(rate_hz)
     if learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
-    if band is not None and rate_hz is None:
+    if band_hz is not None and rate_hz is None:
         raise UsageError(f"--band: is in Hz, and {input_path} does not say its samples a second; give --rate")
-    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    learning = choose_learning(learn, band_hz, window_samples, stride_samples, learning_rate, nominal_hz)
     core = Predictor(
         model, PredictorConfig(nominal_hz=nominal_hz), learning.make_learner, learning.self_config
     )

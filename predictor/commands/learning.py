@@ -1,39 +1,12 @@
-"""How a command's model learns: the options, and what they amount to."""
+"""The options that say how a command's model learns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import click
 
-from predictor.stream import MakeLearner
+from predictor.api.settings import METHODS
 from streamer.errors import UsageError
-from trainer.online import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
-
-METHODS = ("target", "self")
-
-
-@dataclass(frozen=True, slots=True)
-class Learning:
-    """What a core needs to learn, one of the two or neither.
-
-    Parameters
-    ----------
-    make_learner : callable or None
-        Makes what learns from targets.
-    self_config : SelfConfig or None
-        How to learn on the signal itself.
-    """
-
-    make_learner: MakeLearner | None = None
-    self_config: SelfConfig | None = None
-
-    def __str__(self) -> str:
-        if self.make_learner is not None:
-            return "learning from targets"
-        return "learning on the signals themselves" if self.self_config is not None else "not learning"
 
 
 def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +23,8 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--band",
+            "band_hz",
+            callback=_band_hz,
             metavar="LOW,HIGH",
             help="Where the rhythm is, in Hz, for --learn self.  [default: found in the signal's spectrum]",
         ),
@@ -74,39 +49,10 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def choose_learning(
-    learn: str | None,
-    band: str | None = None,
-    window_samples: int | None = None,
-    stride_samples: int | None = None,
-    learning_rate: float | None = None,
-    nominal_hz: float | None = None,
-) -> Learning:
-    """Return what the options amount to.
-
-    Raises
-    ------
-    UsageError
-        If one is out of range, or does not go with --learn.
-    """
-    if learn != "target" and (window_samples, stride_samples, learning_rate) != (None, None, None):
-        raise UsageError("--window, --stride, --learning-rate: these need --learn target")
-    if learn != "self" and band is not None:
-        raise UsageError("--band: needs --learn self")
-    if learn == "self":
-        return Learning(self_config=SelfConfig(_band_hz(band) if band is not None else None, nominal_hz))
-    if learn is None:
-        return Learning()
-    window = 10 if window_samples is None else window_samples
-    config = OnlineConfig(
-        window_samples=window,
-        stride_samples=window if stride_samples is None else stride_samples,
-        learning_rate=learning_rate,
-    )
-    return Learning(make_learner=partial(OnlineLearner, config=config))
-
-
-def _band_hz(text: str) -> tuple[float, float]:
+def _band_hz(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, float] | None:
+    """Return the two edges of a band."""
+    if text is None:
+        return None
     try:
         low, high = (float(edge) for edge in text.split(","))
     except ValueError:

@@ -11,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 import numpy as np
 
+from predictor.api.settings import choose_learning, choose_model, is_file
 from predictor.commands.common import (
     Security,
     check_apart,
@@ -22,8 +23,7 @@ from predictor.commands.common import (
     start_logging,
 )
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
-from predictor.commands.learning import choose_learning, learning_options
-from predictor.commands.models import choose_model, is_file
+from predictor.commands.learning import learning_options
 from predictor.core import Predictor, PredictorConfig
 from streamer import wire
 from streamer.clock import SystemClock
@@ -120,10 +120,10 @@ MAX_LISTENERS = 1_000_000
 @quiet
 def command(
     sources: tuple[str, ...], bind: str, model_name: str, cell: str | None, hidden: int | None, layers: int | None,
-    seed: int | None, learn: str | None, band: str | None, window_samples: int | None, stride_samples: int | None,
-    learning_rate: float | None, on_gap: str, gap_deadline_s: float, join: str, hold_mb: int, retain_s: float,
-    retain_mb: int, memory_mb: int, wait_for: int, nominal_hz: float | None, state_folder: Path | None,
-    every_s: float | None, security: Security, quiet: bool,
+    seed: int | None, learn: str | None, band_hz: tuple[float, float] | None, window_samples: int | None,
+    stride_samples: int | None, learning_rate: float | None, on_gap: str, gap_deadline_s: float, join: str,
+    hold_mb: int, retain_s: float, retain_mb: int, memory_mb: int, wait_for: int, nominal_hz: float | None,
+    state_folder: Path | None, every_s: float | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every sample of every stream into its quadrature."""
     start_logging("predict", quiet=quiet)
@@ -132,7 +132,7 @@ def command(
     choose = partial(choose_model, model_name, {"cell": cell, "hidden": hidden, "layers": layers}, seed)
     model = choose()
     check_range("--wait", wait_for, 0, MAX_LISTENERS)
-    learning = choose_learning(learn, band, window_samples, stride_samples, learning_rate, nominal_hz)
+    learning = choose_learning(learn, band_hz, window_samples, stride_samples, learning_rate, nominal_hz)
     patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(
         reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, patience=patience, retain_s=retain_s,

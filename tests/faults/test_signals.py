@@ -9,7 +9,7 @@ from ports import Ports
 from processes import Starter
 from scene import Scene, must_keep_the_promise
 
-from predictor.commands.models import choose_model
+from predictor.api.settings import choose_model
 from trainer.modelfile import save_model
 
 HARMLESS = [signal.SIGCONT, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD]

@@ -17,8 +17,7 @@ from click.testing import CliRunner, Result
 from simulation import answer, joined, published
 
 from predictor import cli, results
-from predictor.commands.learning import choose_learning
-from predictor.commands.models import choose_model
+from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Gone, Kind

@@ -1,6 +1,7 @@
 """The daemon's core while it learns on the signals themselves."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -10,8 +11,7 @@ from click.testing import CliRunner
 from simulation import answer, at, chunk, joined, said, sent, status_of
 
 from predictor import cli
-from predictor.commands.learning import choose_learning
-from predictor.commands.models import choose_model
+from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer import wire
 from streamer.effects import WARNING, Say
@@ -21,7 +21,7 @@ from streamer.patience import Patience
 from trainer.model import Model, ModelConfig, new_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "status.md"
-GIVEN = choose_learning("self", "3.3,4.8").self_config  # of the simulation's 100 samples a second
+GIVEN = choose_learning("self", (3.3, 4.8)).self_config  # of the simulation's 100 samples a second
 FOUND = choose_learning("self").self_config
 
 
@@ -157,7 +157,9 @@ def test_what_happens_is_said_and_the_status_passes_the_wire() -> None:
 
 
 def test_that_nothing_can_be_learnt_is_a_warning() -> None:
-    core = Predictor(model(), self_config=choose_learning("self", "30,49").self_config)  # beyond 0.45 times 100 Hz
+    core = Predictor(
+        model(), self_config=choose_learning("self", (30, 49)).self_config
+    )  # beyond 0.45 times 100 Hz
     effects = [*core.receive([chunk(0, [0.0, 1.0])], at(0.1)), *core.tick(at(1.0))]
     lines = [effect for effect in effects if isinstance(effect, Say) and "not learning" in effect.text]
     assert [line.level for line in lines] == [WARNING]
@@ -201,18 +203,20 @@ def test_a_recording_is_learnt_from_as_a_stream_is(tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together_are_refused() -> None:
     for arguments, message in (
-        ((None, "8,12"), "--band: needs --learn self"),
-        (("target", "8,12"), "--band: needs --learn self"),
+        ((None, (8, 12)), "--band: needs --learn self"),
+        (("target", (8, 12)), "--band: needs --learn self"),
         (("self", None, 5), "need --learn target"),
-        (("self", "8"), "must be LOW,HIGH"),
-        (("self", "12,8"), "LOW < HIGH"),
-        (("self", "nan,8"), "LOW < HIGH"),
+        (("self", (12, 8)), "LOW < HIGH"),
+        (("self", (math.nan, 8)), "LOW < HIGH"),
     ):
         with pytest.raises(UsageError, match=message):
             choose_learning(*arguments)  # type: ignore[arg-type]
+    result = CliRunner().invoke(cli.cli, ["apply", "in.npy", "out.npy", "--learn", "self", "--band", "8"])
+    assert isinstance(result.exception, UsageError)
+    assert "--band: must be LOW,HIGH in Hz, such as 8,12, got '8'" in str(result.exception)
     assert str(choose_learning(None)) == "not learning"
     assert choose_learning("target").make_learner is not None
-    assert choose_learning("self", "8,12").self_config.band_hz == (8.0, 12.0)  # type: ignore[union-attr]
+    assert choose_learning("self", (8, 12)).self_config.band_hz == (8.0, 12.0)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("command", ["predict", "apply"])

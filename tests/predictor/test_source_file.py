@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from simulation import joined, sent
 
 from predictor import cli
+from predictor.api.settings import choose_model
 from predictor.commands import sourcefile
-from predictor.commands.models import choose_model
 from predictor.core import Predictor
 from streamer.clock import Instant
 from streamer.csvlayout import TableOptions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulation import WALL_NS, at
 
-from predictor.commands.learning import choose_learning
+from predictor.api.settings import choose_learning
 from predictor.core import Predictor
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import Chunk, Gone, Info, Kind

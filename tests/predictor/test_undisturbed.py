@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
 from simulation import status_of
 
-from predictor.commands.learning import choose_learning
+from predictor.api.settings import choose_learning
 from predictor.core import Predictor, PredictorConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Say, Send
@@ -78,7 +78,7 @@ def predictor(way: str, patience: Patience = PATIENT, **config: object) -> Predi
     if way == "target":
         return Predictor(model(), settled, partial(OnlineLearner, config=OnlineConfig(10, 5)))
     if way == "self":
-        return Predictor(model(), settled, self_config=choose_learning("self", "40,70").self_config)
+        return Predictor(model(), settled, self_config=choose_learning("self", (40, 70)).self_config)
     if way == "nominal":
         return Predictor(model(), replace(settled, nominal_hz=20.0))
     return Predictor(model(), settled)

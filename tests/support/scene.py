@@ -7,8 +7,7 @@ import numpy as np
 from ear import Ear, Said, values
 from simulation import at, published
 
-from predictor.commands.learning import choose_learning
-from predictor.commands.models import choose_model
+from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
