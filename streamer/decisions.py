@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from streamer.journalfile import FRAME, framed
+from streamer.files.records import FRAME, framed
 from streamer.messages import Kind
 
 MAX_BODY_BYTES = 1_024

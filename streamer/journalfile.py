@@ -5,7 +5,6 @@ payload as they are on the wire. Reading finds every record that is whole, also 
 """
 
 import json
-import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import Any, BinaryIO
 
 from streamer import wire
 from streamer.errors import WireError
+from streamer.files.records import FRAME, framed
 from streamer.messages import PUBLISHED, Chunk
 
 MAGIC = b"SNCSJRN1"
-FRAME = struct.Struct("<II")  # length of the body; CRC-32 of those four bytes and the body
 MAX_BODY_BYTES = wire.HEADER.size + wire.MAX_PAYLOAD_BYTES
 MAX_ABOUT_BYTES = 65_536
 WINDOW_BYTES = 2**20
@@ -35,12 +34,6 @@ class Entry:
     def end(self) -> int:
         """Where the next one begins."""
         return self.begin + FRAME.size + len(self.body)
-
-
-def framed(body: bytes) -> bytes:
-    """Return a record."""
-    length = len(body).to_bytes(4, "little")
-    return FRAME.pack(len(body), zlib.crc32(body, zlib.crc32(length))) + body
 
 
 def opening(about: Mapping[str, Any]) -> bytes:

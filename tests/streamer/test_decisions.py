@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.decisions import MOST, Decision, GapDecision, Memory, RunDecision, decode, encode
-from streamer.journalfile import framed
+from streamer.files.records import framed
 from streamer.messages import Kind
 
 indices = st.integers(0, MOST)

@@ -17,6 +17,7 @@ from streamer import journal as journal_module
 from streamer import journalfile, wire
 from streamer.clock import Instant
 from streamer.errors import FileError
+from streamer.files.records import FRAME, framed
 from streamer.history import MESSAGE_BYTES
 from streamer.journal import LEAST_BYTES, JournalFile
 from streamer.journalscan import Part, older
@@ -93,7 +94,7 @@ def whole(data: bytes) -> list[int]:
     """Where each record of a sound journal ends."""
     ends, at = [], len(journalfile.MAGIC)
     while at < len(data):
-        at += journalfile.FRAME.size + journalfile.FRAME.unpack_from(data, at)[0]
+        at += FRAME.size + FRAME.unpack_from(data, at)[0]
         ends.append(at)
     return ends
 
@@ -164,7 +165,7 @@ def test_any_bytes_are_read_without_harm(tmp_path: Path, noise: bytes) -> None:
     path.write_bytes(journalfile.MAGIC + noise)
     part = Part(path, ABOUT)
     assert not part.is_begun
-    path.write_bytes(journalfile.MAGIC + journalfile.framed(noise or b"x"))
+    path.write_bytes(journalfile.MAGIC + framed(noise or b"x"))
     assert not Part(path, ABOUT).is_begun
 
 
@@ -200,7 +201,7 @@ def test_whatever_was_done_to_it_it_yields_only_what_was_written(
 
 def test_sizes_are_checked_before_anything_is_read(path: Path) -> None:
     data = written(path, pairs(1))
-    huge = journalfile.FRAME.pack(2**32 - 1, 0) + b"SNCS"
+    huge = FRAME.pack(2**32 - 1, 0) + b"SNCS"
     path.write_bytes(data + huge)
     part = Part(path, ABOUT)
     assert (part.holes, part.dropped_bytes) == (0, len(huge))
@@ -535,7 +536,7 @@ def test_it_is_forced_to_disk_when_it_is_closed(path: Path, monkeypatch: pytest.
 def test_a_chunk_of_another_run_or_stream_is_a_damaged_place(path: Path) -> None:
     data = written(path, pairs(1))
     strange = journalfile.chunk_record(chunk(4, run=5))
-    path.write_bytes(data + strange + journalfile.framed(b"SNCS" + bytes(80)) + journalfile.framed(b"{}"))
+    path.write_bytes(data + strange + framed(b"SNCS" + bytes(80)) + framed(b"{}"))
     part = Part(path, ABOUT)
     assert (part.holes, part.next_seq) == (3, 2)
     assert encoded(part.chunks(RUN)) == encoded(pairs(1))
@@ -549,7 +550,7 @@ def test_the_longest_chunk_is_written_and_read(path: Path) -> None:
 
 def test_the_first_record_is_json(path: Path) -> None:
     data = written(path, [])
-    assert json.loads(data[len(journalfile.MAGIC) + journalfile.FRAME.size :])["about"] == ABOUT
+    assert json.loads(data[len(journalfile.MAGIC) + FRAME.size :])["about"] == ABOUT
 
 
 @pytest.mark.parametrize("end", ["", ".lock"])

@@ -1,0 +1,1 @@
+"""Files on disk: opened safely, replaced whole, forced to disk, and records that carry a checksum."""
