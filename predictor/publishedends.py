@@ -16,8 +16,8 @@ from pathlib import Path
 
 from streamer import wire
 from streamer.errors import FileError
+from streamer.files.regular_files import open_regular
 from streamer.messages import Kind
-from streamer.regular_files import open_regular
 
 NAME = "published"
 SLOT = struct.Struct("<QQ")

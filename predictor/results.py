@@ -10,8 +10,8 @@ import numpy as np
 
 from predictor.phase import in_phase_of, phase_and_amplitude
 from streamer.errors import FileError
+from streamer.files.replacement import replacing
 from streamer.messages import FIELDS, FloatArray
-from streamer.replacing import replacing
 
 Encode = Callable[[int, FloatArray, FloatArray], bytes]
 

@@ -13,8 +13,8 @@ from typing import Self
 
 from predictor import checkpoint
 from streamer.errors import FileError, StateError
-from streamer.regular_files import open_regular, read_regular
-from streamer.replacing import make_folder
+from streamer.files.regular_files import open_regular, read_regular
+from streamer.files.replacement import make_folder
 from trainer.state import Tree
 
 KEPT = 3

@@ -12,12 +12,12 @@ from typing import Any
 from streamer import journalfile
 from streamer.clock import Instant
 from streamer.errors import FileError
+from streamer.files.fsync import Syncer
+from streamer.files.regular_files import open_regular
 from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import opening
 from streamer.journalscan import FORMAT, Part, behind, older, remarks, scan
 from streamer.messages import Chunk, Kind
-from streamer.regular_files import open_regular
-from streamer.syncing import Syncer
 
 RETRY_NS = 1_000_000_000
 LEAST_BYTES = 2**20  # before a file is begun anew

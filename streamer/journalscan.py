@@ -7,10 +7,10 @@ from typing import Any
 
 from streamer import wire
 from streamer.errors import FileError
+from streamer.files.regular_files import open_regular
 from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import MAGIC, Entry, decode_about, decode_chunk, entries
 from streamer.messages import Chunk, Kind
-from streamer.regular_files import open_regular
 
 FORMAT = 1
 

@@ -23,8 +23,8 @@ import zmq
 from zmq.utils import z85
 
 from streamer.errors import FileError
-from streamer.regular_files import read_regular
-from streamer.replacing import make_folder, sync_folder
+from streamer.files.regular_files import read_regular
+from streamer.files.replacement import make_folder, sync_folder
 
 SECRET, PUBLIC = "own.key_secret", "own.key"
 AUTHORISED, SERVERS = "authorised", "servers"

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from streamer.errors import FileError, UsageError
-from streamer.replacing import replacing
+from streamer.files.replacement import replacing
 from trainer.general import TrainingState
 from trainer.model import Weights
 from trainer.offline import TrainConfig

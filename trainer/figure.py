@@ -8,8 +8,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from streamer.errors import FileError
+from streamer.files.replacement import replacing
 from streamer.messages import FloatArray
-from streamer.replacing import replacing
 
 WIDTH_INCHES = 14.0
 PANEL_INCHES = 2.5

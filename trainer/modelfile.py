@@ -9,7 +9,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
 
 from streamer.errors import FileError, UsageError
-from streamer.replacing import replacing
+from streamer.files.replacement import replacing
 from trainer.bank import DESIGN_NOMINAL_SAMPLES
 from trainer.model import Model, ModelConfig
 

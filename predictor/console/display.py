@@ -14,7 +14,7 @@ from predictor.console.snapshot import Snapshot
 from predictor.console.suspension import Suspension
 from predictor.console.terminal import draws
 from streamer.errors import FileError
-from streamer.replacing import replacing
+from streamer.files.replacement import replacing
 
 TITLE = "sincos console"
 

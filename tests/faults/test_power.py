@@ -17,7 +17,7 @@ from predictor.checkpoint import encode
 from predictor.statefolder import StateFolder
 from streamer import keys
 from streamer.errors import FileError
-from streamer.replacing import replacing
+from streamer.files.replacement import replacing
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model, save_model
 

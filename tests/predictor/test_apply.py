@@ -337,7 +337,7 @@ def test_a_full_disk_leaves_the_old_output_alone(
         path.symlink_to("/dev/full")
         return path.open("wb")
 
-    monkeypatch.setattr("streamer.replacing.open_new", on_a_full_disk)
+    monkeypatch.setattr("streamer.files.replacement.open_new", on_a_full_disk)
     np.save(tmp_path / "in.npy", np.zeros(samples, np.float32))
     (tmp_path / "out.csv").write_text("before")
     with pytest.raises(FileError, match=r"out\.csv: cannot be written: No space left"):

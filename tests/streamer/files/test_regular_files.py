@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import FileError
-from streamer.regular_files import open_regular, read_regular
+from streamer.files.regular_files import open_regular, read_regular
 
 OTHERS: dict[str, Callable[[Path], object]] = {
     "FIFO": os.mkfifo,

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from streamer.replacing import replacing
+from streamer.files.replacement import replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -72,7 +72,7 @@ def test_an_error_at_any_moment_leaves_what_was_there(
     elif place == "rename":
         monkeypatch.setattr(Path, "replace", full)
     elif place == "write":
-        monkeypatch.setattr("streamer.replacing.open_new", on_a_full_disk)
+        monkeypatch.setattr("streamer.files.replacement.open_new", on_a_full_disk)
     with pytest.raises(OSError, match="No space left"):
         write(path)
     assert path.read_text() == "before"
