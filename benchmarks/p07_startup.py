@@ -11,8 +11,8 @@ from speed import Figure, figure, run
 
 from predictor.bench.feed import wave
 from predictor.bench.lane import PATIENCE_S
-from streamer import wire
 from streamer.messages import Chunk, Kind
+from streamer.wire import codec
 
 
 def seconds(command: Sequence[str]) -> float:
@@ -51,7 +51,7 @@ def first_estimate_s() -> float:
         try:
             while source.recv() != b"\1input/":
                 pass
-            source.send_multipart(wire.encode(Chunk(Kind.INPUT, "s", 1, 0, 0, 0.0, wave(0, 1, 1))))
+            source.send_multipart(codec.encode(Chunk(Kind.INPUT, "s", 1, 0, 0, 0.0, wave(0, 1, 1))))
             reader.recv_multipart()
             return time.perf_counter() - start_s
         finally:

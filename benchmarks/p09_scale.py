@@ -9,10 +9,10 @@ from speed import Figure, run, tanh_rnn
 from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import Work, steps
 from predictor.core import Predictor
-from streamer import bursts, wire
 from streamer.clock import Instant
 from streamer.frames import DRAIN_LIMIT
 from streamer.messages import ANSWERED, Kind
+from streamer.wire import batch, codec
 
 CHANNELS = (1, 10, 100, 1_000, 10_000, 65_536)
 STREAMS = (1, 10, 100, 1_000, 10_000)
@@ -28,16 +28,16 @@ def streams(count: int) -> Work:
 
     def step() -> None:
         nonlocal seq
-        header = wire.HEADER.pack(wire.MAGIC, wire.VERSION, Kind.INPUT, 1, 1, 1, 1, seq, 0, 100.0, 0, 0)
+        header = codec.HEADER.pack(codec.MAGIC, codec.VERSION, Kind.INPUT, 1, 1, 1, 1, seq, 0, 100.0, 0, 0)
         said = [[topic, header, payload] for topic in topics]
         for first in range(0, count, DRAIN_LIMIT):
             left = core.reflexes.take(said[first : first + DRAIN_LIMIT])
             answers = list(core.reflexes.answers())
-            for _ in core.receive([ANSWERED] * bool(answers) + bursts.decode(left), now):
+            for _ in core.receive([ANSWERED] * bool(answers) + batch.decode(left), now):
                 pass
         seq += 1
 
-    topics = [wire.topic(Kind.INPUT, f"s{number}") for number in range(count)]
+    topics = [codec.topic(Kind.INPUT, f"s{number}") for number in range(count)]
     for _ in range(20):  # until all are known
         step()
     return step

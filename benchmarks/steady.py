@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from common import pipeline, report
 
-from streamer import wire
 from streamer.messages import Chunk, Kind
 from streamer.sockets import Transport
+from streamer.wire import codec
 
 RATE_HZ = 1000
 PREDICTORS = ("--model default", "--model new --learn")
@@ -33,7 +33,7 @@ def measure(seconds: float, predict: list[str]) -> dict[str, object]:
     answered, latest, in_order = 0, -1, True
     full_mb = end_mb = None
     lag_ms: list[float] = []
-    with pipeline() as run, Transport(connect=[run.predictor], topics=[wire.topic(Kind.ESTIMATE)]) as ear:
+    with pipeline() as run, Transport(connect=[run.predictor], topics=[codec.topic(Kind.ESTIMATE)]) as ear:
         predictor = run.processes.start(
             "predict", ["--source", run.source, "--bind", run.predictor, "--wait", *predict]
         )

@@ -15,10 +15,10 @@ from speed import tanh_rnn
 
 from predictor.bench.feed import wave
 from predictor.core import Predictor
-from streamer import wire
 from streamer.clock import SystemClock
 from streamer.frames import drain
 from streamer.messages import ANSWERED, Chunk, Kind
+from streamer.wire import codec
 
 STAGES = ("receive", "recognise, step, answer", "send", "after the answer")
 BARE = "bare echo: recv_multipart, send_multipart"
@@ -35,7 +35,7 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         far.connect(f"inproc://{name}")
     taken: list[list[float]] = []
     for seq in range(samples):
-        said = wire.encode(Chunk(Kind.INPUT, "s", 1, seq, seq, 1000.0, wave(seq, 1, 1)))
+        said = codec.encode(Chunk(Kind.INPUT, "s", 1, seq, seq, 1000.0, wave(seq, 1, 1)))
         entry.send_multipart(said)
         if pause_s:
             time.sleep(pause_s)
@@ -45,7 +45,7 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         answer = core.reflexes.answer(parts)
         at.append(time.perf_counter())
         if answer is None:  # the first one
-            list(core.receive([wire.decode(parts)], clock.now()))
+            list(core.receive([codec.decode(parts)], clock.now()))
             core.work()
             continue
         topic, header, payload = answer

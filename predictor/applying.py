@@ -14,7 +14,7 @@ from streamer.effects import Effect, Send
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
 from streamer.recordings import Recording
-from streamer.wire import MAX_CHANNELS
+from streamer.wire.codec import MAX_CHANNELS
 
 STREAM = "recording"
 RUN = 1

@@ -15,7 +15,6 @@ from predictor.reflex import Reflexes
 from predictor.snapshots import Snapshots
 from predictor.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.turns import Heard, Turns
-from streamer import wire
 from streamer.alarms import Alarms
 from streamer.clock import Instant
 from streamer.decisions import Memory
@@ -41,6 +40,7 @@ from streamer.messages import (
 from streamer.patience import Patience
 from streamer.replay import ReplayServer
 from streamer.waveforms import check_range
+from streamer.wire import codec
 from trainer.model import Model
 from trainer.selflearner import SelfConfig, SelfLearner
 from trainer.state import Tree, subtree, trees, value_of
@@ -99,7 +99,7 @@ class PredictorConfig:
         if self.checkpoint_every_s is not None:
             check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
-            check_range("--nominal-hz", self.nominal_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+            check_range("--nominal-hz", self.nominal_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
         check_range("--memory", self.memory_bytes / 2**20, 16, 1e9)
         check_range("--retain", self.retain_s, 0, 1e9)
         check_range("--retain-mb", self.retain_bytes / 2**20, 0, 1e9)
@@ -214,7 +214,7 @@ class Predictor:
                     yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
                     self._reject(reason)
-                case Subscription(prefix, active=True) if wire.topic(Kind.STATUS).startswith(prefix[:7]):
+                case Subscription(prefix, active=True) if codec.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
         if self._batch is not None:
             yield from self._batch.run(now)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from predictor.phase import in_phase_of, phase_and_amplitude
-from streamer import wire
 from streamer.messages import FIELDS, Chunk, FloatArray, Info, Kind, Status
+from streamer.wire import codec
 
 
 def sample_lines(chunk: Chunk, phases: Sequence[str] | None = None) -> Iterator[str]:
@@ -112,5 +112,5 @@ def report_line(message: Info | Status) -> str:
         "next_seq": message.next_seq,
         "time_ns": message.time_ns,
     }
-    body = wire.info_body(message) if isinstance(message, Info) else message.body
+    body = codec.info_body(message) if isinstance(message, Info) else message.body
     return json.dumps(named | dict(body) | named, allow_nan=False)

@@ -8,13 +8,13 @@ from predictor.inorder import MAX_STREAMS, InOrder
 from predictor.joining import PARTS, Joiner
 from predictor.lines import gap_line, own_phases, report_line, sample_lines
 from predictor.phaselines import PhaseLines
-from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
 from streamer.events import Gap
 from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
 from streamer.patience import Patience
+from streamer.wire import codec
 
 SECOND_NS = 1_000_000_000
 MAX_HELD = 500_000  # numbers in unfinished lines: some 100 MB, 100,000 samples of one channel
@@ -65,8 +65,8 @@ class ListenerConfig:
     def __post_init__(self) -> None:
         if self.phase and not self.joined and Kind.ESTIMATE not in self.kinds:
             raise UsageError("--phase: is of estimates: add --kind estimate, or leave --kind out")
-        if self.stream is not None and not wire.STREAM_NAME.fullmatch(self.stream):
-            raise UsageError(f"stream: {wire.STREAM_RULE}, got {self.stream!r}")
+        if self.stream is not None and not codec.STREAM_NAME.fullmatch(self.stream):
+            raise UsageError(f"stream: {codec.STREAM_RULE}, got {self.stream!r}")
         if self.count is not None and self.count < 0:
             raise UsageError(f"count: must be at least 0, got {self.count}")
         if self.timeout_s is not None and not 0 < self.timeout_s <= 1e9:
@@ -95,7 +95,7 @@ class ListenerConfig:
     @property
     def topics(self) -> tuple[bytes, ...]:
         """What to subscribe to."""
-        return tuple(wire.topic(kind, self.stream or "") for kind in self.heard_kinds)
+        return tuple(codec.topic(kind, self.stream or "") for kind in self.heard_kinds)
 
     def shows(self, message: Info | Status) -> bool:
         """Whether a report has a part in what is printed."""

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
-from streamer import wire
 from streamer.errors import FileError
 from streamer.files.regular_files import open_regular
 from streamer.messages import Kind
+from streamer.wire import codec
 
 NAME = "published"
 SLOT = struct.Struct("<QQ")
@@ -177,5 +177,5 @@ def key_of(stream: str, run: int) -> int:
 
 def _slots(image: bytes) -> Iterable[tuple[int, tuple[int, int]]]:
     for number, (end, mixed) in enumerate(SLOT.iter_unpack(image)):
-        if end and end <= wire.MAX_SEQ:
+        if end and end <= codec.MAX_SEQ:
             yield end ^ mixed, (number, end)

@@ -11,11 +11,11 @@ import numpy as np
 from predictor.engine import Engine
 from predictor.resident import Resident
 from predictor.stream import Stream
-from streamer import singles, wire
 from streamer.clock import Instant
 from streamer.messages import FloatArray, Kind
 from streamer.sequencer import AMISS
-from streamer.singles import Parts, Succession
+from streamer.wire import codec, expected
+from streamer.wire.expected import Parts, Succession
 
 MOST_OF_A_STREAM = 500  # samples unsettled: the rest takes half a millisecond
 MOST_OF_ALL, MOST_EACH = 8_192, 32  # in all, or on average of many streams: 0.3 kB each
@@ -41,7 +41,7 @@ class Reflex:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.topic = wire.topic(Kind.INPUT, stream.name)
+        self.topic = codec.topic(Kind.INPUT, stream.name)
         self.ready = False
         self.resident: Resident
         self.succession: Succession
@@ -68,7 +68,7 @@ class Reflex:
         stream, order = self.stream, self.stream.order
         if self.ready or stream.at_work:
             return
-        if stream.muted or order.run is None or order.expected == AMISS or order.expected >= wire.MAX_SEQ:
+        if stream.muted or order.run is None or order.expected == AMISS or order.expected >= codec.MAX_SEQ:
             return
         self._samples_left = stream.lessons.slack
         if stream.state.shape[1] != 1 or self._samples_left <= 0:
@@ -106,7 +106,7 @@ class Reflex:
         """Have the stream do the rest for what was answered."""
         stream = self.stream
         answers, out_ns = self._answers, self._out_ns
-        message = singles.decode(self.topic, self._headers, self._payloads)
+        message = expected.decode(self.topic, self._headers, self._payloads)
         self._headers, self._payloads, self._answers, self._out_ns = [], [], [], []
         values: FloatArray = np.array(np.frombuffer(b"".join(answers), "<f4").reshape(len(answers), 1, -1))
         inputs = stream.accept(message)

@@ -21,7 +21,6 @@ from predictor.tallies import Tallies
 from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
-from streamer import wire
 from streamer.clock import Instant
 from streamer.decisions import Former, GapDecision, RunDecision
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
@@ -32,6 +31,7 @@ from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
 from streamer.patience import Patience
 from streamer.sequencer import AMISS, Sequencer
+from streamer.wire import codec
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import GATED, Model
@@ -880,8 +880,8 @@ class Stream:
     def _restore_run(self, run: int, tree: Tree) -> None:
         channels = array_of(tree, "hidden", (None, None), np.float32, largest=math.nan).shape[1]
         rate_hz = value_of(tree, "rate_hz", float)
-        if not wire.is_rate(rate_hz):
-            raise FileError(f"state: rate_hz must be {wire.RATE_RULE}, got {rate_hz}")
+        if not codec.is_rate(rate_hz):
+            raise FileError(f"state: rate_hz must be {codec.RATE_RULE}, got {rate_hz}")
         list(self._set_scale(rate_hz))  # what it says has been said
         self._begin(channels)
         hidden = array_of(tree, "hidden", self.state.shape, np.float32, largest=math.nan)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from streamer import wire
 from streamer.errors import WireError
 from streamer.files.records import FRAME, framed
 from streamer.messages import PUBLISHED, Chunk
+from streamer.wire import codec
 
 MAGIC = b"SNCSJRN1"
-MAX_BODY_BYTES = wire.HEADER.size + wire.MAX_PAYLOAD_BYTES
+MAX_BODY_BYTES = codec.HEADER.size + codec.MAX_PAYLOAD_BYTES
 MAX_ABOUT_BYTES = 65_536
 WINDOW_BYTES = 2**20
 
@@ -43,7 +43,7 @@ def opening(about: Mapping[str, Any]) -> bytes:
 
 def chunk_record(chunk: Chunk) -> bytes:
     """Return a chunk's record."""
-    _, header, payload = wire.encode(chunk)
+    _, header, payload = codec.encode(chunk)
     return framed(header + payload)
 
 
@@ -73,10 +73,12 @@ def decode_about(body: bytes) -> dict[str, Any] | None:
 
 def decode_chunk(body: bytes, stream: str) -> Chunk | None:
     """Return the chunk of a record, or None if it is none."""
-    header = body[: wire.HEADER.size]
+    header = body[: codec.HEADER.size]
     kinds = [kind for kind in PUBLISHED if len(header) > _KIND_AT and kind == header[_KIND_AT]]
     try:
-        message = wire.decode([wire.topic(kinds[0], stream), header, body[wire.HEADER.size :]]) if kinds else None
+        message = (
+            codec.decode([codec.topic(kinds[0], stream), header, body[codec.HEADER.size :]]) if kinds else None
+        )
     except WireError:
         return None
     return message if isinstance(message, Chunk) else None
@@ -100,10 +102,10 @@ def _next_chunk(file: BinaryIO, at: int, size: int) -> int:
     while begin < size:
         file.seek(begin)
         window = file.read(WINDOW_BYTES)
-        found = window.find(wire.MAGIC)
+        found = window.find(codec.MAGIC)
         if found >= 0:
             return begin + found - FRAME.size
         if len(window) < WINDOW_BYTES:
             break
-        begin += WINDOW_BYTES - len(wire.MAGIC) + 1
+        begin += WINDOW_BYTES - len(codec.MAGIC) + 1
     return size

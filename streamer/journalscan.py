@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from streamer import wire
 from streamer.errors import FileError
 from streamer.files.regular_files import open_regular
 from streamer.history import MESSAGE_BYTES
 from streamer.journalfile import MAGIC, Entry, decode_about, decode_chunk, entries
 from streamer.messages import Chunk, Kind
+from streamer.wire import codec
 
 FORMAT = 1
 
@@ -152,7 +152,7 @@ def scan(path: Path, about: Mapping[str, Any]) -> list[Part]:
 
 
 def _index(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= wire.MAX_SEQ:
+    if type(value) is not int or not 0 <= value <= codec.MAX_SEQ:
         raise ValueError
     return value
 

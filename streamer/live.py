@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from streamer import wire
 from streamer.messages import FloatArray
 from streamer.waveforms import check_range
+from streamer.wire import codec
 
 MOST_VALUES = 2**18  # that wait to be published; who reads more of them waits
 
@@ -34,8 +34,8 @@ class LiveSignal:
     """
 
     def __init__(self, rate_hz: float, channels: int, labels: tuple[str, ...] = (), chunk: int = 1) -> None:
-        check_range("rate_hz", rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
-        check_range("channels", channels, 1, wire.MAX_CHANNELS)
+        check_range("rate_hz", rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
+        check_range("channels", channels, 1, codec.MAX_CHANNELS)
         self.rate_hz = rate_hz
         self.channels = channels
         self.labels = labels

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Say, Send
 from streamer.errors import UsageError
@@ -15,6 +14,7 @@ from streamer.record import Journal, Record
 from streamer.replay import ReplayServer
 from streamer.signals import Samples
 from streamer.waveforms import check_range
+from streamer.wire import codec
 
 INFO_EVERY_NS = 1_000_000_000
 MAX_RETAIN_S = 1e6
@@ -67,11 +67,11 @@ class SourceConfig:
     linger_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not wire.STREAM_NAME.fullmatch(self.stream):
-            raise UsageError(f"stream: {wire.STREAM_RULE}, got {self.stream!r}")
+        if not codec.STREAM_NAME.fullmatch(self.stream):
+            raise UsageError(f"stream: {codec.STREAM_RULE}, got {self.stream!r}")
         for name, least in (("chunk", 1), ("count", 0), ("target_delay_samples", 0), ("wait_for", 0)):
             value = getattr(self, name)
-            if value is not None and not least <= value < wire.MAX_SEQ:
+            if value is not None and not least <= value < codec.MAX_SEQ:
                 raise UsageError(f"{name}: must be at least {least} and below 2^63, got {value}")
         check_range("retain_s", self.retain_s, 0, MAX_RETAIN_S)
         check_range("linger_s", self.linger_s, 0, MAX_RETAIN_S)
@@ -97,7 +97,7 @@ class Publisher:
     """
 
     def __init__(self, config: SourceConfig, signal: Samples, run: int, journal: Journal | None = None) -> None:
-        self._most_samples = wire.MAX_PAYLOAD_BYTES // (4 * signal.channels * len(FIELDS))
+        self._most_samples = codec.MAX_PAYLOAD_BYTES // (4 * signal.channels * len(FIELDS))
         if config.chunk > self._most_samples:
             raise UsageError(
                 f"chunk: a message of {signal.channels} channels holds at most {self._most_samples} samples, "
@@ -115,8 +115,8 @@ class Publisher:
         self._leaves_ns: int | None = None
         self._listeners = 0
         self._was_heard = False
-        self._input_topic = wire.topic(Kind.INPUT, config.stream)
-        self._info_topic = wire.topic(Kind.INFO, config.stream)
+        self._input_topic = codec.topic(Kind.INPUT, config.stream)
+        self._info_topic = codec.topic(Kind.INFO, config.stream)
         self.lateness = RecentQuantiles()
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:

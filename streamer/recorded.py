@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from streamer import wire
 from streamer.messages import FloatArray
 from streamer.recordings import Recording
 from streamer.waveforms import check_range
+from streamer.wire import codec
 
 DIGEST_BYTES = 2**20
 
@@ -31,8 +31,8 @@ class RecordedSignal:
     """
 
     def __init__(self, recording: Recording, rate_hz: float, *, loops: bool = False) -> None:
-        check_range("rate_hz", rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
-        check_range("channels", recording.columns, 1, wire.MAX_CHANNELS)
+        check_range("rate_hz", rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
+        check_range("channels", recording.columns, 1, codec.MAX_CHANNELS)
         self.rate_hz = rate_hz
         self.channels = recording.columns
         self.labels = recording.names

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
 
-from streamer import bursts, wire
 from streamer.agreement import Agreement
 from streamer.endpoints import NEVER_FULL
 from streamer.errors import WireError
 from streamer.frames import AnySocket, drain
 from streamer.inflow import InflowLimit
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejected, Replay, Request
+from streamer.wire import batch, codec
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
 REQUESTS_AT_ONCE = 16
@@ -109,11 +109,11 @@ class Asker:
         self.sockets = sockets
         self._asked = asked
         self._agreement = Agreement(asked)
-        self._decode = bursts.decode if together else bursts.decode_each
+        self._decode = batch.decode if together else batch.decode_each
 
     def ask(self, replay: Replay) -> None:
         """Send a request to all who may have published it and are not yet full of requests."""
-        parts = wire.encode(replay)
+        parts = codec.encode(replay)
         self._agreement.asked(replay)
         for peer in self._asked.get(replay.kind, ()):
             with contextlib.suppress(zmq.Again):
@@ -121,7 +121,7 @@ class Asker:
 
     def receive(self, socket: AnySocket) -> list[Incoming]:
         """Return what one has answered; that something is gone, once all say so who could have it."""
-        answers = self._decode(drain(socket), wire.decode_answer)
+        answers = self._decode(drain(socket), codec.decode_answer)
         if len(self.sockets) < 2:
             return answers
         heard = (self._weigh(self.sockets.index(socket), answer) for answer in answers)
@@ -137,12 +137,12 @@ class Asker:
 
 
 def _said(message: Message | Burst | Gone) -> Iterable[Sequence[bytes]]:
-    return bursts.encode(message) if isinstance(message, Burst) else [wire.encode(message)]
+    return batch.encode(message) if isinstance(message, Burst) else [codec.encode(message)]
 
 
 def _request(parts: list[bytes]) -> Incoming:
     peer, *asked = parts
     try:
-        return Request(peer, wire.decode_request(asked))
+        return Request(peer, codec.decode_request(asked))
     except WireError as error:
         return Rejected(str(error))

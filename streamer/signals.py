@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streamer import wire
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from streamer.waveforms import LARGEST_VALUE, Float64Array, Oscillation, check_range
+from streamer.wire import codec
 
 _NOISE_BLOCK = 1024  # values made from one counter of the generator, at most one sample's if those are more
 
@@ -82,8 +82,8 @@ class Signal:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_range("rate_hz", self.rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
-        check_range("channels", self.channels, 1, wire.MAX_CHANNELS)
+        check_range("rate_hz", self.rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
+        check_range("channels", self.channels, 1, codec.MAX_CHANNELS)
         check_range("offset", self.offset, -LARGEST_VALUE, LARGEST_VALUE)
         check_range("noise", self.noise, 0, LARGEST_VALUE)
         check_range("seed", self.seed, 0, 2**64 - 1)
@@ -110,7 +110,7 @@ class Signal:
 
     def stretch(self, seq: int) -> tuple[int, int]:
         """Nothing is ever missing."""
-        return seq, wire.MAX_SEQ
+        return seq, codec.MAX_SEQ
 
     def ends(self, _seq: int) -> bool:
         """It goes on for ever."""

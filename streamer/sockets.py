@@ -8,7 +8,6 @@ from typing import Protocol, Self
 
 import zmq
 
-from streamer import bursts, wire
 from streamer.clock import SystemClock
 from streamer.contactwatch import ContactWatch, Lost
 from streamer.endpoints import NEVER_FULL, Endpoints
@@ -18,8 +17,9 @@ from streamer.keys import Authorised, Keys
 from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
 from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
-from streamer.singles import Parts
 from streamer.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
+from streamer.wire import batch, codec
+from streamer.wire.expected import Parts
 
 SOURCE_ADDRESS = "tcp://127.0.0.1:5555"
 PREDICTOR_ADDRESS = "tcp://127.0.0.1:5556"
@@ -30,7 +30,7 @@ HIGH_WATER_MARK = 20_000
 # sides' queues are short, or a reader of 4,000 messages a second would pass for stalled.
 SHORT_HIGH_WATER_MARK = 1_000
 # Frames past the protocol's limit are still read and counted; far past it the peer is cut off.
-MAX_FRAME_BYTES = 2 * wire.MAX_PAYLOAD_BYTES
+MAX_FRAME_BYTES = 2 * codec.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 1_000
@@ -136,7 +136,7 @@ class Transport:
         self._flags = flags
         self._heard = False  # anything that somebody published
         self._together = together
-        self._decode = bursts.decode if together else bursts.decode_each
+        self._decode = batch.decode if together else batch.decode_each
         self._back_pressure = back_pressure
         self._asks = asks
         self._reflex = reflex
@@ -389,12 +389,12 @@ class Transport:
             raise RuntimeError("this transport binds no address")
         self._idle = False
         if isinstance(message, Burst):
-            said = list(bursts.encode(message))
+            said = list(batch.encode(message))
             self._note(said[-1])
             for parts in said:
                 self._send(self._pub, *parts)
         else:
-            one = wire.encode(message)
+            one = codec.encode(message)
             self._note(one)
             self._publish(self._pub, *one)
 

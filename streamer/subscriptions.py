@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from streamer import wire
 from streamer.inflow import InflowLimit
 from streamer.messages import PUBLISHED, Rejected, Subscription
+from streamer.wire import codec
 
 MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it
 # At the end of each connection ZeroMQ goes through all that is subscribed to, meanwhile nobody else gets a turn:
@@ -21,7 +21,7 @@ SUBSCRIPTION_LIMIT = InflowLimit(
 )
 SHOWN_BYTES = 40
 
-_WORDS = [wire.topic(kind) for kind in PUBLISHED]
+_WORDS = [codec.topic(kind) for kind in PUBLISHED]
 
 
 def subscription(parts: Sequence[bytes]) -> Subscription | Rejected | None:

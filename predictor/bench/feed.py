@@ -13,9 +13,9 @@ import numpy as np
 import zmq
 
 from predictor.leaving import leave_at_once_on_signals
-from streamer import wire
 from streamer.messages import Chunk, Kind
 from streamer.sockets import SHORT_HIGH_WATER_MARK
+from streamer.wire import codec
 
 CYCLE_SAMPLES = 20
 RATE_HZ = 1000.0
@@ -69,7 +69,7 @@ def encoded(order: Order, done: int) -> list[list[bytes]]:
         time_ns = round(seq * 1e9 / RATE_HZ)
         for kind, ahead in kinds:
             values = wave(seq + ahead, order.samples, order.channels)
-            said.append(wire.encode(Chunk(kind, f"{order.name}{stream}", 1, seq, time_ns, RATE_HZ, values)))
+            said.append(codec.encode(Chunk(kind, f"{order.name}{stream}", 1, seq, time_ns, RATE_HZ, values)))
     return said
 
 

@@ -16,9 +16,9 @@ import zmq
 
 from predictor.bench.feed import RATE_HZ, Order, wave
 from predictor.processes import SINCOS
-from streamer import wire
 from streamer.errors import NothingHeard
 from streamer.messages import Chunk, Kind
+from streamer.wire import codec
 
 PATIENCE_S = 60.0  # bounds a hang of processes that live
 LOOK_S = 0.05  # how often it is looked whether they do
@@ -204,7 +204,7 @@ class Lane:
     def _ping_message(self, channels: int, kind: Kind = Kind.INPUT) -> list[bytes]:
         values = wave(self._pinged, 1, channels)
         time_ns = round(self._pinged * 1e9 / RATE_HZ)
-        return wire.encode(Chunk(kind, f"{PING}{channels}", 1, self._pinged, time_ns, RATE_HZ, values))
+        return codec.encode(Chunk(kind, f"{PING}{channels}", 1, self._pinged, time_ns, RATE_HZ, values))
 
     def _say(self, said: list[bytes]) -> None:
         self._source.send_multipart(said)

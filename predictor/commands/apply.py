@@ -24,13 +24,13 @@ from predictor.commands.tables import table_options
 from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
 from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
-from streamer import wire
 from streamer.clock import SystemClock
 from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
 from streamer.recordings import Recording, read_recording
 from streamer.shell import StopSignal, log
 from streamer.waveforms import check_range
+from streamer.wire import codec
 from trainer.model import Model
 
 FILE = click.Path(path_type=Path)
@@ -70,7 +70,7 @@ def command(
     recording = read_recording(input_path, table_options=replace(table, rate_hz=rate_hz))
     targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
     if rate_hz is not None:
-        check_range("--rate", rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+        check_range("--rate", rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
     rate_hz = recording.rate(rate_hz)
     if learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")

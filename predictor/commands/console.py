@@ -22,11 +22,11 @@ from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
 from predictor.console.terminal import Output, draws
 from predictor.console.watch import TOPICS, watch
-from streamer import wire
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.shell import StopSignal
 from streamer.sockets import Transport
+from streamer.wire import codec
 
 FILL_S = 2.0  # how long a single picture goes on filling once estimates come
 
@@ -66,8 +66,8 @@ def command(
     for name, value in (("--after", after_s), ("--timeout", timeout_s)):
         if not 0 <= value < math.inf:
             raise UsageError(f"{name}: must be finite and not negative, got {value}")
-    if stream is not None and not wire.STREAM_NAME.fullmatch(stream):
-        raise UsageError(f"--stream: {wire.STREAM_RULE}, got {stream!r}")
+    if stream is not None and not codec.STREAM_NAME.fullmatch(stream):
+        raise UsageError(f"--stream: {codec.STREAM_RULE}, got {stream!r}")
     if svg is not None:
         check_writable(svg)
     clock, console, selection = SystemClock(), Output(), Selection(stream, channel)

@@ -25,7 +25,6 @@ from predictor.commands.common import (
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import learning_options
 from predictor.core import Predictor, PredictorConfig
-from streamer import wire
 from streamer.clock import SystemClock
 from streamer.messages import Kind
 from streamer.patience import Patience
@@ -33,10 +32,11 @@ from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners
 from streamer.waveforms import check_range
+from streamer.wire import codec
 from trainer.model import GATES
 
 # Inputs last: a source that waits for a listener has then heard of the other two.
-TOPICS = [wire.topic(Kind.INFO), wire.topic(Kind.TARGET), wire.topic(Kind.INPUT)]
+TOPICS = [codec.topic(Kind.INFO), codec.topic(Kind.TARGET), codec.topic(Kind.INPUT)]
 
 MAX_LISTENERS = 1_000_000
 
@@ -164,7 +164,7 @@ def command(
         if wait_for:
             log.info("waiting for %d listener(s)", wait_for)
             run(
-                WaitForListeners(wire.topic(Kind.ESTIMATE), wait_for),
+                WaitForListeners(codec.topic(Kind.ESTIMATE), wait_for),
                 transport,
                 SystemClock(),
                 stop,

@@ -10,7 +10,6 @@ import click
 from predictor.commands import sourcefile
 from predictor.commands.common import Security, quiet, secured, start_logging
 from predictor.commands.tables import table_options
-from streamer import wire
 from streamer.clock import SystemClock
 from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
@@ -21,6 +20,7 @@ from streamer.shell import StopSignal, log, run
 from streamer.signals import Samples, Signal
 from streamer.sockets import SOURCE_ADDRESS, Transport
 from streamer.waveforms import WAVEFORMS, Oscillation, check_range
+from streamer.wire import codec
 
 NOMINAL_RATE_HZ = 100.0
 MAX_DURATION_S = 1e9
@@ -178,7 +178,7 @@ def command(
         _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind
     ):
         core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)
-        log.info("publishing %s on %s", wire.topic(Kind.INPUT, stream).decode(), transport.address)
+        log.info("publishing %s on %s", codec.topic(Kind.INPUT, stream).decode(), transport.address)
         if journal is not None and journal.resumed:
             core.record.resume(journal.chunks(), journal.next_seq, journal.next_target_seq, SystemClock().now())
             log.info("going on with run %016x at sample %d, as in %s", journal.run, journal.next_seq, journal_file)

@@ -11,7 +11,6 @@ from threading import Thread
 import click
 from click.core import ParameterSource
 
-from streamer import wire
 from streamer.csvlayout import TableOptions
 from streamer.errors import FileError, UsageError
 from streamer.live import LiveSignal
@@ -23,6 +22,7 @@ from streamer.recordings import read_recording
 from streamer.shell import StopSignal, log
 from streamer.sockets import HasFileno
 from streamer.waveforms import check_range
+from streamer.wire import codec
 
 PIPE = Path("-")
 NAME = "standard input"
@@ -102,7 +102,7 @@ def signal_of(
         If nobody says its samples a second.
     """
     if rate_hz is not None:
-        check_range("--rate", rate_hz, wire.MIN_RATE_HZ, wire.MAX_RATE_HZ)
+        check_range("--rate", rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
     table = replace(table, rate_hz=rate_hz)
     factor = factor if factor is not None and factor < math.inf else 1.0
     if file == PIPE:

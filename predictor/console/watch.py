@@ -7,16 +7,16 @@ from typing import Protocol
 from predictor.console.collector import Collector, Selection
 from predictor.console.keyboard import Keyboard
 from predictor.console.snapshot import Snapshot
-from streamer import wire
 from streamer.clock import Clock
 from streamer.messages import Kind
 from streamer.shell import StopSignal
 from streamer.sockets import Transport
+from streamer.wire import codec
 
 FRAME_NS = 125_000_000  # drawing is most of what the console costs, and eight pictures a second look alive
 
 # The input comes last: a source that waits for a listener to it has then heard of the rest.
-TOPICS = tuple(wire.topic(kind) for kind in (Kind.STATUS, Kind.ESTIMATE, Kind.INFO, Kind.TARGET, Kind.INPUT))
+TOPICS = tuple(codec.topic(kind) for kind in (Kind.STATUS, Kind.ESTIMATE, Kind.INFO, Kind.TARGET, Kind.INPUT))
 
 
 class Display(Protocol):

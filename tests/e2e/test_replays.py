@@ -9,10 +9,10 @@ import pytest
 from ports import Ports
 from processes import Starter, commands
 
-from streamer import wire
 from streamer.messages import Chunk, Gone, Info, Kind, Replay
 from streamer.signals import Signal
 from streamer.sockets import Transport
+from streamer.wire import codec
 
 BOUND_MS = 20_000
 
@@ -42,7 +42,7 @@ class Reader:
         for message in self.transport.receive():
             if isinstance(message, Chunk):
                 known = self.chunks.setdefault((message.kind, message.seq), message)
-                assert wire.encode(known) == wire.encode(message), "what is said again is what was said"
+                assert codec.encode(known) == codec.encode(message), "what is said again is what was said"
             elif isinstance(message, Info):
                 self.infos.append(message)
             elif isinstance(message, Gone):
@@ -63,7 +63,7 @@ class Reader:
 
 
 def listening(address: str, *kinds: Kind) -> Transport:
-    return Transport(connect=[address], topics=[wire.topic(kind) for kind in kinds], asks=True)
+    return Transport(connect=[address], topics=[codec.topic(kind) for kind in kinds], asks=True)
 
 
 def test_who_comes_late_gets_everything(start: Starter, address: str) -> None:

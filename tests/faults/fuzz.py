@@ -14,11 +14,11 @@ import atheris
 
 with atheris.instrument_imports(include=["streamer", "predictor", "trainer"]):
     from predictor import checkpoint
-    from streamer import bursts, wire
     from streamer.errors import FileError, OperatorError, WireError
     from streamer.history import History
     from streamer.messages import Chunk, Info, Request, Status
     from streamer.replay import ReplayServer
+    from streamer.wire import batch, codec
 
 TOPICS = (b"input/s/", b"target/s/", b"estimate/s/", b"info/s/", b"status/s/", b"replay/s/", b"gone/s/", b"")
 LONG = 4096
@@ -30,30 +30,30 @@ def _parts(data: bytes) -> list[bytes]:
     if fuzz.ConsumeIntInRange(0, 9) == 0:
         return [fuzz.ConsumeBytes(LONG) for _ in range(fuzz.ConsumeIntInRange(1, 5))]
     topic = TOPICS[fuzz.ConsumeIntInRange(0, len(TOPICS) - 1)] or fuzz.ConsumeBytes(100)
-    header = b"SNCS\2" + fuzz.ConsumeBytes(wire.HEADER.size - 5)
+    header = b"SNCS\2" + fuzz.ConsumeBytes(codec.HEADER.size - 5)
     return [topic, header, fuzz.ConsumeBytes(LONG)]
 
 
 def try_wire(data: bytes) -> None:
     """Decode a published message, alone and among its like; what is understood is said again alike."""
     parts = _parts(data)
-    bursts.decode([parts] * 4)
+    batch.decode([parts] * 4)
     try:
-        message = wire.decode(parts)
+        message = codec.decode(parts)
     except WireError:
         return
     assert isinstance(message, Chunk | Info | Status)
     if isinstance(message, Chunk):
-        assert [bytes(part) for part in wire.encode(message)] == parts
+        assert [bytes(part) for part in codec.encode(message)] == parts
 
 
 def try_request(data: bytes) -> None:
     """Decode a request and let it be answered; decode an answer."""
     parts = _parts(data)
     with contextlib.suppress(WireError):
-        wire.decode_answer(parts)
+        codec.decode_answer(parts)
     try:
-        asked = wire.decode_request(parts)
+        asked = codec.decode_request(parts)
     except WireError:
         return
     history = History(60.0, 2**20)

@@ -18,8 +18,8 @@ from processes import Command, Starter
 from procfs import peak_mb
 from scene import Scene, must_equal, must_keep_the_promise
 
-from streamer import wire
 from streamer.messages import Info
+from streamer.wire import codec
 
 COUNT = 400
 AGAIN = 40  # samples after a source was cut off
@@ -40,7 +40,7 @@ def garbage(rng: np.random.Generator) -> list[list[bytes]]:
     wrong += [[topic, header[:5] + bytes([kind]) + header[6:], payload] for kind in range(256) if kind != 1]
     wrong += [[topic], [topic, header], [*good, b""], [topic, b"", b""]]
     wrong += [[topic] + [b"x"] * 9_999, [topic, header] + [b""] * 9_998]
-    wrong += [[topic, header, bytes(wire.MAX_PAYLOAD_BYTES + 4)], [topic, bytes(MIB), payload]]
+    wrong += [[topic, header, bytes(codec.MAX_PAYLOAD_BYTES + 4)], [topic, bytes(MIB), payload]]
     wrong += [[b"input/" + bytes(90) + b"/", header, payload], [b"input/../", header, payload]]
     wrong += [[b"info/demo/", header[:5] + b"\4" + bytes(58), body] for body in (b"", b"[", b"{}", b"[" * 100_000)]
     return wrong
@@ -57,7 +57,7 @@ def test_a_source_that_says_garbage_changes_no_estimate_and_every_message_is_cou
     source_at, predict_at = ports.address(), ports.address()
     ear = listen(predict_at)
     wrong = garbage(rng)
-    said = [wire.encode(message) for message in scene.messages(COUNT + AGAIN) if not isinstance(message, Info)]
+    said = [codec.encode(message) for message in scene.messages(COUNT + AGAIN) if not isinstance(message, Info)]
     good, rest = said[: -2 * AGAIN], said[-2 * AGAIN :]  # each sample has a target
     order = rng.permutation([True] * len(good) + [False] * len(wrong))
     goods, wrongs = iter(good), iter(rng.permutation(np.array([*wrong, None], object)[:-1]))
@@ -69,7 +69,7 @@ def test_a_source_that_says_garbage_changes_no_estimate_and_every_message_is_cou
         ear.wait(
             lambda: ear.bodies[""]["rejected"] == len(wrong), "the count of all that was rejected", provoke=True
         )
-        mouth.say([b"input/demo/", bytes(3 * wire.MAX_PAYLOAD_BYTES)])
+        mouth.say([b"input/demo/", bytes(3 * codec.MAX_PAYLOAD_BYTES)])
         mouth.wait_for_leaver()  # ZeroMQ hangs up, and of itself never comes back to who said so much
         mouth.wait_for_listener()
         mouth.say_all(rest)

@@ -12,8 +12,8 @@ from ports import Ports
 from processes import Starter
 from scene import Scene, golden, must_equal
 
-from streamer import wire
 from streamer.messages import Chunk, FloatArray, Info, Kind, Message
+from streamer.wire import codec
 
 BAD = np.array([np.nan, np.inf, -np.inf, 1e38, -1e38, 3.4e38], np.float32)
 TINY = np.array([1e-40, -1e-45, 1.2e-38, -0.0], np.float32)
@@ -128,7 +128,7 @@ def speak(
         )
         mouth.wait_for_listener()
         renamed = [replace(m, stream=stream) for stream, messages in said.items() for m in messages]
-        mouth.say_all(wire.encode(m) for m in renamed if not isinstance(m, Info))
+        mouth.say_all(codec.encode(m) for m in renamed if not isinstance(m, Info))
         for stream, ear in ears.items():
             ear.wait_for_all(len(inputs(said[stream])))
         assert predict.stop() == 0

@@ -10,8 +10,8 @@ from predictor.bench import lane
 from predictor.bench.feed import Order, encoded
 from predictor.bench.measure import Figures, table, verdict
 from predictor.bench.stopwatch import per_call_s, ratio
-from streamer import wire
 from streamer.messages import Chunk, Kind
+from streamer.wire import codec
 
 FIGURES = Figures(
     echo_s=[(100e-6, 200e-6), (200e-6, 400e-6), (100e-6, 200e-6)],
@@ -55,7 +55,7 @@ def test_calls_take_turns() -> None:
 
 def test_the_feeder_numbers_samples_on_and_streams_take_turns() -> None:
     order = Order(6, "s", streams=2, samples=3, targets=True)
-    said = [wire.decode(parts) for parts in encoded(order, 0) + encoded(order, 6)]
+    said = [codec.decode(parts) for parts in encoded(order, 0) + encoded(order, 6)]
     chunks = [message for message in said if isinstance(message, Chunk)]
     assert [c.kind for c in chunks[:2]] == [Kind.INPUT, Kind.TARGET]
     for stream in ("s0", "s1"):

@@ -14,12 +14,12 @@ from simulation import WALL_NS, answer, at, chunk, joined, published, said, sent
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine import Engine
 from predictor.stream import slice_values
-from streamer import bursts, wire
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.patience import Patience
 from streamer.signals import Signal
 from streamer.waveforms import Oscillation
+from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, Weights, new_model
 from trainer.network import predict
 from trainer.online import OnlineConfig, OnlineLearner
@@ -93,9 +93,9 @@ def outgoing(
     told: dict[str, list[list[bytes]]] = {}
     bounds = [0, *sorted(cuts), len(messages)]
     for first, end in itertools.pairwise(bounds):
-        together = bursts.decode([wire.encode(m) for m in messages[first:end]])  # type: ignore[arg-type]
+        together = batch.decode([codec.encode(m) for m in messages[first:end]])  # type: ignore[arg-type]
         for message in sent(core.receive(together, at(0))):
-            parts = [*bursts.encode(message)] if isinstance(message, Burst) else [wire.encode(message)]
+            parts = [*batch.encode(message)] if isinstance(message, Burst) else [codec.encode(message)]
             for topic, header, payload in parts:
                 told.setdefault(topic.decode(), []).append([header, payload])
     return told
@@ -355,7 +355,7 @@ def test_every_status_can_be_said_on_the_wire() -> None:
     statuses = [m for m in sent(core.tick(at(1))) if isinstance(m, Status)]
     assert [m.stream for m in statuses] == ["", "demo"]
     for message in statuses:
-        decoded = wire.decode(wire.encode(message))
+        decoded = codec.decode(codec.encode(message))
         assert isinstance(decoded, Status)
         assert decoded.body == message.body
 

@@ -13,11 +13,11 @@ from simulation import answer, at, chunk, joined, said, sent, status_of
 from predictor import cli
 from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
-from streamer import wire
 from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
 from streamer.patience import Patience
+from streamer.wire import codec
 from trainer.model import Model, ModelConfig, new_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "status.md"
@@ -151,7 +151,7 @@ def test_what_happens_is_said_and_the_status_passes_the_wire() -> None:
     statuses += [m for m in sent(effects) if isinstance(m, Status)]
     assert len(statuses) == 3
     for status in statuses:
-        assert wire.decode(wire.encode(status)) == status
+        assert codec.decode(codec.encode(status)) == status
     assert statuses[-2].body["learning"] is True
     assert "updates" in core.streams["demo"].summary()
 

@@ -16,10 +16,10 @@ from simulation import at, chunk
 
 from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
-from streamer import bursts, wire
 from streamer.effects import Effect, Reply, Send
 from streamer.errors import FileError
 from streamer.messages import Burst, Chunk, Kind, Replay, Request, Status
+from streamer.wire import batch, codec
 from trainer.selflearner import SelfConfig
 from trainer.state import Tree
 
@@ -128,9 +128,9 @@ def heed(effects: Iterable[Effect]) -> None:
             continue
         message = effect.message
         if isinstance(message, Burst):
-            list(bursts.encode(message))
+            list(batch.encode(message))
         else:
-            wire.encode(message)
+            codec.encode(message)
         if isinstance(message, Status):
             json.dumps(message.body, allow_nan=False)
         if isinstance(effect, Send) and isinstance(message, Chunk | Burst):

@@ -10,17 +10,17 @@ import pytest
 from predictor import decisionlog, publishedends
 from predictor.decisionlog import DecisionLog
 from predictor.publishedends import SLOT, PublishedEnds
-from streamer import wire
 from streamer.decisions import GapDecision
 from streamer.errors import FileError
 from streamer.messages import Kind
+from streamer.wire import codec
 
 GAPS = [GapDecision("demo", 1, Kind.INPUT, 10 * k, 5) for k in range(6)]
 
 
 def note(ends: PublishedEnds, seq: int, *, samples: int = 1, run: int = 1, stream: str = "demo") -> None:
-    header = wire.HEADER.pack(wire.MAGIC, wire.VERSION, Kind.ESTIMATE, 2, samples, 1, run, seq, 0, 100.0, 0, 0)
-    ends.note(wire.topic(Kind.ESTIMATE, stream), header)
+    header = codec.HEADER.pack(codec.MAGIC, codec.VERSION, Kind.ESTIMATE, 2, samples, 1, run, seq, 0, 100.0, 0, 0)
+    ends.note(codec.topic(Kind.ESTIMATE, stream), header)
 
 
 def known(folder: Path, run: int = 1, stream: str = "demo") -> int:

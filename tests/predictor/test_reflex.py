@@ -18,10 +18,10 @@ from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
 from predictor.reflex import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
 from predictor.resident import ResidentRnn
-from streamer import bursts, wire
 from streamer.effects import Checkpoint, Effect, Reply, Send
 from streamer.history import History
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Replay, Request, Status
+from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 from trainer.state import Tree
@@ -62,7 +62,7 @@ def thought_about(core: Predictor, messages: list[Incoming], seconds: float) -> 
 def grouped(messages: list[Incoming]) -> list[Incoming]:
     """Stream by stream, as a transport hands them over."""
     said = parts_of(messages)
-    return messages if said is None else bursts.decode(sorted(said, key=lambda parts: parts[0].partition(b"/")[2]))
+    return messages if said is None else batch.decode(sorted(said, key=lambda parts: parts[0].partition(b"/")[2]))
 
 
 def outgoing(effects: Iterable[Effect]) -> list[tuple[bytes, ...]]:
@@ -71,9 +71,9 @@ def outgoing(effects: Iterable[Effect]) -> list[tuple[bytes, ...]]:
     for effect in effects:
         message = effect.message if isinstance(effect, Send | Reply) else None
         if isinstance(message, Burst):
-            told += [tuple(parts) for parts in bursts.encode(message)]
+            told += [tuple(parts) for parts in batch.encode(message)]
         elif message is not None and not isinstance(message, Status):
-            told.append(tuple(wire.encode(message)))
+            told.append(tuple(codec.encode(message)))
     return sorted(told, key=lambda parts: parts[0])
 
 
@@ -152,7 +152,7 @@ class Script:
                 self.next[name] += 2
                 return [self._next(name)]
             case "many":
-                return bursts.decode([wire.encode(self._next(name)) for _ in range(4)])
+                return batch.decode([codec.encode(self._next(name)) for _ in range(4)])
             case "run":
                 self.runs[name] += 1
                 self.next[name] = self.targets[name] = 0
@@ -185,7 +185,7 @@ def test_whatever_happens_the_same_goes_out_and_the_same_is_kept(way: str, seed:
 
 def answered(core: Predictor, messages: list[Chunk]) -> int:
     """How many of messages that come together are answered before the core hears of them."""
-    said = [wire.encode(message) for message in messages]
+    said = [codec.encode(message) for message in messages]
     if len(said) == 1:
         answers = [answer for answer in [core.reflexes.answer(said[0])] if answer is not None]
         left = said[len(answers) :]
@@ -193,7 +193,7 @@ def answered(core: Predictor, messages: list[Chunk]) -> int:
         left = core.reflexes.take(said)
         answers = list(core.reflexes.answers())
     seconds = 0.01 * messages[0].seq
-    list(core.receive([ANSWERED] * bool(answers) + bursts.decode(left), at(seconds)))
+    list(core.receive([ANSWERED] * bool(answers) + batch.decode(left), at(seconds)))
     rest(core, seconds)
     return len(answers)
 
@@ -240,10 +240,10 @@ def test_one_sample_of_each_of_many_streams_is_answered_at_once(streams: int) ->
 def test_streams_that_are_never_idle_come_to_be_answered_at_once() -> None:
     core = predictor()
     for seq in range(40):
-        said = [wire.encode(single(seq, stream=name)) for name in STREAMS]
+        said = [codec.encode(single(seq, stream=name)) for name in STREAMS]
         left = core.reflexes.take(said)
         answers = list(core.reflexes.answers())
-        list(core.receive([ANSWERED] * bool(answers) + bursts.decode(left), at(0.01 * seq)))
+        list(core.receive([ANSWERED] * bool(answers) + batch.decode(left), at(0.01 * seq)))
     assert len(answers) == len(STREAMS)
 
 
@@ -260,7 +260,7 @@ def test_from_one_on_that_cannot_be_answered_all_of_a_stream_are_left_together_a
     core = predictor()
     for name in ("a", "b"):
         answered(core, [single(0, stream=name)])
-    said = [wire.encode(single(seq, stream=name)) for seq in (1, 3, 2, 3) for name in ("a", "b")]
+    said = [codec.encode(single(seq, stream=name)) for seq in (1, 3, 2, 3) for name in ("a", "b")]
     left = core.reflexes.take(said)
     assert len(list(core.reflexes.answers())) == 2
     assert left == said[2::2] + said[3::2]

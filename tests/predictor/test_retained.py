@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictor.retained import Retained
-from streamer import bursts, wire
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.history import History
 from streamer.messages import NO_GAP, Burst, Chunk, Kind
+from streamer.wire import batch, codec
 
 SECOND_NS = 1_000_000_000
 
@@ -35,7 +35,7 @@ def said(history: History, run: int = 1) -> list[list[bytes]]:
     ):
         assert isinstance(found, Chunk | Burst)
         parts += (
-            (list(each) for each in bursts.encode(found)) if isinstance(found, Burst) else [wire.encode(found)]
+            (list(each) for each in batch.encode(found)) if isinstance(found, Burst) else [codec.encode(found)]
         )
     return parts
 

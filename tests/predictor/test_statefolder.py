@@ -13,13 +13,13 @@ from predictor import statefolder
 from predictor.checkpoint import encode
 from predictor.keeper import Keeper
 from predictor.statefolder import StateFolder
-from streamer import wire
 from streamer.decisions import GapDecision
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
 from streamer.messages import Chunk, Kind, Written
+from streamer.wire import codec
 
-ESTIMATE = wire.encode(Chunk(Kind.ESTIMATE, "demo", 1, 0, 0, 100.0, np.zeros((1, 1, 2), np.float32)))[:2]
+ESTIMATE = codec.encode(Chunk(Kind.ESTIMATE, "demo", 1, 0, 0, 100.0, np.zeros((1, 1, 2), np.float32)))[:2]
 
 
 def tree(number: int) -> list[bytes]:

@@ -11,10 +11,10 @@ from simulation import answer, at, chunk, joined, sent
 
 from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MOST_COLUMNS, slice_values
-from streamer import bursts, wire
 from streamer.effects import Ask, Checkpoint, Effect
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Written
 from streamer.patience import Patience
+from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
 from trainer.online import OnlineConfig, OnlineLearner
@@ -81,8 +81,8 @@ def test_very_many_channels_are_stepped_in_parts_with_the_same_bits(model: Model
 
 
 def test_a_burst_and_what_was_held_are_done_in_slices_too() -> None:
-    said = [wire.encode(chunk(seq, wave(4000)[seq : seq + 1])) for seq in range(4000)]
-    turns = slices(Predictor(DEFAULT), bursts.decode(said))
+    said = [codec.encode(chunk(seq, wave(4000)[seq : seq + 1])) for seq in range(4000)]
+    turns = slices(Predictor(DEFAULT), batch.decode(said))
     assert max(map(values, turns)) <= SLICE
     core = Predictor(DEFAULT, PredictorConfig(patience=Patience(deadline_s=0.2)))
     answer(core, [chunk(0, [0.0])])

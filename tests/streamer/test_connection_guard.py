@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from streamer import connection_guard, wire
+from streamer import connection_guard
 from streamer.addresses import replay_address
 from streamer.connection_guard import ConnectionGuard
 from streamer.messages import Incoming, Info, Kind, Rejected, Replay, Request, Subscription
 from streamer.replaysockets import REQUEST_LIMIT
 from streamer.sockets import Transport
 from streamer.subscriptions import SUBSCRIPTION_LIMIT
+from streamer.wire import codec
 
 BOUND_MS = 60_000
 INFO = Info("demo", 1, 0, 0, 100.0, ("0",))
@@ -57,7 +58,7 @@ def cancellations() -> bytes:
 
 
 def requests() -> bytes:
-    return frames(*wire.encode(WANTED)) * 100
+    return frames(*codec.encode(WANTED)) * 100
 
 
 def flood(address: str, kind: bytes, content: Callable[[], bytes]) -> int:

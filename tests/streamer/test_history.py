@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import history as history_module
-from streamer import wire
 from streamer.history import MESSAGE_BYTES, REMEMBERED_RUNS, History
 from streamer.messages import NO_GAP, Burst, Chunk, Gone, Kind
+from streamer.wire import codec
 
 SECOND_NS = 1_000_000_000
 LARGE = 2**30
@@ -42,7 +42,7 @@ def told(history: History, seq: int, end: int, run: int = 7, most: int = 1000) -
                 seq = said.seq + said.samples
             else:
                 chunks = [said] if isinstance(said, Chunk) else list(said.chunks())
-                found += [wire.encode(one) for one in chunks]
+                found += [codec.encode(one) for one in chunks]
                 seq = chunks[-1].end_seq
         assert len(found) - count <= most
     return found
@@ -53,9 +53,9 @@ def test_what_was_said_is_found_as_it_was_said() -> None:
     said = [chunk(0), chunk(1, 3), chunk(4, model_version=9, tally=NO_GAP), chunk(5)]
     for one in said:
         history.add(one, 0)
-    assert told(history, 0, 6) == [wire.encode(one) for one in said]
-    assert told(history, 2, 4) == [wire.encode(said[1])]
-    assert told(history, 5, 99) == [wire.encode(said[3])]
+    assert told(history, 0, 6) == [codec.encode(one) for one in said]
+    assert told(history, 2, 4) == [codec.encode(said[1])]
+    assert told(history, 5, 99) == [codec.encode(said[3])]
 
 
 def test_of_a_burst_the_chunks_that_are_wanted_are_found_as_they_were_said() -> None:
@@ -67,12 +67,12 @@ def test_of_a_burst_the_chunks_that_are_wanted_are_found_as_they_were_said() -> 
     def found(seq: int, end: int, most: int = 100) -> list[list[bytes]]:
         (said,) = history.find(Kind.ESTIMATE, "demo", 7, seq, end, most)
         assert isinstance(said, Burst)
-        return [wire.encode(one) for one in said.chunks()]
+        return [codec.encode(one) for one in said.chunks()]
 
-    assert found(10, 26) == [wire.encode(one) for one in chunks]
-    assert found(13, 15) == [wire.encode(one) for one in chunks[1:3]]
-    assert found(12, 26, most=2) == [wire.encode(one) for one in chunks[1:3]]
-    assert found(25, 99) == [wire.encode(chunks[-1])]
+    assert found(10, 26) == [codec.encode(one) for one in chunks]
+    assert found(13, 15) == [codec.encode(one) for one in chunks[1:3]]
+    assert found(12, 26, most=2) == [codec.encode(one) for one in chunks[1:3]]
+    assert found(25, 99) == [codec.encode(chunks[-1])]
 
 
 def test_what_was_not_said_yet_is_not_answered() -> None:
@@ -89,7 +89,7 @@ def test_what_was_before_the_beginning_and_what_was_left_out_is_gone() -> None:
     assert told(history, 0, 9) == [(0, 5)]
     history.add(chunk(7, 2), 0)
     history.add(chunk(12), 0)
-    assert told(history, 0, 99) == [(0, 7), wire.encode(chunk(7, 2)), (9, 12), wire.encode(chunk(12))]
+    assert told(history, 0, 99) == [(0, 7), codec.encode(chunk(7, 2)), (9, 12), codec.encode(chunk(12))]
     assert told(history, 1, 3) == [(1, 3)]
 
 
@@ -114,7 +114,7 @@ def test_what_is_older_than_it_may_be_is_gone() -> None:
     history = History(10, LARGE)
     for seq in range(30):
         history.add(chunk(seq), seq * SECOND_NS)
-    assert told(history, 0, 30) == [(0, 20), *[wire.encode(chunk(seq)) for seq in range(20, 30)]]
+    assert told(history, 0, 30) == [(0, 20), *[codec.encode(chunk(seq)) for seq in range(20, 30)]]
 
 
 def test_what_is_more_than_it_may_be_is_gone_the_oldest_first_whoevers_it_is() -> None:
@@ -123,7 +123,7 @@ def test_what_is_more_than_it_may_be_is_gone_the_oldest_first_whoevers_it_is() -
         history.add(chunk(seq), 0)
         history.add(chunk(seq, stream="other"), 0)
     assert history.kept_bytes == 10 * (MESSAGE_BYTES + 4)
-    assert told(history, 0, 20) == [(0, 15), *[wire.encode(chunk(seq)) for seq in range(15, 20)]]
+    assert told(history, 0, 20) == [(0, 15), *[codec.encode(chunk(seq)) for seq in range(15, 20)]]
 
 
 @pytest.mark.parametrize("history", [History(0, LARGE), History(60, 0)])
@@ -138,7 +138,7 @@ def test_a_message_larger_than_all_it_may_keep_is_gone() -> None:
     history = History(60, 1000)
     history.add(chunk(0, 1000), 0)
     history.add(chunk(1000), 0)
-    assert told(history, 0, 1001) == [(0, 1000), wire.encode(chunk(1000))]
+    assert told(history, 0, 1001) == [(0, 1000), codec.encode(chunk(1000))]
 
 
 def test_old_runs_are_forgotten_with_all_that_is_kept_of_them() -> None:
@@ -147,7 +147,7 @@ def test_old_runs_are_forgotten_with_all_that_is_kept_of_them() -> None:
         history.add(chunk(0, run=run), run)
     assert history.kept_bytes == REMEMBERED_RUNS * (MESSAGE_BYTES + 4)
     assert told(history, 0, 5, run=1) == [(0, 5)]
-    assert told(history, 0, 1, run=2) == [wire.encode(chunk(0, run=2))]
+    assert told(history, 0, 1, run=2) == [codec.encode(chunk(0, run=2))]
     history.add(chunk(1, run=9), 60 * SECOND_NS + 5)  # by now the first six are too old
     assert told(history, 0, 1, run=5) == [(0, 1)]
     assert history.kept_bytes == 5 * (MESSAGE_BYTES + 4)
@@ -176,7 +176,7 @@ def test_every_sample_said_is_found_or_gone_once(
         return
     found = told(history, seq, seq + samples, most=most)
     wanted = [kept for kept in model if kept.run == 7 and kept.seq < seq + samples and kept.end_seq > seq]
-    assert [one for one in found if isinstance(one, list)] == [wire.encode(kept) for kept in wanted]
+    assert [one for one in found if isinstance(one, list)] == [codec.encode(kept) for kept in wanted]
     gone = {lost for one in found if isinstance(one, tuple) for lost in range(*one)}
     there = {kept for one in wanted for kept in range(one.seq, one.end_seq)}
     assert gone == set(range(seq, min(seq + samples, next_seq[7]))) - there

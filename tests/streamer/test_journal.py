@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamer import journal as journal_module
-from streamer import journalfile, wire
+from streamer import journalfile
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.files.records import FRAME, framed
@@ -23,6 +23,7 @@ from streamer.journal import LEAST_BYTES, JournalFile
 from streamer.journalscan import Part, older
 from streamer.messages import Chunk, Kind
 from streamer.signals import Signal
+from streamer.wire import codec
 
 RUN = 0xABC
 ABOUT = {"stream": "demo", "targets": True, "target_delay_samples": 0, "signal": asdict(Signal())}
@@ -53,7 +54,7 @@ def written(path: Path, chunks: list[Chunk]) -> bytes:
 
 
 def encoded(chunks: Iterator[Chunk] | list[Chunk]) -> list[list[bytes]]:
-    return [wire.encode(one) for one in chunks]
+    return [codec.encode(one) for one in chunks]
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_whatever_was_done_to_it_it_yields_only_what_was_written(
         assert journal.next_seq <= 16
         journal.append(chunk(100), NOW)
     with opened(path) as again:
-        assert wire.encode(chunk(100)) in encoded(again.chunks())
+        assert codec.encode(chunk(100)) in encoded(again.chunks())
 
 
 def test_sizes_are_checked_before_anything_is_read(path: Path) -> None:
@@ -543,7 +544,7 @@ def test_a_chunk_of_another_run_or_stream_is_a_damaged_place(path: Path) -> None
 
 
 def test_the_longest_chunk_is_written_and_read(path: Path) -> None:
-    long = replace(chunk(0), values=np.zeros((wire.MAX_PAYLOAD_BYTES // 4, 1, 1), np.float32))
+    long = replace(chunk(0), values=np.zeros((codec.MAX_PAYLOAD_BYTES // 4, 1, 1), np.float32))
     written(path, [long])
     assert encoded(Part(path, ABOUT).chunks(RUN)) == encoded([long])
 

@@ -17,7 +17,7 @@ import pytest
 from predictor.core import Predictor, PredictorConfig
 from predictor.phase import phase_and_amplitude
 from predictor.stream import SLICE_VALUES
-from streamer import keys, wire
+from streamer import keys
 from streamer.clock import Instant
 from streamer.effects import Send
 from streamer.history import History
@@ -25,6 +25,7 @@ from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Ki
 from streamer.replay import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
 from streamer.replaysockets import MAX_REQUEST_BYTES
 from streamer.sockets import HIGH_WATER_MARK, Transport
+from streamer.wire import codec
 from trainer.model import ModelConfig, new_model
 
 BOUND_S = 20
@@ -57,10 +58,10 @@ def test_the_golden_messages_are_what_the_wire_says() -> None:
         text = " ".join(payload.split())
         raw = text.encode() if text.startswith("{") else bytes.fromhex(text)
         parts = [bytes.fromhex(topic), bytes.fromhex(header), raw]
-        message = wire.decode(parts)
-        assert wire.encode(message) == parts
-        assert parts[0].startswith(wire.topic(kind))
-    last_estimate = wire.decode([bytes.fromhex(part) for part in messages[2]])
+        message = codec.decode(parts)
+        assert codec.encode(message) == parts
+        assert parts[0].startswith(codec.topic(kind))
+    last_estimate = codec.decode([bytes.fromhex(part) for part in messages[2]])
     assert isinstance(last_estimate, Chunk)
     np.testing.assert_array_equal(last_estimate.values, [[[1, 0]], [[0.5, 0.5]]])
     assert (last_estimate.seq, last_estimate.model_version) == (3, 7)
@@ -74,8 +75,8 @@ def test_the_golden_request_and_refusal_are_what_the_wire_says() -> None:
         for topic, header in re.findall(r"topic (.*?)header (.*?)(?=^\w|\Z)", block[1], re.MULTILINE | re.DOTALL)
     )
     wanted = (Kind.ESTIMATE, "demo", 0x00C0FFEE00C0FFEE, 3, 2)
-    assert wire.decode_request(asked) == Replay(*wanted)
-    assert wire.decode_answer(gone) == Gone(*wanted)
+    assert codec.decode_request(asked) == Replay(*wanted)
+    assert codec.decode_answer(gone) == Gone(*wanted)
 
 
 def test_the_limits_of_an_answer_are_the_servers() -> None:
@@ -94,7 +95,7 @@ def test_the_status_examples_pass_the_wire() -> None:
     assert len(examples) == 3
     for text in examples:
         status = Status("", 0, 0, 0, json.loads(text))
-        assert wire.decode(wire.encode(status)) == status
+        assert codec.decode(codec.encode(status)) == status
 
 
 def test_every_member_of_a_status_is_shown_and_explained() -> None:
@@ -114,11 +115,11 @@ def test_every_member_of_a_status_is_shown_and_explained() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("payload of input, target, estimate", f"{wire.MAX_PAYLOAD_BYTES // 2**20} MiB"),
-        ("payload of info, status", f"{wire.MAX_JSON_BYTES // 2**20} MiB"),
-        ("channels", f"1 to {wire.MAX_CHANNELS:,}"),
-        ("fields", f"1 for inputs, 1 to {wire.MAX_FIELDS} for others"),
-        ("seq + samples", f"at most 2^{wire.MAX_SEQ.bit_length() - 1}"),
+        ("payload of input, target, estimate", f"{codec.MAX_PAYLOAD_BYTES // 2**20} MiB"),
+        ("payload of info, status", f"{codec.MAX_JSON_BYTES // 2**20} MiB"),
+        ("channels", f"1 to {codec.MAX_CHANNELS:,}"),
+        ("fields", f"1 for inputs, 1 to {codec.MAX_FIELDS} for others"),
+        ("seq + samples", f"at most 2^{codec.MAX_SEQ.bit_length() - 1}"),
     ],
 )
 def test_the_limits_are_the_wires(name: str, value: str) -> None:
@@ -128,7 +129,7 @@ def test_the_limits_are_the_wires(name: str, value: str) -> None:
 def test_the_source_is_heard_by_a_sincos_transport(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path / 's'}"
     samples = 20
-    topics = [wire.topic(kind) for kind in (Kind.INFO, Kind.TARGET, Kind.INPUT)]
+    topics = [codec.topic(kind) for kind in (Kind.INFO, Kind.TARGET, Kind.INPUT)]
     heard: list[Incoming] = []
     code = program("In Python, with targets")
     with Transport(connect=[address], topics=topics) as reader, run(code, address, f"{samples}") as source:
@@ -155,7 +156,7 @@ def test_the_smallest_source_is_small_and_heard(tmp_path: Path) -> None:
     code = program("The smallest source")
     assert len([line for line in code.splitlines() if line]) <= 15
     heard: list[Incoming] = []
-    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT)]
+    topics = [codec.topic(Kind.INFO), codec.topic(Kind.INPUT)]
     with Transport(connect=[address], topics=topics) as reader, run(code, address, f"{samples}") as source:
         while not (heard and isinstance(heard[-1], Chunk) and heard[-1].end_seq == samples):
             assert reader.wait(BOUND_S * 1000), f"nothing came after {len(heard)} messages"
@@ -181,7 +182,7 @@ def test_the_source_in_c_is_heard(tmp_path: Path) -> None:
         pytest.skip("needs libzmq's header")
     assert compiled.returncode == 0, compiled.stderr
     address, samples, heard = f"ipc://{tmp_path / 's'}", 110, list[Incoming]()
-    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT)]
+    topics = [codec.topic(Kind.INFO), codec.topic(Kind.INPUT)]
     command = [built, address, f"{samples}"]
     with Transport(connect=[address], topics=topics) as reader, subprocess.Popen(command) as source:
         while not (heard and isinstance(heard[-1], Info) and heard[-1].ended):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from streamer import wire
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Reply, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, Chunk, Gone, Info, Kind, Replay, Request, Subscription
 from streamer.publisher import CHUNKS_PER_TICK, Publisher, SourceConfig
 from streamer.signals import Signal
+from streamer.wire import codec
 
 START_NS = 77_000_000_000
 WALL_NS = 1_754_000_000_000_000_000
@@ -209,7 +209,7 @@ def test_targets_left_at_the_end_come_in_messages_within_the_limit() -> None:
     core = publisher(SourceConfig(count=40, target_delay_samples=40), channels=channels)
     targets = said(run_until_finished(core, at(0)), Kind.TARGET)
     assert covered(targets) == list(range(40))
-    assert max(chunk.values.nbytes for chunk in targets) == wire.MAX_PAYLOAD_BYTES
+    assert max(chunk.values.nbytes for chunk in targets) == codec.MAX_PAYLOAD_BYTES
 
 
 def test_stopped_early_it_says_the_targets_of_what_it_said() -> None:
@@ -347,7 +347,7 @@ def answers(core: Publisher, asked: Request, now: Instant) -> list[object]:
         effects += more
     replies = [effect for effect in effects if isinstance(effect, Reply)]
     assert {reply.peer for reply in replies} <= {b"peer"}
-    return [wire.encode(one.message) if isinstance(one.message, Chunk) else one.message for one in replies]
+    return [codec.encode(one.message) if isinstance(one.message, Chunk) else one.message for one in replies]
 
 
 @pytest.mark.parametrize("kind", [Kind.INPUT, Kind.TARGET])
@@ -355,8 +355,8 @@ def test_what_was_said_is_said_again_as_it_was(kind: Kind) -> None:
     core = publisher(SourceConfig(chunk=3))
     effects = [*core.tick(at(0)), *core.tick(at(1))]
     chunks = said(effects, kind)
-    assert answers(core, request(kind, 0, 10**6), at(1)) == [wire.encode(chunk) for chunk in chunks]
-    assert answers(core, request(kind, 7, 1), at(1)) == [wire.encode(chunks[2])]
+    assert answers(core, request(kind, 0, 10**6), at(1)) == [codec.encode(chunk) for chunk in chunks]
+    assert answers(core, request(kind, 7, 1), at(1)) == [codec.encode(chunks[2])]
     assert answers(core, request(kind, core.record.next_seq, 1), at(1)) == []
 
 
@@ -464,18 +464,18 @@ def test_a_run_goes_on_where_it_was_cut_off(delay: int, written: int) -> None:
     list(before.tick(at(0)))
     list(before.tick(at(1)))
     list(before.stop(at(1)))
-    whole = [wire.encode(chunk)[::2] for chunk in paper.chunks]
+    whole = [codec.encode(chunk)[::2] for chunk in paper.chunks]
     tallies = [chunk.tally for chunk in paper.chunks]
     del paper.chunks[written:]
     core = journalled(paper, config, at(100))
     list(core.receive([listener()], at(100)))
     list(core.tick(at(101)))
-    assert [wire.encode(chunk)[::2] for chunk in paper.chunks] == whole
+    assert [codec.encode(chunk)[::2] for chunk in paper.chunks] == whole
     assert [chunk.tally for chunk in paper.chunks] == tallies
     resumed = [chunk for chunk in paper.chunks[written:] if chunk.kind is Kind.INPUT]
     assert [chunk.time_ns for chunk in resumed] == [at(100 + k / 100).wall_ns for k in range(len(resumed))]
     assert answers(core, request(Kind.INPUT, 0, 20), at(101)) == [
-        wire.encode(chunk) for chunk in paper.chunks if chunk.kind is Kind.INPUT
+        codec.encode(chunk) for chunk in paper.chunks if chunk.kind is Kind.INPUT
     ]
 
 

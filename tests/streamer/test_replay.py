@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer import wire
 from streamer.effects import Reply
 from streamer.history import History
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay, Request
@@ -19,6 +18,7 @@ from streamer.replay import (
     SLICE_MESSAGES,
     ReplayServer,
 )
+from streamer.wire import codec
 
 
 def chunk(seq: int, samples: int = 1, stream: str = "demo", kind: Kind = Kind.INPUT) -> Chunk:
@@ -52,9 +52,9 @@ def bytes_of(said: list[Reply], peer: bytes = b"me") -> list[object]:
         if reply.peer != peer:
             continue
         if isinstance(reply.message, Burst):
-            told += [wire.encode(one) for one in reply.message.chunks()]
+            told += [codec.encode(one) for one in reply.message.chunks()]
         else:
-            told.append(wire.encode(reply.message))
+            told.append(codec.encode(reply.message))
     return told
 
 
@@ -65,7 +65,7 @@ def test_nobody_asks_and_nothing_is_done() -> None:
 def test_a_request_is_answered_with_what_was_said() -> None:
     server = serving(*map(chunk, range(500)))
     server.take(request(100, 300))
-    assert bytes_of(replies(server)) == [wire.encode(chunk(seq)) for seq in range(100, 400)]
+    assert bytes_of(replies(server)) == [codec.encode(chunk(seq)) for seq in range(100, 400)]
     assert server.work() is None
 
 
@@ -74,7 +74,7 @@ def test_what_is_gone_is_said_and_what_is_not_said_yet_is_not() -> None:
     server.take(request(0, 100))
     lost = [Gone(Kind.INPUT, "demo", 7, 0, 5), Gone(Kind.INPUT, "demo", 7, 6, 3)]
     said = [lost[0], chunk(5), lost[1], chunk(9)]
-    assert bytes_of(replies(server)) == [wire.encode(one) for one in said]  # type: ignore[arg-type]
+    assert bytes_of(replies(server)) == [codec.encode(one) for one in said]  # type: ignore[arg-type]
     server.take(request(10, 1))
     server.take(request(0, 1, stream="other"))
     assert replies(server) == []
@@ -87,7 +87,7 @@ def test_a_burst_is_answered_in_parts() -> None:
     )
     server = serving(whole)
     server.take(request(10, 80))
-    assert bytes_of(replies(server)) == [wire.encode(one) for one in whole.chunks()][10:90]
+    assert bytes_of(replies(server)) == [codec.encode(one) for one in whole.chunks()][10:90]
 
 
 def test_one_answer_has_its_limit_in_messages() -> None:
@@ -114,8 +114,8 @@ def test_peers_take_turns() -> None:
     server.take(request(0, 1000, b"greedy"))
     server.take(request(994, 6, b"modest"))
     server.work()
-    assert bytes_of(server.work() or [], b"modest") == [wire.encode(chunk(seq)) for seq in range(994, 1000)]
-    assert bytes_of(replies(server), b"greedy")[-1] == wire.encode(chunk(999))
+    assert bytes_of(server.work() or [], b"modest") == [codec.encode(chunk(seq)) for seq in range(994, 1000)]
+    assert bytes_of(replies(server), b"greedy")[-1] == codec.encode(chunk(999))
 
 
 def test_who_was_not_served_lately_comes_before_those_who_always_ask() -> None:
@@ -133,7 +133,7 @@ def test_who_was_not_served_lately_comes_before_those_who_always_ask() -> None:
     said: list[Reply] = []
     for _ in range(-(-400 // SLICE_MESSAGES)):
         said += server.work() or []
-    assert bytes_of(said, b"modest") == [wire.encode(chunk(seq)) for seq in range(600, 1000)]
+    assert bytes_of(said, b"modest") == [codec.encode(chunk(seq)) for seq in range(600, 1000)]
 
 
 @given(st.lists(st.sampled_from([b"a", b"b", b"c"]), min_size=1, max_size=30))
@@ -162,7 +162,7 @@ def test_what_waits_in_all_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.refused == 2
     replies(server)
     server.take(request(0, 1, b"late"))
-    assert bytes_of(replies(server), b"late") == [wire.encode(chunk(0))]
+    assert bytes_of(replies(server), b"late") == [codec.encode(chunk(0))]
 
 
 def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None:
@@ -172,7 +172,7 @@ def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None
     server.take(request(500, 2))
     server.take(request(10, 1))
     wanted = [chunk(0, stream="other"), chunk(500), chunk(501), chunk(10)]
-    assert bytes_of(replies(server)) == [wire.encode(one) for one in wanted]
+    assert bytes_of(replies(server)) == [codec.encode(one) for one in wanted]
 
 
 def test_many_holes_of_a_stream_are_asked_for_at_once() -> None:
@@ -181,7 +181,7 @@ def test_many_holes_of_a_stream_are_asked_for_at_once() -> None:
         server.take(request(10 * number, 2))
     assert server.refused == 2
     wanted = [chunk(10 * number + k) for number in range(MOST_RANGES) for k in range(2)]
-    assert bytes_of(replies(server)) == [wire.encode(one) for one in wanted]
+    assert bytes_of(replies(server)) == [codec.encode(one) for one in wanted]
 
 
 def test_requests_of_a_peer_and_peers_are_limited_until_some_are_done() -> None:
@@ -194,7 +194,7 @@ def test_requests_of_a_peer_and_peers_are_limited_until_some_are_done() -> None:
     assert server.refused == 8
     replies(server)
     server.take(request(0, 1, b"late"))
-    assert bytes_of(replies(server), b"late") == [wire.encode(chunk(0))]
+    assert bytes_of(replies(server), b"late") == [codec.encode(chunk(0))]
     assert server.refused == 8
 
 

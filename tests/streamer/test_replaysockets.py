@@ -14,13 +14,14 @@ import pytest
 import zmq
 from bounded import bounded_context
 
-from streamer import endpoints, keys, replaysockets, wire
+from streamer import endpoints, keys, replaysockets
 from streamer.addresses import replay_address
 from streamer.errors import AddressError
 from streamer.keys import Keys
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Rejected, Replay, Request
 from streamer.replaysockets import ANSWERS_HIGH_WATER_MARK
 from streamer.sockets import Transport
+from streamer.wire import codec
 
 BOUND_MS = 10_000
 LOCAL = "tcp://127.0.0.1:*"
@@ -160,7 +161,7 @@ def test_a_message_and_an_answer_come_through_the_same_call(address: str) -> Non
 
 @pytest.mark.parametrize(
     "parts",
-    [[b""], [b"x"] * 40, wire.encode(chunk(1)), [b"replay/demo/", b"SNCS", b""]],
+    [[b""], [b"x"] * 40, codec.encode(chunk(1)), [b"replay/demo/", b"SNCS", b""]],
     ids=["empty", "many parts", "samples", "short"],
 )
 def test_what_is_no_request_is_rejected(address: str, parts: list[bytes]) -> None:
@@ -174,7 +175,7 @@ def test_what_is_no_request_is_rejected(address: str, parts: list[bytes]) -> Non
         raw.send_multipart(parts)
         (message,) = heard(source, lambda messages: bool(messages))
         assert isinstance(message, Rejected)
-        raw.send_multipart(wire.encode(WANTED))
+        raw.send_multipart(codec.encode(WANTED))
         assert isinstance(heard(source, lambda messages: bool(messages))[0], Request)
 
 
@@ -314,7 +315,7 @@ def test_a_strangers_request_is_not_heard(server: Keys, friend: Keys) -> None:
         ):
             plain.setsockopt(zmq.LINGER, 0)
             plain.connect(replay_address(source.address))
-            plain.send_multipart(wire.encode(WANTED))
+            plain.send_multipart(codec.encode(WANTED))
             other = Replay(Kind.INPUT, "stranger", 1, 0, 1)
             for _ in range(20):
                 unknown.ask(other)

@@ -12,11 +12,12 @@ import pytest
 import zmq
 from bounded import bounded_context
 
-from streamer import contactwatch, sockets, wire
+from streamer import contactwatch, sockets
 from streamer.errors import AddressError
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Replay, Request, Subscription
-from streamer.singles import Parts
 from streamer.sockets import Transport
+from streamer.wire import codec
+from streamer.wire.expected import Parts
 
 BOUND_MS = 10_000
 INFO = Info("demo", 1, 0, 0, 100.0, ("0",))
@@ -52,7 +53,7 @@ def count(number: int) -> Callable[[list[Incoming]], bool]:
 
 
 def test_what_queued_up_comes_together_and_the_message_that_ended_a_wait_alone(address: str) -> None:
-    topics = [wire.topic(Kind.INPUT)]
+    topics = [codec.topic(Kind.INPUT)]
     with (
         Transport(bind=address) as publisher,
         Transport(connect=[address], topics=topics, together=True) as subscriber,
@@ -80,7 +81,7 @@ class Echo:
     def answer(self, parts: Parts) -> Parts | None:
         _, header, payload = parts
         even = np.frombuffer(payload, "<f4")[0] % 2 == 0
-        return (wire.topic(Kind.ESTIMATE, "demo"), header, payload) if even else None
+        return (codec.topic(Kind.ESTIMATE, "demo"), header, payload) if even else None
 
     def take(self, said: Sequence[Parts]) -> list[Parts]:
         self.taken = [parts for parts in said if self.answer(parts) is not None]
@@ -94,13 +95,13 @@ def test_what_a_reflex_answers_is_published_before_the_rest_is_handed_over(
     tmp_path: Path, address: str, context: "zmq.Context[zmq.Socket[bytes]]"
 ) -> None:
     said_at = f"ipc://{os.path.relpath(tmp_path / 'p')}"
-    topics = [wire.topic(Kind.INPUT)]
+    topics = [codec.topic(Kind.INPUT)]
     with (
         Transport(bind=address) as publisher,
         Transport(bind=said_at, connect=[address], topics=topics, reflex=Echo()) as predictor,
         context.socket(zmq.SUB) as reader,
     ):
-        reader.setsockopt(zmq.SUBSCRIBE, wire.topic(Kind.ESTIMATE))
+        reader.setsockopt(zmq.SUBSCRIBE, codec.topic(Kind.ESTIMATE))
         reader.connect(said_at)
         heard(publisher, count(1))
         heard(predictor, count(1))
@@ -121,7 +122,7 @@ def test_what_a_reflex_answers_is_published_before_the_rest_is_handed_over(
 def test_who_found_nothing_sleeps_until_a_message_comes_and_loses_none(address: str) -> None:
     with (
         Transport(bind=address, answers=True) as publisher,
-        Transport(connect=[address], topics=[wire.topic(Kind.INPUT)], asks=True) as subscriber,
+        Transport(connect=[address], topics=[codec.topic(Kind.INPUT)], asks=True) as subscriber,
     ):
         heard(publisher, count(1))
         for first in range(0, 30, 3):
@@ -141,13 +142,13 @@ def test_who_found_nothing_sleeps_until_a_message_comes_and_loses_none(address: 
 def test_a_publisher_that_found_nothing_is_woken_by_a_subscriber(address: str) -> None:
     with Transport(bind=address, answers=True) as publisher:
         assert publisher.receive() == []
-        with Transport(connect=[address], topics=[wire.topic(Kind.INPUT)]):
+        with Transport(connect=[address], topics=[codec.topic(Kind.INPUT)]):
             assert publisher.wait(BOUND_MS)
-            assert heard(publisher, count(1))[0] == Subscription(wire.topic(Kind.INPUT), active=True)
+            assert heard(publisher, count(1))[0] == Subscription(codec.topic(Kind.INPUT), active=True)
 
 
 def test_a_publisher_hears_who_subscribes_and_a_subscriber_hears_in_order(address: str) -> None:
-    topics = [wire.topic(Kind.INFO), wire.topic(Kind.INPUT, "demo")]
+    topics = [codec.topic(Kind.INFO), codec.topic(Kind.INPUT, "demo")]
     with Transport(bind=address) as publisher, Transport(connect=[address], topics=topics) as subscriber:
         subscriptions = heard(publisher, count(2))
         assert subscriptions == [Subscription(topic, active=True) for topic in topics]
@@ -176,9 +177,9 @@ def test_what_cannot_be_understood_is_rejected_and_the_rest_is_heard(
         raw.bind(address)
         raw.setsockopt(zmq.LINGER, 0)
         assert raw.poll(BOUND_MS)
-        oversized = wire.encode(chunk(1))
-        oversized[2] = bytes(wire.MAX_PAYLOAD_BYTES + 4)
-        for parts in (wire.encode(chunk(0)), [b""], [b"a", b"b"], [b"x"] * 50, oversized, wire.encode(chunk(2))):
+        oversized = codec.encode(chunk(1))
+        oversized[2] = bytes(codec.MAX_PAYLOAD_BYTES + 4)
+        for parts in (codec.encode(chunk(0)), [b""], [b"a", b"b"], [b"x"] * 50, oversized, codec.encode(chunk(2))):
             raw.send_multipart(parts)
         messages = heard(subscriber, count(6))
     kinds = [type(message) for message in messages]
@@ -205,7 +206,7 @@ def test_a_peer_far_past_the_limit_is_cut_off_and_heard_again_and_others_are_lef
             for turn in range(3):
                 assert raw.poll(BOUND_MS)
                 assert raw.recv() == b"\1"
-                raw.send_multipart(wire.encode(chunk(turn)))
+                raw.send_multipart(codec.encode(chunk(turn)))
                 raw.send_multipart([b"input/demo/", bytes(20_000)])
                 assert raw.poll(BOUND_MS)  # it has gone, which ends its subscription
                 assert raw.recv() == b"\0"
@@ -278,7 +279,7 @@ def test_who_comes_to_the_place_of_another_program_is_heard(
                 assert subscriber.wait(BOUND_MS)
                 assert subscriber.receive() == []  # what came was no message; it connects again
                 assert raw.poll(BOUND_MS)
-                raw.send_multipart(wire.encode(chunk(3)))
+                raw.send_multipart(codec.encode(chunk(3)))
                 came = heard(subscriber, count(1))
     assert [one.seq for one in came if isinstance(one, Chunk)] == [3]
 
@@ -306,7 +307,7 @@ def fill(publisher: Transport) -> int:
     publisher._pub.setsockopt(zmq.SNDTIMEO, 200)  # what is sent moves on for a while
     for seq in range(1_000_000):
         try:
-            publisher._pub.send_multipart(wire.encode(chunk(seq)))
+            publisher._pub.send_multipart(codec.encode(chunk(seq)))
         except zmq.Again:
             publisher._pub.setsockopt(zmq.SNDTIMEO, sockets.STALL_MS)
             return seq
@@ -323,7 +324,7 @@ def test_under_back_pressure_a_listener_that_takes_a_little_is_soon_sent_more(ad
         received = heard(subscriber, count(2 * sockets.SHORT_HIGH_WATER_MARK))
         assert publisher._pub is not None
         publisher._pub.setsockopt(zmq.SNDTIMEO, BOUND_MS)
-        publisher._pub.send_multipart(wire.encode(chunk(sent)))
+        publisher._pub.send_multipart(codec.encode(chunk(sent)))
         received += heard(subscriber, count(sent + 1 - len(received)))
         assert [message.seq for message in received if isinstance(message, Chunk)] == list(range(sent + 1))
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from predictor.core import Predictor
-from streamer import bursts, wire
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info
-from streamer.singles import Parts
+from streamer.wire import batch, codec
+from streamer.wire.expected import Parts
 
 
 def parts_of(messages: Sequence[Incoming]) -> list[Parts] | None:
@@ -16,9 +16,9 @@ def parts_of(messages: Sequence[Incoming]) -> list[Parts] | None:
     for message in messages:
         match message:
             case Chunk() | Info():
-                said.append(wire.encode(message))
+                said.append(codec.encode(message))
             case Burst():
-                said += bursts.encode(message)
+                said += batch.encode(message)
             case _:
                 return None
     return said
@@ -36,5 +36,5 @@ def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Ite
     else:
         left = core.reflexes.take(said)
         answers = list(core.reflexes.answers())
-    yield from [Send(wire.decode(answer)) for answer in answers]
-    yield from core.receive([ANSWERED] * bool(answers) + bursts.decode(left), now)
+    yield from [Send(codec.decode(answer)) for answer in answers]
+    yield from core.receive([ANSWERED] * bool(answers) + batch.decode(left), now)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.usable import LARGEST
-from streamer import wire
 from streamer.errors import WireError
 from streamer.messages import NO_GAP, Chunk, Kind
-from streamer.singles import Succession, decode
+from streamer.wire import codec
+from streamer.wire.expected import Succession, decode
 
 RUN, SEQ, RATE_HZ, MOST_TALLY = 2**63 + 5, 2**40 + 7, 100.0, 12
 ESTIMATE = np.array([[[0.25, -3.0]]], np.float32)
@@ -27,10 +27,10 @@ def next_input(**other: object) -> Chunk:
 
 
 def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
-    parts = wire.encode(next_input())
+    parts = codec.encode(next_input())
     assert succession().expects(parts)
     said = Chunk(Kind.ESTIMATE, "demo", RUN, SEQ, 10**18, RATE_HZ, ESTIMATE, 9, 3)
-    assert list(succession().answer(parts[1], ESTIMATE.tobytes())) == wire.encode(said)
+    assert list(succession().answer(parts[1], ESTIMATE.tobytes())) == codec.encode(said)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
     ],
 )
 def test_any_other_message_needs_a_closer_look(other: dict[str, object]) -> None:
-    assert not succession().expects(wire.encode(next_input(**other)))
+    assert not succession().expects(codec.encode(next_input(**other)))
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, -1.5, 6.3e29, -6.3e29])
 def test_any_usual_value_is_expected(value: float) -> None:
-    assert succession().expects(wire.encode(next_input(values=np.full((1, 1, 1), value, np.float32))))
+    assert succession().expects(codec.encode(next_input(values=np.full((1, 1, 1), value, np.float32))))
 
 
 def test_every_value_that_is_expected_can_be_stepped_over() -> None:
@@ -67,30 +67,30 @@ def test_every_value_that_is_expected_can_be_stepped_over() -> None:
 
 def test_where_no_tally_is_too_high_every_one_is_expected() -> None:
     any_tally = Succession("demo", RUN, SEQ, RATE_HZ, 2**64, 2, 9, 3)
-    assert any_tally.expects(wire.encode(next_input(tally=2**64 - 1)))
+    assert any_tally.expects(codec.encode(next_input(tally=2**64 - 1)))
 
 
 @pytest.mark.parametrize(("tally", "then"), [(3, 4), (0, 1), (NO_GAP, NO_GAP)])
 def test_it_goes_on_from_sample_to_sample(tally: int, then: int) -> None:
     going = succession(tally=tally)
     assert going.advance()
-    assert not going.expects(wire.encode(next_input()))
-    parts = wire.encode(next_input(seq=SEQ + 1))
+    assert not going.expects(codec.encode(next_input()))
+    parts = codec.encode(next_input(seq=SEQ + 1))
     assert going.expects(parts)
-    said = wire.decode(going.answer(parts[1], ESTIMATE.tobytes()))
+    said = codec.decode(going.answer(parts[1], ESTIMATE.tobytes()))
     assert isinstance(said, Chunk)
     assert (said.seq, said.tally) == (SEQ + 1, then)
 
 
 def test_it_ends_with_the_last_number_a_sample_can_have() -> None:
-    last = succession(seq=wire.MAX_SEQ - 1)
-    assert last.expects(wire.encode(next_input(seq=wire.MAX_SEQ - 1)))
+    last = succession(seq=codec.MAX_SEQ - 1)
+    assert last.expects(codec.encode(next_input(seq=codec.MAX_SEQ - 1)))
     assert not last.advance()
 
 
 @given(st.data())
 def test_whatever_is_changed_it_answers_nothing_that_is_not_sound_and_next(data: st.DataObject) -> None:
-    parts = [bytearray(part) for part in wire.encode(next_input())]
+    parts = [bytearray(part) for part in codec.encode(next_input())]
     for _ in range(data.draw(st.integers(1, 3))):
         part = parts[data.draw(st.integers(1, 2))]
         place = data.draw(st.integers(0, len(part)))
@@ -104,7 +104,7 @@ def test_whatever_is_changed_it_answers_nothing_that_is_not_sound_and_next(data:
     said = [bytes(part) for part in parts]
     expected = succession().expects(said)
     try:
-        chunk = wire.decode(said)
+        chunk = codec.decode(said)
     except WireError:
         assert not expected
         return
@@ -125,8 +125,8 @@ def test_messages_that_were_expected_are_decoded_as_one(count: int) -> None:
         next_input(seq=SEQ + k, time_ns=10**18 + k * k, values=np.full((1, 1, 1), k, np.float32))
         for k in range(count)
     ]
-    topics, headers, payloads = zip(*map(wire.encode, inputs), strict=True)
+    topics, headers, payloads = zip(*map(codec.encode, inputs), strict=True)
     told = decode(topics[0], headers, payloads)
     singles = [told] if isinstance(told, Chunk) else list(told.chunks())
     assert isinstance(told, Chunk) == (count == 1)
-    assert [wire.encode(one) for one in singles] == [wire.encode(one) for one in inputs]
+    assert [codec.encode(one) for one in singles] == [codec.encode(one) for one in inputs]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer import wire
 from streamer.errors import WireError
 from streamer.messages import FIELDS, NO_GAP, PUBLISHED, Chunk, Gone, Info, Kind, Message, Replay, Status
+from streamer.wire import codec
 
 RUN = 0x00C0FFEE00C0FFEE
 TIME_NS = 1_754_000_000_000_000_000
@@ -77,20 +77,20 @@ def same(left: Message, right: Message) -> bool:
 @pytest.mark.parametrize(("message", "topic", "header", "payload"), GOLDEN, ids=KINDS)
 def test_golden_bytes(message: Message, topic: bytes, header: str, payload: bytes) -> None:
     parts = [topic, bytes.fromhex(header), payload]
-    assert wire.encode(message) == parts
-    assert same(wire.decode(parts), message)
+    assert codec.encode(message) == parts
+    assert same(codec.decode(parts), message)
 
 
 def test_golden_bytes_of_a_request_and_its_refusal() -> None:
     request = [b"replay/demo/", bytes.fromhex(REPLAY_HEADER), b""]
-    assert wire.encode(Replay(*WANTED)) == request
-    assert wire.decode_request(request) == Replay(*WANTED)
+    assert codec.encode(Replay(*WANTED)) == request
+    assert codec.decode_request(request) == Replay(*WANTED)
     refusal = [b"gone/demo/", bytes.fromhex(GONE_HEADER), b""]
-    assert wire.encode(Gone(*WANTED)) == refusal
-    assert wire.decode_answer(refusal) == Gone(*WANTED)
+    assert codec.encode(Gone(*WANTED)) == refusal
+    assert codec.decode_answer(refusal) == Gone(*WANTED)
 
 
-STREAMS = st.from_regex(wire.STREAM_NAME, fullmatch=True)
+STREAMS = st.from_regex(codec.STREAM_NAME, fullmatch=True)
 U64 = st.integers(0, 2**64 - 1)
 LABELS = st.lists(st.text(max_size=8).filter(str.isprintable), min_size=1, max_size=4).map(tuple)
 JSON = st.recursive(
@@ -110,51 +110,51 @@ def chunks(draw: st.DrawFn) -> Chunk:
     shape = (
         draw(st.integers(1, 5)),
         draw(st.integers(1, 4)),
-        1 if kind is Kind.INPUT else draw(st.integers(1, wire.MAX_FIELDS)),
+        1 if kind is Kind.INPUT else draw(st.integers(1, codec.MAX_FIELDS)),
     )
     bits = draw(st.binary(min_size=4 * math.prod(shape), max_size=4 * math.prod(shape)))
     values = np.frombuffer(bits, "<f4").reshape(shape)
     return Chunk(
-        kind, draw(STREAMS), draw(U64), draw(st.integers(0, wire.MAX_SEQ - shape[0])), draw(TIMES_NS),
+        kind, draw(STREAMS), draw(U64), draw(st.integers(0, codec.MAX_SEQ - shape[0])), draw(TIMES_NS),
         draw(RATES), values, draw(U64), draw(U64),
     )  # fmt: skip
 
 
 INFOS = st.builds(
-    Info, STREAMS, U64, st.integers(0, wire.MAX_SEQ), TIMES_NS, RATES, LABELS,
-    st.sampled_from([(), ("cos",), FIELDS]), st.integers(0, wire.MAX_SEQ - 1), st.booleans(),
-    st.none() | st.floats(0, 1e3), st.integers(0, wire.MAX_SEQ), st.booleans(),
+    Info, STREAMS, U64, st.integers(0, codec.MAX_SEQ), TIMES_NS, RATES, LABELS,
+    st.sampled_from([(), ("cos",), FIELDS]), st.integers(0, codec.MAX_SEQ - 1), st.booleans(),
+    st.none() | st.floats(0, 1e3), st.integers(0, codec.MAX_SEQ), st.booleans(),
 )  # fmt: skip
 STATUSES = st.builds(
-    Status, STREAMS | st.just(""), U64, st.integers(0, wire.MAX_SEQ), TIMES_NS,
+    Status, STREAMS | st.just(""), U64, st.integers(0, codec.MAX_SEQ), TIMES_NS,
     st.dictionaries(st.text(max_size=4).filter(str.isprintable), JSON, max_size=4),
 )  # fmt: skip
 MESSAGES = chunks() | INFOS | STATUSES
 RANGES = st.tuples(
     st.sampled_from([Kind.INPUT, Kind.TARGET, Kind.ESTIMATE]), STREAMS, U64, st.integers(0, 2**62),
-    st.integers(1, wire.MAX_SAMPLES),
+    st.integers(1, codec.MAX_SAMPLES),
 )  # fmt: skip
 
 
 @given(MESSAGES)
 def test_every_message_survives_the_wire(message: Message) -> None:
-    assert same(wire.decode(wire.encode(message)), message)
+    assert same(codec.decode(codec.encode(message)), message)
 
 
 @given(RANGES)
 def test_every_request_and_refusal_survives_the_wire(wanted: tuple[Kind, str, int, int, int]) -> None:
-    assert wire.decode_request(wire.encode(Replay(*wanted))) == Replay(*wanted)
-    assert wire.decode_answer(wire.encode(Gone(*wanted))) == Gone(*wanted)
+    assert codec.decode_request(codec.encode(Replay(*wanted))) == Replay(*wanted)
+    assert codec.decode_answer(codec.encode(Gone(*wanted))) == Gone(*wanted)
 
 
 @given(chunks())
 def test_samples_answer_a_request_as_they_were_published(message: Chunk) -> None:
-    answer = wire.decode_answer(wire.encode(message))
+    answer = codec.decode_answer(codec.encode(message))
     assert isinstance(answer, Chunk)
     assert same(answer, message)
 
 
-def decoded_or_refused(parts: list[bytes], decode: Callable[[list[bytes]], object] = wire.decode) -> object:
+def decoded_or_refused(parts: list[bytes], decode: Callable[[list[bytes]], object] = codec.decode) -> object:
     try:
         return decode(parts)
     except WireError:
@@ -163,7 +163,7 @@ def decoded_or_refused(parts: list[bytes], decode: Callable[[list[bytes]], objec
 
 @given(st.lists(st.binary(max_size=80), max_size=4))
 def test_arbitrary_parts_are_refused(parts: list[bytes]) -> None:
-    for decode in (wire.decode, wire.decode_request, wire.decode_answer):
+    for decode in (codec.decode, codec.decode_request, codec.decode_answer):
         assert decoded_or_refused(parts, decode) is None
 
 
@@ -188,9 +188,9 @@ def mutated(parts: list[bytes], data: st.DataObject) -> list[bytes]:
 @given(MESSAGES, st.data())
 @settings(max_examples=300)
 def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: st.DataObject) -> None:
-    result = decoded_or_refused(mutated(wire.encode(message), data))
+    result = decoded_or_refused(mutated(codec.encode(message), data))
     if isinstance(result, Chunk):  # whatever is let through can be aged and said again
-        wire.encode(replace(result, time_ns=result.sample_time_ns(len(result.values) - 1)))
+        codec.encode(replace(result, time_ns=result.sample_time_ns(len(result.values) - 1)))
 
 
 @given(RANGES, st.data())
@@ -198,15 +198,15 @@ def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: 
 def test_a_mutated_request_is_a_request_or_a_wire_error(
     wanted: tuple[Kind, str, int, int, int], data: st.DataObject
 ) -> None:
-    asked = decoded_or_refused(mutated(wire.encode(Replay(*wanted)), data), wire.decode_request)
+    asked = decoded_or_refused(mutated(codec.encode(Replay(*wanted)), data), codec.decode_request)
     if isinstance(asked, Replay):  # whatever is let through can be refused
-        assert wire.decode_answer(wire.encode(Gone(*wanted))) == Gone(*wanted)
-    decoded_or_refused(mutated(wire.encode(Gone(*wanted)), data), wire.decode_answer)
+        assert codec.decode_answer(codec.encode(Gone(*wanted))) == Gone(*wanted)
+    decoded_or_refused(mutated(codec.encode(Gone(*wanted)), data), codec.decode_answer)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=60).map(str.encode) | JSON.map(lambda x: json.dumps(x).encode()))
 def test_any_payload_of_an_info_is_an_info_or_refused(payload: bytes) -> None:
-    topic, header, _ = wire.encode(INFO)
+    topic, header, _ = codec.encode(INFO)
     assert isinstance(decoded_or_refused([topic, header, payload]), Info | None)
 
 
@@ -228,16 +228,16 @@ NAMES = [
 
 def packed(message: Message = INFO, /, **changed: object) -> list[bytes]:
     """The parts of a message, some of them replaced."""
-    return _replaced(wire.encode(message), **changed)
+    return _replaced(codec.encode(message), **changed)
 
 
 def _replaced(
     parts: list[bytes], /, *, payload: bytes | None = None, topic: bytes | None = None, **header: object
 ) -> list[bytes]:
-    values = dict(zip(NAMES, wire.HEADER.unpack(parts[1]), strict=True)) | header
+    values = dict(zip(NAMES, codec.HEADER.unpack(parts[1]), strict=True)) | header
     return [
         parts[0] if topic is None else topic,
-        wire.HEADER.pack(*values.values()),
+        codec.HEADER.pack(*values.values()),
         parts[2] if payload is None else payload,
     ]
 
@@ -247,7 +247,7 @@ def body(**changed: object) -> bytes:
 
 
 CHUNK = chunk()
-BIG = 4 * (wire.MAX_PAYLOAD_BYTES // 4 + 1)
+BIG = 4 * (codec.MAX_PAYLOAD_BYTES // 4 + 1)
 
 LIMITS = {
     "parts": (packed()[:2], "^parts:"),
@@ -324,14 +324,14 @@ LIMITS = {
 @pytest.mark.parametrize(("parts", "reason"), LIMITS.values(), ids=LIMITS)
 def test_every_limit_is_named(parts: list[bytes], reason: str) -> None:
     with pytest.raises(WireError, match=reason) as error:
-        wire.decode(parts)
+        codec.decode(parts)
     assert len(str(error.value)) < 300
     assert str(error.value).isprintable()
 
 
 def asked(**changed: object) -> list[bytes]:
     """The parts of a request, some of them replaced."""
-    return _replaced(wire.encode(Replay(*WANTED)), **changed)
+    return _replaced(codec.encode(Replay(*WANTED)), **changed)
 
 
 REQUEST_LIMITS = {
@@ -339,8 +339,8 @@ REQUEST_LIMITS = {
     "header": ([*asked()[:1], bytes(56), b""], "^header: must be 64 bytes, got 56$"),
     "version": (asked(version=1), "^version:"),
     "magic": (asked(magic=b"SNCX"), "^magic:"),
-    "samples published": (wire.encode(CHUNK), "^kind: must be 6 here, got 1"),
-    "the answer": (wire.encode(Gone(*WANTED)), "^kind: must be 6 here, got 7"),
+    "samples published": (codec.encode(CHUNK), "^kind: must be 6 here, got 1"),
+    "the answer": (codec.encode(Gone(*WANTED)), "^kind: must be 6 here, got 7"),
     "another's topic": (asked(topic=b"gone/demo/"), "^topic:"),
     "stream empty": (asked(topic=b"replay//"), "^stream:"),
     "info wanted": (asked(fields=4), "^fields: the kind wanted must be 1 to 3, got 4"),
@@ -353,14 +353,14 @@ REQUEST_LIMITS = {
 @pytest.mark.parametrize(("parts", "reason"), REQUEST_LIMITS.values(), ids=REQUEST_LIMITS)
 def test_every_limit_of_a_request_is_named(parts: list[bytes], reason: str) -> None:
     with pytest.raises(WireError, match=reason) as error:
-        wire.decode_request(parts)
+        codec.decode_request(parts)
     assert len(str(error.value)) < 300
 
 
-@pytest.mark.parametrize("parts", [wire.encode(INFO), wire.encode(STATUS), wire.encode(Replay(*WANTED))])
+@pytest.mark.parametrize("parts", [codec.encode(INFO), codec.encode(STATUS), codec.encode(Replay(*WANTED))])
 def test_what_is_no_answer_is_refused(parts: list[bytes]) -> None:
     with pytest.raises(WireError, match=r"^kind: "):
-        wire.decode_answer(parts)
+        codec.decode_answer(parts)
 
 
 @pytest.mark.parametrize(
@@ -381,23 +381,23 @@ def test_what_is_no_answer_is_refused(parts: list[bytes]) -> None:
     ids=["seq", "next_seq", "slow", "fast", "time", "deep", "twice", "wide", "unknown key", "run", "not finite"],
 )  # fmt: skip
 def test_what_is_just_inside_the_limits_is_taken(parts: list[bytes]) -> None:
-    wire.decode(parts)
+    codec.decode(parts)
 
 
 def test_the_largest_chunk_is_taken() -> None:
-    samples = wire.MAX_PAYLOAD_BYTES // 4
-    message = wire.decode(packed(CHUNK, samples=samples, payload=bytes(wire.MAX_PAYLOAD_BYTES)))
+    samples = codec.MAX_PAYLOAD_BYTES // 4
+    message = codec.decode(packed(CHUNK, samples=samples, payload=bytes(codec.MAX_PAYLOAD_BYTES)))
     assert isinstance(message, Chunk)
     assert message.values.shape == (samples, 1, 1)
 
 
 def test_the_header_decides_what_an_info_repeats() -> None:
-    message = wire.decode(packed(payload=body(stream="other", run="0", next_seq=99, rate_hz=7)))
+    message = codec.decode(packed(payload=body(stream="other", run="0", next_seq=99, rate_hz=7)))
     assert message == INFO
 
 
 def test_decoded_values_cannot_be_written() -> None:
-    message = wire.decode(packed(CHUNK))
+    message = codec.decode(packed(CHUNK))
     assert isinstance(message, Chunk)
     assert not message.values.flags.writeable
 
@@ -405,26 +405,26 @@ def test_decoded_values_cannot_be_written() -> None:
 def test_a_chunk_may_be_any_view_of_any_float_array() -> None:
     values = np.arange(24, dtype=np.float64).reshape(4, 3, 2)[::2, ::-1]
     any_chunk = replace(chunk(Kind.TARGET, fields=2), values=values)  # type: ignore[arg-type]
-    message = wire.decode(wire.encode(any_chunk))
+    message = codec.decode(codec.encode(any_chunk))
     assert isinstance(message, Chunk)
     np.testing.assert_array_equal(message.values, values)
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a.b-c_D", "x" * 64])
 def test_no_streams_topic_is_the_prefix_of_anothers(name: str) -> None:
-    assert not wire.topic(Kind.INPUT, name + "2").startswith(wire.topic(Kind.INPUT, name))
-    assert wire.topic(Kind.INPUT, name).startswith(wire.topic(Kind.INPUT))
+    assert not codec.topic(Kind.INPUT, name + "2").startswith(codec.topic(Kind.INPUT, name))
+    assert codec.topic(Kind.INPUT, name).startswith(codec.topic(Kind.INPUT))
 
 
 def test_an_info_of_a_source_that_keeps_nothing_may_leave_out_what_it_keeps() -> None:
     told = {key: value for key, value in INFO_BODY.items() if key not in ("next_target_seq", "replays")}
-    assert wire.decode(packed(payload=json.dumps(told).encode())) == replace(
+    assert codec.decode(packed(payload=json.dumps(told).encode())) == replace(
         INFO, next_target_seq=0, replays=False
     )
 
 
 def test_the_header_is_64_bytes_without_padding() -> None:
-    assert wire.HEADER.size == 64 == struct.calcsize("<4sBBHIIQQqdQQ")
+    assert codec.HEADER.size == 64 == struct.calcsize("<4sBBHIIQQqdQQ")
 
 
 @pytest.mark.parametrize(
@@ -433,6 +433,6 @@ def test_the_header_is_64_bytes_without_padding() -> None:
 )
 def test_a_payload_of_another_type_is_named_with_its_stream(payload: int, hint: str) -> None:
     values = np.zeros((1, 1, 1), np.float32)
-    topic, header, _ = wire.encode(Chunk(Kind.INPUT, "demo", 1, 0, 1, 250.0, values))
+    topic, header, _ = codec.encode(Chunk(Kind.INPUT, "demo", 1, 0, 1, 250.0, values))
     with pytest.raises(WireError, match=f"^payload: .* take 4 bytes, got {payload}.*{hint}.*stream demo$|{hint}"):
-        wire.decode((topic, header, bytes(payload)))
+        codec.decode((topic, header, bytes(payload)))

@@ -11,9 +11,9 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer import wire
 from streamer.errors import WireError
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejected, TimeArray
+from streamer.wire import codec
 
 SEQ, TIME_NS, TALLY = slice(24, 32), slice(32, 40), slice(56, 64)  # where they stand in a header
 LEAST_CHUNKS = 3  # fewer are decoded as quickly one by one
@@ -23,7 +23,7 @@ Parts = Sequence[bytes]
 Decode = Callable[[Parts], Message | Gone]
 
 
-def decode(said: Sequence[Parts], one: Decode = wire.decode) -> list[Incoming]:
+def decode(said: Sequence[Parts], one: Decode = codec.decode) -> list[Incoming]:
     """Return messages, each given as its parts, in order; neighbouring chunks of a stream as bursts.
 
     `one` decodes a message that comes alone.
@@ -40,7 +40,7 @@ def decode(said: Sequence[Parts], one: Decode = wire.decode) -> list[Incoming]:
     return messages
 
 
-def decode_each(said: Iterable[Parts], one: Decode = wire.decode) -> list[Incoming]:
+def decode_each(said: Iterable[Parts], one: Decode = codec.decode) -> list[Incoming]:
     """Return messages, each given as its parts, in order."""
     return [_decode_one(parts, one) for parts in said]
 
@@ -48,8 +48,8 @@ def decode_each(said: Iterable[Parts], one: Decode = wire.decode) -> list[Incomi
 def encode(burst: Burst) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Return the parts of each chunk of a burst."""
     count = len(burst.times_ns)
-    topic, header, _ = wire.encode(next(burst.chunks()))
-    payload = wire.payload(burst.chunk.values)
+    topic, header, _ = codec.encode(next(burst.chunks()))
+    payload = codec.payload(burst.chunk.values)
     size = len(payload) // count
     headers = np.tile(np.frombuffer(header, np.uint8), (count, 1))
     headers[:, SEQ] = _as_bytes(_seqs(burst))
@@ -65,7 +65,7 @@ def _first_part(parts: Parts) -> bytes:
     return parts[0]
 
 
-def _decode_one(parts: Parts, one: Decode = wire.decode) -> Incoming:
+def _decode_one(parts: Parts, one: Decode = codec.decode) -> Incoming:
     try:
         return one(parts)
     except WireError as error:
@@ -111,7 +111,7 @@ def _burst(said: list[Parts]) -> Burst | None:
         return None
     try:
         for time_ns in (times_ns.min(), times_ns.max()):
-            wire.check_times(int(time_ns), first.rate_hz, len(first.values))
+            codec.check_times(int(time_ns), first.rate_hz, len(first.values))
     except WireError:
         return None
     return burst

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamer import wire
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Kind, TimeArray
+from streamer.wire import codec
 
 Parts = Sequence[bytes]
 
@@ -46,11 +46,11 @@ class Succession:
         self, stream: str, run: int, seq: int, rate_hz: float, most_tally: int, fields: int, model_version: int,
         tally: int,
     ) -> None:  # fmt: skip
-        self._form = _FORM_AND_RUN.pack(wire.MAGIC, wire.VERSION, Kind.INPUT, 1, 1, 1, run)
+        self._form = _FORM_AND_RUN.pack(codec.MAGIC, codec.VERSION, Kind.INPUT, 1, 1, 1, run)
         self._rate = _RATE.pack(rate_hz)
         self._most_tally, self._any_tally = most_tally, most_tally >= _MOST_TALLY
-        self._topic = wire.topic(Kind.ESTIMATE, stream)
-        self._answer_form = _FORM_AND_RUN.pack(wire.MAGIC, wire.VERSION, Kind.ESTIMATE, fields, 1, 1, run)
+        self._topic = codec.topic(Kind.ESTIMATE, stream)
+        self._answer_form = _FORM_AND_RUN.pack(codec.MAGIC, codec.VERSION, Kind.ESTIMATE, fields, 1, 1, run)
         self._version = model_version
         self._expect(seq, tally)
 
@@ -63,7 +63,7 @@ class Succession:
     def advance(self) -> bool:
         """Go on to the next sample; return whether there can be one."""
         self._expect(self.seq + 1, self._tally if self._tally == NO_GAP else self._tally + 1)
-        return self.seq < wire.MAX_SEQ
+        return self.seq < codec.MAX_SEQ
 
     def expects(self, parts: Parts) -> bool:
         """Whether a message with the stream's topic, in three parts, is the one that comes next, and sound.
@@ -89,7 +89,7 @@ class Succession:
 
 def decode(topic: bytes, headers: Sequence[bytes], payloads: Sequence[bytes]) -> Chunk | Burst:
     """Return messages that were expected one after another as one; their tallies are the first one's."""
-    first = wire.decode((topic, headers[0], payloads[0]))
+    first = codec.decode((topic, headers[0], payloads[0]))
     assert isinstance(first, Chunk)
     if len(headers) == 1:
         return first

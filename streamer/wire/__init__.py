@@ -1,0 +1,1 @@
+"""Bytes on the wire: the only room that knows an offset. The contract is docs/protocol.md."""
