@@ -15,13 +15,10 @@ from predictor.reflex import Reflexes
 from predictor.snapshots import Snapshots
 from predictor.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.turns import Heard, Turns
-from streamer.alarms import Alarms
 from streamer.clock import Instant
-from streamer.decisions import Memory
 from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.history import History
-from streamer.holding import Budget
 from streamer.messages import (
     ANSWERED,
     Burst,
@@ -37,7 +34,10 @@ from streamer.messages import (
     Subscription,
     Written,
 )
-from streamer.patience import Patience
+from streamer.ordering.decisions import Memory
+from streamer.ordering.reorder_buffer import Budget
+from streamer.ordering.retry import Patience
+from streamer.ordering.timers import Alarms
 from streamer.replay import ReplayServer
 from streamer.waveforms import check_range
 from streamer.wire import codec

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from streamer.ordering import OrderCounts
+from streamer.ordering.track import OrderCounts
 from trainer.state import Tree, value_of
 
 

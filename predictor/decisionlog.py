@@ -12,9 +12,9 @@ import re
 import time
 from pathlib import Path
 
-from streamer.decisions import Decision, decode, encode
 from streamer.errors import FileError
 from streamer.files.regular_files import open_regular
+from streamer.ordering.decisions import Decision, decode, encode
 
 NAME = re.compile(r"decisions-(\d{12})\.log")
 MAX_BYTES = 4 * 2**20  # a file; some 30,000 decisions

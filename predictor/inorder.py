@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from predictor.publisherclock import PublisherClock
-from streamer.alarms import Alarms
 from streamer.clock import Instant
-from streamer.events import Event, Gap, Part, Word
-from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Info, Kind, Replay, Status
-from streamer.patience import Patience
-from streamer.sequencer import Sequencer
+from streamer.ordering.events import Event, Gap, Part, Word
+from streamer.ordering.reorder_buffer import Budget
+from streamer.ordering.retry import Patience
+from streamer.ordering.sequencer import Sequencer
+from streamer.ordering.timers import Alarms
 
 PROBE_NS = 1_000_000_000
 MAX_STREAMS = 10_000  # followed; a sequencer takes some 2 kB

@@ -8,9 +8,9 @@ from predictor.checkpoint import encode
 from predictor.decisionlog import DecisionLog
 from predictor.publishedends import PublishedEnds
 from predictor.statefolder import StateFolder
-from streamer.decisions import Decision, Memory
 from streamer.effects import Checkpoint
 from streamer.messages import Recorded, Written
+from streamer.ordering.decisions import Decision, Memory
 
 
 class Keeper:

@@ -11,9 +11,9 @@ from predictor.phaselines import PhaseLines
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
-from streamer.events import Gap
 from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
-from streamer.patience import Patience
+from streamer.ordering.events import Gap
+from streamer.ordering.retry import Patience
 from streamer.wire import codec
 
 SECOND_NS = 1_000_000_000

@@ -13,7 +13,7 @@ from predictor.resident import Resident
 from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.messages import FloatArray, Kind
-from streamer.sequencer import AMISS
+from streamer.ordering.sequencer import AMISS
 from streamer.wire import codec, expected
 from streamer.wire.expected import Parts, Succession
 

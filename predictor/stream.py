@@ -22,15 +22,15 @@ from predictor.timekeeping import Timekeeping
 from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
-from streamer.decisions import Former, GapDecision, RunDecision
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
 from streamer.history import History
-from streamer.holding import Budget
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
-from streamer.patience import Patience
-from streamer.sequencer import AMISS, Sequencer
+from streamer.ordering.decisions import Former, GapDecision, RunDecision
+from streamer.ordering.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
+from streamer.ordering.reorder_buffer import Budget
+from streamer.ordering.retry import Patience
+from streamer.ordering.sequencer import AMISS, Sequencer
 from streamer.wire import codec
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES

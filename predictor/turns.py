@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.effects import Effect, Pause
-from streamer.holding import MESSAGE_BYTES, cost_bytes
 from streamer.messages import Burst, Chunk, Gone, Info
+from streamer.ordering.reorder_buffer import MESSAGE_BYTES, cost_bytes
 
 QUEUE_BYTES = 64 * 2**20  # of messages that wait for streams at work; what comes beyond that is dropped
 ENOUGH = 8  # a part of it: more is not read as long as nobody else speaks, so that a source that can wait does

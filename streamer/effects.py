@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from streamer.clock import Instant
-from streamer.decisions import Decision
 from streamer.messages import Burst, Gone, Incoming, Message, Replay
+from streamer.ordering.decisions import Decision
 
 INFO = logging.INFO
 WARNING = logging.WARNING

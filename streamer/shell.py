@@ -10,10 +10,10 @@ from types import FrameType, GeneratorType, TracebackType
 from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
-from streamer.decisions import Decision
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import OperatorError
 from streamer.messages import Recorded, Written
+from streamer.ordering.decisions import Decision
 from streamer.output import Output
 from streamer.sockets import Transport
 

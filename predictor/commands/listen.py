@@ -15,7 +15,7 @@ from predictor.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.messages import PUBLISHED, Kind
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import Transport
 

@@ -27,7 +27,7 @@ from predictor.commands.learning import learning_options
 from predictor.core import Predictor, PredictorConfig
 from streamer.clock import SystemClock
 from streamer.messages import Kind
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from streamer.shell import StopSignal, log, run
 from streamer.sockets import PREDICTOR_ADDRESS, Transport
 from streamer.waiting import WaitForListeners

@@ -16,7 +16,7 @@ from predictor.engine import Engine
 from predictor.stream import slice_values
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from streamer.signals import Signal
 from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec

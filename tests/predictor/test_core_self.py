@@ -16,7 +16,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from streamer.wire import codec
 from trainer.model import Model, ModelConfig, new_model
 

@@ -15,7 +15,7 @@ from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig

@@ -12,7 +12,7 @@ from mortal import Mortal, Said
 
 from predictor.core import Predictor, PredictorConfig
 from streamer.messages import Incoming, Replay
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig

@@ -10,7 +10,7 @@ from simulation import answer, at, chunk, joined, said, sent
 from predictor.core import LAST_WORDS, Predictor, PredictorConfig
 from streamer.effects import Say
 from streamer.messages import Info, Status
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.selflearner import SelfConfig
 

@@ -10,9 +10,9 @@ import pytest
 from predictor import decisionlog, publishedends
 from predictor.decisionlog import DecisionLog
 from predictor.publishedends import SLOT, PublishedEnds
-from streamer.decisions import GapDecision
 from streamer.errors import FileError
 from streamer.messages import Kind
+from streamer.ordering.decisions import GapDecision
 from streamer.wire import codec
 
 GAPS = [GapDecision("demo", 1, Kind.INPUT, 10 * k, 5) for k in range(6)]

@@ -15,7 +15,7 @@ from predictor.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 

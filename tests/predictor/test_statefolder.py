@@ -13,10 +13,10 @@ from predictor import statefolder
 from predictor.checkpoint import encode
 from predictor.keeper import Keeper
 from predictor.statefolder import StateFolder
-from streamer.decisions import GapDecision
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
 from streamer.messages import Chunk, Kind, Written
+from streamer.ordering.decisions import GapDecision
 from streamer.wire import codec
 
 ESTIMATE = codec.encode(Chunk(Kind.ESTIMATE, "demo", 1, 0, 0, 100.0, np.zeros((1, 1, 2), np.float32)))[:2]

@@ -13,7 +13,7 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.stream import MOST_COLUMNS, slice_values
 from streamer.effects import Ask, Checkpoint, Effect
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Written
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model

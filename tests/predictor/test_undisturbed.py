@@ -16,7 +16,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Replay
-from streamer.patience import Patience
+from streamer.ordering.retry import Patience
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 

@@ -14,7 +14,7 @@ from predictor.lessons import Lessons
 from predictor.retained import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
-from streamer.sequencer import Sequencer
+from streamer.ordering.sequencer import Sequencer
 from trainer.adam import Adam
 from trainer.labels import ARRAYS, LabelBuffer
 from trainer.laguerre import Laguerre

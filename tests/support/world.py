@@ -20,9 +20,7 @@ from lossy import MS, SECOND, WALL_NS, Faults
 from predictor.checkpoint import decode, encode
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
-from streamer import decisions
 from streamer.clock import Instant
-from streamer.decisions import Decision, GapDecision, Memory
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.messages import (
     Burst,
@@ -34,7 +32,9 @@ from streamer.messages import (
     Subscription,
     Written,
 )
-from streamer.patience import Patience
+from streamer.ordering import decisions
+from streamer.ordering.decisions import Decision, GapDecision, Memory
+from streamer.ordering.retry import Patience
 from streamer.publisher import Publisher, SourceConfig
 from streamer.signals import Signal
 from trainer.model import ModelConfig, new_model

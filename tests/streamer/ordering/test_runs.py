@@ -9,9 +9,9 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 
-from streamer.events import Rivals
 from streamer.messages import Gone, Incoming, Kind, Replay
-from streamer.patience import Patience
+from streamer.ordering.events import Rivals
+from streamer.ordering.retry import Patience
 
 from .test_sequencer import Listening, accounted, faulty, one, reference, waking, word
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from streamer.decisions import GapDecision
 from streamer.messages import Burst, Chunk, Kind
+from streamer.ordering.decisions import GapDecision
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
-from streamer.events import Event, Gap, NewRun, Part, Word
-from streamer.holding import Budget
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
-from streamer.ordering import MOST_HOLES
-from streamer.patience import Patience
-from streamer.sequencer import Sequencer
+from streamer.ordering.events import Event, Gap, NewRun, Part, Word
+from streamer.ordering.reorder_buffer import Budget
+from streamer.ordering.retry import Patience
+from streamer.ordering.sequencer import Sequencer
+from streamer.ordering.track import MOST_HOLES
 
 INPUT, TARGET = Kind.INPUT, Kind.TARGET
 Sample = tuple[Kind, int, int, float]  # kind, run, seq, value

@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamer.decisions import GapDecision
 from streamer.errors import FileError
-from streamer.events import Event, Gap, NewRun, Rivals, StartedAgain, Word
-from streamer.holding import Budget, Item
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
-from streamer.ordering import NO_LIMIT, OrderCounts, Track
-from streamer.patience import ASK_AGAIN_NS, Patience
-from streamer.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
-from streamer.tail import Tail
+from streamer.ordering.decisions import GapDecision
+from streamer.ordering.events import Event, Gap, NewRun, Rivals, StartedAgain, Word
+from streamer.ordering.reorder_buffer import Budget, Item
+from streamer.ordering.retry import ASK_AGAIN_NS, Patience
+from streamer.ordering.run_tail import Tail
+from streamer.ordering.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
+from streamer.ordering.track import NO_LIMIT, OrderCounts, Track
 
 FAR_SAMPLES = 2**30  # only a request for whatever there is, or a large hole, goes so far
 WARN_EVERY_NS = 60_000_000_000  # of two sources

@@ -1,6 +1,6 @@
 """Whether a run that is being left has samples that nobody has told of: its end is asked for. Pure logic."""
 
-from streamer.patience import ASK_AGAIN_NS, ASK_SPACING_NS
+from streamer.ordering.retry import ASK_AGAIN_NS, ASK_SPACING_NS
 
 MOST_SAMPLES = 2**31  # asked for: an answer up to just there means that the run is not known
 UNANSWERED = 3  # requests, and nothing is awaited any longer

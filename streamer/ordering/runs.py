@@ -11,9 +11,9 @@ the run that is followed says something new
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from streamer.events import Word
-from streamer.holding import MESSAGE_BYTES, Share
 from streamer.messages import Burst, Chunk
+from streamer.ordering.events import Word
+from streamer.ordering.reorder_buffer import MESSAGE_BYTES, Share
 
 SILENT_NS = 3_000_000_000  # after which a run is left even for one that speaks beside it, or claims to be older
 BOTH_SPEAK_NS = 1_000_000_000  # so long, and they are two sources

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.events import Part, Word
-from streamer.holding import MESSAGE_BYTES, Budget
 from streamer.messages import Chunk, Kind
-from streamer.patience import Patience
-from streamer.sequencer import Sequencer
+from streamer.ordering.events import Part, Word
+from streamer.ordering.reorder_buffer import MESSAGE_BYTES, Budget
+from streamer.ordering.retry import Patience
+from streamer.ordering.sequencer import Sequencer
 
 LIMIT_BYTES = 40 * MESSAGE_BYTES
 KINDS = (Kind.INPUT, Kind.TARGET)

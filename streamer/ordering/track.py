@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from streamer.credence import Credence
-from streamer.events import Part
-from streamer.holding import Held, Item, Share, item
 from streamer.messages import Burst, Chunk, Kind
-from streamer.patience import Asking, Patience
+from streamer.ordering.events import Part
+from streamer.ordering.plausibility import Credence
+from streamer.ordering.reorder_buffer import Held, Item, Share, item
+from streamer.ordering.retry import Asking, Patience
 
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
 PORTION_BYTES = 2**20

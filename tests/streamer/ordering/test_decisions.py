@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.decisions import MOST, Decision, GapDecision, Memory, RunDecision, decode, encode
 from streamer.files.records import framed
 from streamer.messages import Kind
+from streamer.ordering.decisions import MOST, Decision, GapDecision, Memory, RunDecision, decode, encode
 
 indices = st.integers(0, MOST)
 gaps = st.builds(

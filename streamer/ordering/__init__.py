@@ -1,0 +1,1 @@
+"""Samples of a stream in order, each once: runs, missing samples, retransmit requests. No input or output."""
