@@ -18,7 +18,6 @@ from predictor.turns import Heard, Turns
 from streamer.clock import Instant
 from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.history import History
 from streamer.messages import (
     ANSWERED,
     Burst,
@@ -38,7 +37,8 @@ from streamer.ordering.decisions import Memory
 from streamer.ordering.reorder_buffer import Budget
 from streamer.ordering.retry import Patience
 from streamer.ordering.timers import Alarms
-from streamer.replay import ReplayServer
+from streamer.replay.history import History
+from streamer.replay.server import ReplayServer
 from streamer.waveforms import check_range
 from streamer.wire import codec
 from trainer.model import Model

@@ -7,8 +7,8 @@ import numpy as np
 
 from streamer.clock import Instant
 from streamer.errors import FileError
-from streamer.history import History, Kept
 from streamer.messages import Burst, Chunk, FloatArray, Kind
+from streamer.replay.history import History, Kept
 from trainer.state import Run, Tree, array_of, trees, value_of
 
 GATHERED_MESSAGES = 500  # half a millisecond

@@ -24,13 +24,13 @@ from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
 from streamer.errors import FileError, UsageError
-from streamer.history import History
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
 from streamer.ordering.decisions import Former, GapDecision, RunDecision
 from streamer.ordering.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
 from streamer.ordering.reorder_buffer import Budget
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import AMISS, Sequencer
+from streamer.replay.history import History
 from streamer.wire import codec
 from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES

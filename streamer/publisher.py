@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Say, Send
 from streamer.errors import UsageError
-from streamer.history import History
 from streamer.messages import FIELDS, Incoming, Info, Kind, Request, Subscription
 from streamer.pacing import Pacer
 from streamer.quantiles import RecentQuantiles
 from streamer.record import Journal, Record
-from streamer.replay import ReplayServer
+from streamer.replay.history import History
+from streamer.replay.server import ReplayServer
 from streamer.signals import Samples
 from streamer.waveforms import check_range
 from streamer.wire import codec

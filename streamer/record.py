@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from streamer.clock import Instant
-from streamer.history import History
 from streamer.messages import Chunk, FloatArray, Kind
+from streamer.replay.history import History
 
 
 class Journal(Protocol):

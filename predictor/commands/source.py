@@ -13,9 +13,9 @@ from predictor.commands.tables import table_options
 from streamer.clock import SystemClock
 from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
-from streamer.journal import JournalFile
 from streamer.messages import Kind
 from streamer.publisher import Publisher, SourceConfig
+from streamer.replay.journal import JournalFile
 from streamer.shell import StopSignal, log, run
 from streamer.signals import Samples, Signal
 from streamer.sockets import SOURCE_ADDRESS, Transport

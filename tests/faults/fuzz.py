@@ -15,9 +15,9 @@ import atheris
 with atheris.instrument_imports(include=["streamer", "predictor", "trainer"]):
     from predictor import checkpoint
     from streamer.errors import FileError, OperatorError, WireError
-    from streamer.history import History
     from streamer.messages import Chunk, Info, Request, Status
-    from streamer.replay import ReplayServer
+    from streamer.replay.history import History
+    from streamer.replay.server import ReplayServer
     from streamer.wire import batch, codec
 
 TOPICS = (b"input/s/", b"target/s/", b"estimate/s/", b"info/s/", b"status/s/", b"replay/s/", b"gone/s/", b"")

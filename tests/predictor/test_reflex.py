@@ -19,8 +19,8 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.reflex import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
 from predictor.resident import ResidentRnn
 from streamer.effects import Checkpoint, Effect, Reply, Send
-from streamer.history import History
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Replay, Request, Status
+from streamer.replay.history import History
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from predictor.retained import Retained
 from streamer.clock import Instant
 from streamer.errors import FileError
-from streamer.history import History
 from streamer.messages import NO_GAP, Burst, Chunk, Kind
+from streamer.replay.history import History
 from streamer.wire import batch, codec
 
 SECOND_NS = 1_000_000_000

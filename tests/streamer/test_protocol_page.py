@@ -20,9 +20,9 @@ from predictor.stream import SLICE_VALUES
 from streamer import keys
 from streamer.clock import Instant
 from streamer.effects import Send
-from streamer.history import History
 from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status
-from streamer.replay import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
+from streamer.replay.history import History
+from streamer.replay.server import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
 from streamer.replaysockets import MAX_REQUEST_BYTES
 from streamer.sockets import HIGH_WATER_MARK, Transport
 from streamer.wire import codec

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamer.effects import Reply
-from streamer.history import Found, History
 from streamer.messages import Burst, Gone, Kind, Request
+from streamer.replay.history import Found, History
 
 ANSWER_MESSAGES = 4_096  # to one request; who asks for no more samples than this gets them in one answer
 ANSWER_BYTES = 4 * 2**20

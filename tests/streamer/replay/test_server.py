@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.effects import Reply
-from streamer.history import History
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay, Request
-from streamer.replay import (
+from streamer.replay.history import History
+from streamer.replay.server import (
     ANSWER_BYTES,
     ANSWER_MESSAGES,
     MESSAGE_BYTES,
@@ -155,7 +155,7 @@ def test_those_who_always_ask_get_equal_shares(first: list[bytes]) -> None:
 
 
 def test_what_waits_in_all_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.replay.MOST_IN_ALL", 10)
+    monkeypatch.setattr("streamer.replay.server.MOST_IN_ALL", 10)
     server = serving(chunk(0))
     for number in range(12):
         server.take(request(0, 1, b"%d" % (number % 3), stream=f"s{number}"))

@@ -7,9 +7,9 @@ from typing import Any
 
 from streamer.errors import FileError
 from streamer.files.regular_files import open_regular
-from streamer.history import MESSAGE_BYTES
-from streamer.journalfile import MAGIC, Entry, decode_about, decode_chunk, entries
 from streamer.messages import Chunk, Kind
+from streamer.replay.history import MESSAGE_BYTES
+from streamer.replay.journal_format import MAGIC, Entry, decode_about, decode_chunk, entries
 from streamer.wire import codec
 
 FORMAT = 1

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer import journal as journal_module
-from streamer import journalfile
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.files.records import FRAME, framed
-from streamer.history import MESSAGE_BYTES
-from streamer.journal import LEAST_BYTES, JournalFile
-from streamer.journalscan import Part, older
 from streamer.messages import Chunk, Kind
+from streamer.replay import journal as journal_module
+from streamer.replay import journal_format
+from streamer.replay.history import MESSAGE_BYTES
+from streamer.replay.journal import LEAST_BYTES, JournalFile
+from streamer.replay.journal_recovery import Part, older
 from streamer.signals import Signal
 from streamer.wire import codec
 
@@ -93,7 +93,7 @@ def test_a_chunk_is_on_its_way_to_the_disk_once_it_is_appended(path: Path) -> No
 
 def whole(data: bytes) -> list[int]:
     """Where each record of a sound journal ends."""
-    ends, at = [], len(journalfile.MAGIC)
+    ends, at = [], len(journal_format.MAGIC)
     while at < len(data):
         at += FRAME.size + FRAME.unpack_from(data, at)[0]
         ends.append(at)
@@ -163,10 +163,10 @@ def test_cut_before_the_first_chunk_a_run_begins(path: Path) -> None:
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_without_harm(tmp_path: Path, noise: bytes) -> None:
     path = tmp_path / "noise"
-    path.write_bytes(journalfile.MAGIC + noise)
+    path.write_bytes(journal_format.MAGIC + noise)
     part = Part(path, ABOUT)
     assert not part.is_begun
-    path.write_bytes(journalfile.MAGIC + framed(noise or b"x"))
+    path.write_bytes(journal_format.MAGIC + framed(noise or b"x"))
     assert not Part(path, ABOUT).is_begun
 
 
@@ -262,7 +262,7 @@ def test_a_file_that_is_none_is_refused_and_kept(path: Path, content: bytes) -> 
 )
 def test_a_beginning_that_makes_no_sense_is_refused(path: Path, said: dict[str, object]) -> None:
     first = {"format": 1, "run": "0abc", "next_seq": 0, "next_target_seq": 0, "about": ABOUT, **said}
-    path.write_bytes(journalfile.opening(first))
+    path.write_bytes(journal_format.opening(first))
     with pytest.raises(FileError, match="give another file"):
         JournalFile(path, ABOUT, 1, MB)
 
@@ -410,7 +410,7 @@ def test_an_older_file_of_another_run_is_left_alone(path: Path) -> None:
     written(path, pairs(9))
     path.rename(older(path))
     first = {"format": 1, "run": "7", "next_seq": 0, "next_target_seq": 0, "about": ABOUT}
-    path.write_bytes(journalfile.opening(first) + journalfile.chunk_record(chunk(0, run=7)))
+    path.write_bytes(journal_format.opening(first) + journal_format.chunk_record(chunk(0, run=7)))
     with opened(path) as journal:
         assert (journal.run, journal.next_seq, journal.next_target_seq) == (7, 2, 0)
         assert encoded(journal.chunks()) == encoded([chunk(0, run=7)])
@@ -536,7 +536,7 @@ def test_it_is_forced_to_disk_when_it_is_closed(path: Path, monkeypatch: pytest.
 
 def test_a_chunk_of_another_run_or_stream_is_a_damaged_place(path: Path) -> None:
     data = written(path, pairs(1))
-    strange = journalfile.chunk_record(chunk(4, run=5))
+    strange = journal_format.chunk_record(chunk(4, run=5))
     path.write_bytes(data + strange + framed(b"SNCS" + bytes(80)) + framed(b"{}"))
     part = Part(path, ABOUT)
     assert (part.holes, part.next_seq) == (3, 2)
@@ -551,7 +551,7 @@ def test_the_longest_chunk_is_written_and_read(path: Path) -> None:
 
 def test_the_first_record_is_json(path: Path) -> None:
     data = written(path, [])
-    assert json.loads(data[len(journalfile.MAGIC) + FRAME.size :])["about"] == ABOUT
+    assert json.loads(data[len(journal_format.MAGIC) + FRAME.size :])["about"] == ABOUT
 
 
 @pytest.mark.parametrize("end", ["", ".lock"])

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from streamer import journalfile
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.files.fsync import Syncer
 from streamer.files.regular_files import open_regular
-from streamer.history import MESSAGE_BYTES
-from streamer.journalfile import opening
-from streamer.journalscan import FORMAT, Part, behind, older, remarks, scan
 from streamer.messages import Chunk, Kind
+from streamer.replay import journal_format
+from streamer.replay.history import MESSAGE_BYTES
+from streamer.replay.journal_format import opening
+from streamer.replay.journal_recovery import FORMAT, Part, behind, older, remarks, scan
 
 RETRY_NS = 1_000_000_000
 LEAST_BYTES = 2**20  # before a file is begun anew
@@ -146,7 +146,7 @@ class JournalFile:
             try:
                 if self._weight > self._most_bytes:
                     self._rotate()
-                self._write(journalfile.chunk_record(chunk))
+                self._write(journal_format.chunk_record(chunk))
             except OSError as error:
                 self._fail(error, now)
             else:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer import history as history_module
-from streamer.history import MESSAGE_BYTES, REMEMBERED_RUNS, History
 from streamer.messages import NO_GAP, Burst, Chunk, Gone, Kind
+from streamer.replay import history as history_module
+from streamer.replay.history import MESSAGE_BYTES, REMEMBERED_RUNS, History
 from streamer.wire import codec
 
 SECOND_NS = 1_000_000_000
