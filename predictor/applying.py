@@ -13,7 +13,7 @@ from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
-from streamer.recordings import Recording
+from streamer.recordings.recording import Recording
 from streamer.wire.codec import MAX_CHANNELS
 
 STREAM = "recording"

@@ -6,7 +6,7 @@ from typing import Any
 from zlib import crc32
 
 from streamer.messages import FloatArray
-from streamer.recordings import Recording
+from streamer.recordings.recording import Recording
 from streamer.waveforms import check_range
 from streamer.wire import codec
 

@@ -25,9 +25,9 @@ from predictor.core import Predictor, PredictorConfig
 from predictor.results import open_results
 from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
 from streamer.clock import SystemClock
-from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
-from streamer.recordings import Recording, read_recording
+from streamer.recordings.csv_layout import TableOptions
+from streamer.recordings.recording import Recording, read_recording
 from streamer.shell import StopSignal, log
 from streamer.waveforms import check_range
 from streamer.wire import codec

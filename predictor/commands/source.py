@@ -11,10 +11,10 @@ from predictor.commands import sourcefile
 from predictor.commands.common import Security, quiet, secured, start_logging
 from predictor.commands.tables import table_options
 from streamer.clock import SystemClock
-from streamer.csvlayout import TableOptions
 from streamer.errors import UsageError
 from streamer.messages import Kind
 from streamer.publisher import Publisher, SourceConfig
+from streamer.recordings.csv_layout import TableOptions
 from streamer.replay.journal import JournalFile
 from streamer.shell import StopSignal, log, run
 from streamer.signals import Samples, Signal

@@ -11,14 +11,14 @@ from threading import Thread
 import click
 from click.core import ParameterSource
 
-from streamer.csvlayout import TableOptions
 from streamer.errors import FileError, UsageError
 from streamer.live import LiveSignal
-from streamer.liveframes import NPY_MAGIC, WAV_MAGICS, ByteStream, Frames, npy_frames, wav_frames
-from streamer.livetable import LiveTable
 from streamer.messages import FloatArray
 from streamer.recorded import RecordedSignal
-from streamer.recordings import read_recording
+from streamer.recordings.csv_layout import TableOptions
+from streamer.recordings.live_frames import NPY_MAGIC, WAV_MAGICS, ByteStream, Frames, npy_frames, wav_frames
+from streamer.recordings.live_table import LiveTable
+from streamer.recordings.recording import read_recording
 from streamer.shell import StopSignal, log
 from streamer.sockets import HasFileno
 from streamer.waveforms import check_range

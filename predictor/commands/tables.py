@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamer.csvlayout import TableOptions
+from streamer.recordings.csv_layout import TableOptions
 
 _COLUMNS = click.option(
     "--columns",

@@ -17,12 +17,12 @@ from predictor.api.settings import choose_model
 from predictor.commands import sourcefile
 from predictor.core import Predictor
 from streamer.clock import Instant
-from streamer.csvlayout import TableOptions
 from streamer.effects import Ask, Effect, Finish, Reply, Say
 from streamer.errors import FileError, SincosError, UsageError
 from streamer.live import LiveSignal
 from streamer.messages import Chunk, Gone, Kind, Request, Status, Subscription
 from streamer.publisher import Publisher, SourceConfig
+from streamer.recordings.csv_layout import TableOptions
 
 BIND = ["--bind", "tcp://127.0.0.1:*"]
 MODEL = ["--model", "new", "--seed", "5"]

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.clock import Instant
-from streamer.csvlayout import TableOptions
 from streamer.effects import Finish, Send
 from streamer.errors import FileError, SincosError, UsageError
 from streamer.live import MOST_VALUES, LiveSignal
-from streamer.liveframes import ByteStream, npy_frames, wav_frames
-from streamer.livetable import LiveTable
 from streamer.messages import Chunk, FloatArray
 from streamer.publisher import Publisher, SourceConfig
+from streamer.recordings.csv_layout import TableOptions
+from streamer.recordings.live_frames import ByteStream, npy_frames, wav_frames
+from streamer.recordings.live_table import LiveTable
 
 WAVE = np.float32(np.sin(np.arange(2000) / 4))
 

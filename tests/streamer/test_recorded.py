@@ -14,7 +14,7 @@ from streamer.errors import UsageError
 from streamer.messages import Chunk, Gone, Info, Kind, Replay, Request, Subscription
 from streamer.publisher import Publisher, SourceConfig
 from streamer.recorded import RecordedSignal
-from streamer.recordings import Recording
+from streamer.recordings.recording import Recording
 
 RATE_HZ = 100.0
 

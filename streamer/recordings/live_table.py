@@ -7,15 +7,15 @@ from itertools import chain
 
 import numpy as np
 
-from streamer.csvfile import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
-from streamer.csvlayout import Layout, TableOptions, find_layout, is_index_name
-from streamer.csvnumbers import is_number, number_or_nan
-from streamer.csvtext import Row, Table, is_comment, separator_of
 from streamer.errors import FileError, UsageError
-from streamer.livegaps import BlankLines, TimeGaps
 from streamer.messages import FloatArray
-from streamer.timecolumn import LEAST_ROWS, is_epoch, is_time_name
-from streamer.timetext import after
+from streamer.recordings.csv_file import SNIFFED_ROWS, parse, plain_names, say_layout, time_of
+from streamer.recordings.csv_layout import Layout, TableOptions, find_layout, is_index_name
+from streamer.recordings.csv_numbers import is_number, number_or_nan
+from streamer.recordings.csv_text import Row, Table, is_comment, separator_of
+from streamer.recordings.live_gaps import BlankLines, TimeGaps
+from streamer.recordings.time_column import LEAST_ROWS, is_epoch, is_time_name
+from streamer.recordings.time_text import after
 
 NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
 ENOUGH_ROWS = LEAST_ROWS + 2  # of a column that rises, with a line of names that are numbers

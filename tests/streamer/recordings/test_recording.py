@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import FileError
-from streamer.recordings import Recording, read_recording
+from streamer.recordings.recording import Recording, read_recording
 
 
 def whole(recording: Recording) -> np.ndarray:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.csvfile import gaps_of, read_csv
-from streamer.csvlayout import TableOptions
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from streamer.wavfile import read_wav
+from streamer.recordings.csv_file import gaps_of, read_csv
+from streamer.recordings.csv_layout import TableOptions
+from streamer.recordings.wav_file import read_wav
 
 MOST_OFF = 0.05  # between a rate that is said and one that is measured
 WORTH_A_WORD = 0.005

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from streamer.timetext import after, past_midnight, seconds_of_text
+from streamer.recordings.time_text import after, past_midnight, seconds_of_text
 
 MOMENT = datetime(2024, 3, 14, 23, 5, 6, 789_000, tzinfo=UTC).timestamp()
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.csvlayout import TableOptions
 from streamer.errors import FileError, UsageError
-from streamer.recordings import Recording, read_recording
+from streamer.recordings.csv_layout import TableOptions
+from streamer.recordings.recording import Recording, read_recording
 
 ROWS = 300
 T = np.arange(ROWS) / 250

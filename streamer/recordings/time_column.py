@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import FileError
-from streamer.timetext import is_date_alone, past_midnight
+from streamer.recordings.time_text import is_date_alone, past_midnight
 from streamer.waveforms import Float64Array
 
 SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}

@@ -15,13 +15,13 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.csvlayout import Layout, TableOptions, find_layout
-from streamer.csvnumbers import number
-from streamer.csvtext import SNIFFED_LINES, Row, Table, encoding_of, separator_of
 from streamer.errors import FileError
 from streamer.messages import FloatArray
-from streamer.timecolumn import Timing, timing_of
-from streamer.timetext import past_midnight, seconds_of_text
+from streamer.recordings.csv_layout import Layout, TableOptions, find_layout
+from streamer.recordings.csv_numbers import number
+from streamer.recordings.csv_text import SNIFFED_LINES, Row, Table, encoding_of, separator_of
+from streamer.recordings.time_column import Timing, timing_of
+from streamer.recordings.time_text import past_midnight, seconds_of_text
 from streamer.waveforms import Float64Array
 
 SNIFFED_ROWS = 1000  # of which the layout is told

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamer.csvnumbers import LIKE_A_NUMBER, decimal_of, is_grouped, is_number, number_or_nan
-from streamer.csvtext import Row, Table
 from streamer.errors import FileError
-from streamer.timecolumn import Clock, clock_of, is_epoch, is_time_name, is_unit
-from streamer.timetext import seconds_of_text
+from streamer.recordings.csv_numbers import LIKE_A_NUMBER, decimal_of, is_grouped, is_number, number_or_nan
+from streamer.recordings.csv_text import Row, Table
+from streamer.recordings.time_column import Clock, clock_of, is_epoch, is_time_name, is_unit
+from streamer.recordings.time_text import seconds_of_text
 from streamer.waveforms import Float64Array
 
 INDEX_NAMES = {

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streamer.errors import FileError
 from streamer.messages import FloatArray
-from streamer.recordings import not_real, shape_doubt
-from streamer.wavfile import UNKNOWN_BYTES, frames_of, is_chunk_name, is_tag_name
+from streamer.recordings.recording import not_real, shape_doubt
+from streamer.recordings.wav_file import UNKNOWN_BYTES, frames_of, is_chunk_name, is_tag_name
 
 WAV_MAGICS = (b"RIFF", b"RF64", b"BW64")
 NPY_MAGIC = b"\x93NUMPY"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamer.csvtext import Row
 from streamer.errors import FileError
+from streamer.recordings.csv_text import Row
 
 MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "missing"}
 MISSING |= {"#n/a", "#num!", "#div/0!", "#value!", "#ref!", "#name?", "#null!"}  # of spreadsheets
