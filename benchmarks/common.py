@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from predictor.processes import Processes
-from streamer.addresses import replay_address, split_tcp
+from streamer.transport.addresses import replay_address, split_tcp
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import Work, steps
 from predictor.core import Predictor
 from streamer.clock import Instant
-from streamer.frames import DRAIN_LIMIT
 from streamer.messages import ANSWERED, Kind
+from streamer.transport.frames import DRAIN_LIMIT
 from streamer.wire import batch, codec
 
 CHANNELS = (1, 10, 100, 1_000, 10_000, 65_536)

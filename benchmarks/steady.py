@@ -13,7 +13,7 @@ import numpy as np
 from common import pipeline, report
 
 from streamer.messages import Chunk, Kind
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 RATE_HZ = 1000

@@ -16,8 +16,8 @@ from speed import tanh_rnn
 from predictor.bench.feed import wave
 from predictor.core import Predictor
 from streamer.clock import SystemClock
-from streamer.frames import drain
 from streamer.messages import ANSWERED, Chunk, Kind
+from streamer.transport.frames import drain
 from streamer.wire import codec
 
 STAGES = ("receive", "recognise, step, answer", "send", "after the answer")

@@ -15,7 +15,7 @@ from streamer.errors import OperatorError
 from streamer.messages import Recorded, Written
 from streamer.ordering.decisions import Decision
 from streamer.output import Output
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 
 SHOWN_PROBLEMS = 10
 

@@ -9,7 +9,7 @@ import sys
 import zmq
 
 from predictor.leaving import leave_at_once_on_signals
-from streamer.sockets import HIGH_WATER_MARK, SHORT_HIGH_WATER_MARK
+from streamer.transport.transport import HIGH_WATER_MARK, SHORT_HIGH_WATER_MARK
 
 
 def main(bind: str, sources: list[str]) -> None:

@@ -14,7 +14,7 @@ import zmq
 
 from predictor.leaving import leave_at_once_on_signals
 from streamer.messages import Chunk, Kind
-from streamer.sockets import SHORT_HIGH_WATER_MARK
+from streamer.transport.transport import SHORT_HIGH_WATER_MARK
 from streamer.wire import codec
 
 CYCLE_SAMPLES = 20

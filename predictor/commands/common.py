@@ -10,11 +10,11 @@ from typing import Any, TypedDict
 import click
 
 from predictor.log_queue import LogQueue
-from streamer import keys as keyfiles
-from streamer.clashes import clash
 from streamer.errors import UsageError
-from streamer.keys import Keys
-from streamer.sockets import PREDICTOR_ADDRESS, SOURCE_ADDRESS
+from streamer.transport import keys as keyfiles
+from streamer.transport.address_clashes import clash
+from streamer.transport.keys import Keys
+from streamer.transport.transport import PREDICTOR_ADDRESS, SOURCE_ADDRESS
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
 

@@ -25,7 +25,7 @@ from predictor.console.watch import TOPICS, watch
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.shell import StopSignal
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 FILL_S = 2.0  # how long a single picture goes on filling once estimates come

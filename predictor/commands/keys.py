@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from streamer import keys as keyfiles
-from streamer.keys import AUTHORISED, SERVERS, NamedKey
+from streamer.transport import keys as keyfiles
+from streamer.transport.keys import AUTHORISED, SERVERS, NamedKey
 
 DEFAULT_FOLDER = "~/.config/sincos/keys"
 

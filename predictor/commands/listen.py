@@ -17,7 +17,7 @@ from streamer.errors import UsageError
 from streamer.messages import PUBLISHED, Kind
 from streamer.ordering.retry import Patience
 from streamer.shell import StopSignal, log, run
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 
 SAID_BY_SOURCES = {Kind.INPUT, Kind.TARGET, Kind.INFO}
 SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}

@@ -18,7 +18,7 @@ from streamer.recordings.csv_layout import TableOptions
 from streamer.replay.journal import JournalFile
 from streamer.shell import StopSignal, log, run
 from streamer.signals import Samples, Signal
-from streamer.sockets import SOURCE_ADDRESS, Transport
+from streamer.transport.transport import SOURCE_ADDRESS, Transport
 from streamer.waveforms import WAVEFORMS, Oscillation, check_range
 from streamer.wire import codec
 

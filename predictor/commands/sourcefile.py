@@ -20,7 +20,7 @@ from streamer.recordings.live_frames import NPY_MAGIC, WAV_MAGICS, ByteStream, F
 from streamer.recordings.live_table import LiveTable
 from streamer.recordings.recording import read_recording
 from streamer.shell import StopSignal, log
-from streamer.sockets import HasFileno
+from streamer.transport.transport import HasFileno
 from streamer.waveforms import check_range
 from streamer.wire import codec
 

@@ -10,7 +10,7 @@ from predictor.console.snapshot import Snapshot
 from streamer.clock import Clock
 from streamer.messages import Kind
 from streamer.shell import StopSignal
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 FRAME_NS = 125_000_000  # drawing is most of what the console costs, and eight pictures a second look alive

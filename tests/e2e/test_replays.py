@@ -11,7 +11,7 @@ from processes import Starter, commands
 
 from streamer.messages import Chunk, Gone, Info, Kind, Replay
 from streamer.signals import Signal
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 BOUND_MS = 20_000

@@ -15,9 +15,9 @@ from powercut import Recorder, cuts
 
 from predictor.checkpoint import encode
 from predictor.statefolder import StateFolder
-from streamer import keys
 from streamer.errors import FileError
 from streamer.files.replacement import replacing
+from streamer.transport import keys
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model, save_model
 

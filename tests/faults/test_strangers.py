@@ -15,7 +15,7 @@ from processes import Starter
 from procfs import peak_mb
 from scene import Scene, must_keep_the_promise
 
-from streamer import keys
+from streamer.transport import keys
 
 MOST_MB = 300
 TURNED_AWAY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL

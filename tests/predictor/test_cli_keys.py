@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from predictor.commands import keys, source
-from streamer import keys as keyfiles
 from streamer.errors import AddressError, FileError, UsageError
+from streamer.transport import keys as keyfiles
 
 
 def invoke(*arguments: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from streamer.messages import Chunk, Kind, Subscription
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 
 BOUND_S = 20
 COMMAND = [sys.executable, "-c", "from predictor.cli import main; main()", "listen", "-q"]

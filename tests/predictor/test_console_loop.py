@@ -24,7 +24,7 @@ from streamer.clock import Instant
 from streamer.errors import FileError, NothingHeard, UsageError
 from streamer.messages import Chunk, Incoming, Kind, Message, Status
 from streamer.shell import StopSignal
-from streamer.sockets import Transport
+from streamer.transport.transport import Transport
 
 
 class FakeClock:

@@ -17,14 +17,14 @@ import pytest
 from predictor.core import Predictor, PredictorConfig
 from predictor.phase import phase_and_amplitude
 from predictor.stream import SLICE_VALUES
-from streamer import keys
 from streamer.clock import Instant
 from streamer.effects import Send
 from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status
 from streamer.replay.history import History
 from streamer.replay.server import ANSWER_BYTES, ANSWER_MESSAGES, ReplayServer
-from streamer.replaysockets import MAX_REQUEST_BYTES
-from streamer.sockets import HIGH_WATER_MARK, Transport
+from streamer.transport import keys
+from streamer.transport.retransmit_sockets import MAX_REQUEST_BYTES
+from streamer.transport.transport import HIGH_WATER_MARK, Transport
 from streamer.wire import codec
 from trainer.model import ModelConfig, new_model
 

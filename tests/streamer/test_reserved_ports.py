@@ -5,7 +5,7 @@ import socket
 import pytest
 from ports import Ports
 
-from streamer.listening import listen_with_replay
+from streamer.transport.listening_socket import listen_with_replay
 
 
 def test_a_port_handed_out_is_taken_by_nobody_who_looks_for_a_free_one() -> None:

@@ -14,8 +14,8 @@ from streamer import shell
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Reply, Say, Send
 from streamer.errors import FileError, NothingHeard
-from streamer.keys import Authorised
 from streamer.messages import Incoming, Kind, Message, Rejected, Replay, Status
+from streamer.transport.keys import Authorised
 
 MS_NS = 1_000_000
 

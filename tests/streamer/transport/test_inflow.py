@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.inflow import Inflow, InflowLimit
+from streamer.transport.inflow import Inflow, InflowLimit
 
 LIMIT = InflowLimit(
     burst_bytes=1_000,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from streamer import contacts, contactwatch
-from streamer.contacts import Contacts, Event
 from streamer.messages import Info
-from streamer.sockets import Transport
+from streamer.transport import contact_watch, contacts
+from streamer.transport.contacts import Contacts, Event
+from streamer.transport.transport import Transport
 
 ADDRESS = "tcp://host:5555"
 BOUND_S = 30.0
@@ -85,7 +85,7 @@ def test_a_connection_through_which_nothing_ever_comes_is_the_wrong_one() -> Non
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contactwatch, "LOOK_S", 0.1)
+    monkeypatch.setattr(contact_watch, "LOOK_S", 0.1)
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import zmq
 
-from streamer.contacts import LOOK_S, Contacts, Event
-from streamer.endpointnames import EndpointNames
-from streamer.frames import AnySocket
-from streamer.givenup import GivenUpWatch
-from streamer.monitors import Monitor
+from streamer.transport.contacts import LOOK_S, Contacts, Event
+from streamer.transport.endpoint_names import EndpointNames
+from streamer.transport.frames import AnySocket
+from streamer.transport.monitors import Monitor
+from streamer.transport.reconnects import GivenUpWatch
 
 log = logging.getLogger("sincos")
 

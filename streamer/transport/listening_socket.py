@@ -17,8 +17,8 @@ from pathlib import Path
 
 import zmq
 
-from streamer.addresses import EXAMPLE, check_address, in_use, replay_address, split_tcp
 from streamer.errors import AddressError
+from streamer.transport.addresses import EXAMPLE, check_address, in_use, replay_address, split_tcp
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 _DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # as a filter of packets: return 0

@@ -1,6 +1,6 @@
 """An event that tells a number is put down to the host of a name."""
 
-from streamer.endpointnames import EndpointNames, resolved
+from streamer.transport.endpoint_names import EndpointNames, resolved
 
 NUMBERS = {"a": {"10.0.0.1"}, "b": {"10.0.0.2", "fe80::2"}}
 

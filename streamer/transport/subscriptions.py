@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from streamer.inflow import InflowLimit
 from streamer.messages import PUBLISHED, Rejected, Subscription
+from streamer.transport.inflow import InflowLimit
 from streamer.wire import codec
 
 MAX_SUBSCRIPTION_BYTES = 512  # CURVE's handshake, which the limit holds for as well, needs half of it

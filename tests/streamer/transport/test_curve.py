@@ -9,11 +9,11 @@ import zmq
 from bounded import bounded_context
 from zmq.utils.monitor import recv_monitor_message
 
-from streamer import contactwatch, curve, keys
 from streamer.errors import AddressError, FileError
-from streamer.keys import Authorised, Keys
 from streamer.messages import Info, Kind, Replay, Request, Subscription
-from streamer.sockets import Transport
+from streamer.transport import contact_watch, curve, keys
+from streamer.transport.keys import Authorised, Keys
+from streamer.transport.transport import Transport
 
 BOUND_MS = 10_000
 LOCAL = "tcp://127.0.0.1:*"
@@ -112,7 +112,7 @@ def test_strangers_are_turned_away(server: Keys, context: "zmq.Context[AnySocket
 def test_who_was_turned_away_comes_back_once_its_key_is_authorised(
     server: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contactwatch, "LOOK_S", 0.05)
+    monkeypatch.setattr(contact_watch, "LOOK_S", 0.05)
     friend = friend_of(server)
     invitation = server.folder / "authorised" / "friend.key"
     invitation.rename(server.folder / "later.key")

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
 
-from streamer.agreement import Agreement
-from streamer.endpoints import NEVER_FULL
 from streamer.errors import WireError
-from streamer.frames import AnySocket, drain
-from streamer.inflow import InflowLimit
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejected, Replay, Request
+from streamer.transport.agreement import Agreement
+from streamer.transport.endpoints import NEVER_FULL
+from streamer.transport.frames import AnySocket, drain
+from streamer.transport.inflow import InflowLimit
 from streamer.wire import batch, codec
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it

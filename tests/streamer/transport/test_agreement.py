@@ -2,8 +2,8 @@
 
 import pytest
 
-from streamer.agreement import IN_VAIN, Agreement
 from streamer.messages import Gone, Kind, Replay
+from streamer.transport.agreement import IN_VAIN, Agreement
 
 INPUT = Kind.INPUT
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.contacts import Event
-from streamer.givenup import GivenUp, GivenUpWatch
+from streamer.transport.contacts import Event
+from streamer.transport.reconnects import GivenUp, GivenUpWatch
 
 ADDRESS = "tcp://host:5555"
 STANDS = (Event.TRIED, Event.ACCEPTED, Event.STANDS)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from streamer.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
-from streamer.connection_guard import ConnectionGuard
-from streamer.contactwatch import ContactWatch, Lost
 from streamer.errors import AddressError
-from streamer.frames import AnySocket
-from streamer.inflow import InflowLimit
-from streamer.keys import Authorised, Keys
-from streamer.listening import Listener, listen, listen_with_replay
+from streamer.transport.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
+from streamer.transport.connection_guard import ConnectionGuard
+from streamer.transport.contact_watch import ContactWatch, Lost
+from streamer.transport.frames import AnySocket
+from streamer.transport.inflow import InflowLimit
+from streamer.transport.keys import Authorised, Keys
+from streamer.transport.listening_socket import Listener, listen, listen_with_replay
 
 if TYPE_CHECKING:
-    from streamer.curve import Guard
+    from streamer.transport.curve import Guard
 
 RECONNECT_MS = 50
 HANDSHAKE_MS = 5_000  # for a peer to say who it is
@@ -256,7 +256,7 @@ class Endpoints:
 
 def _guard(context: "zmq.Context[AnySocket]", keys: Keys) -> "Guard":
     # Here and not above: the authenticator brings asyncio, which nobody else needs.
-    from streamer.curve import Guard
+    from streamer.transport.curve import Guard
 
     return Guard(context, keys)
 

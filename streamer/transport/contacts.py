@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from streamer.addresses import split_tcp
 from streamer.effects import INFO, WARNING, Say
+from streamer.transport.addresses import split_tcp
 
 LOOK_S = 1.0
 FIRST_LOOKS, AGAIN_LOOKS = 5, 60

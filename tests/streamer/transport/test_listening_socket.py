@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import zmq
 
-from streamer import keys, listening
-from streamer.addresses import replay_address, split_tcp
 from streamer.errors import AddressError
-from streamer.keys import Authorised, Keys
 from streamer.messages import Incoming, Info, Kind, Replay, Request, Subscription
-from streamer.sockets import Transport
+from streamer.transport import keys, listening_socket
+from streamer.transport.addresses import replay_address, split_tcp
+from streamer.transport.keys import Authorised, Keys
+from streamer.transport.transport import Transport
 
 BOUND_MS = 10_000
 INFO = Info("demo", 1, 0, 0, 100.0, ("0",))
@@ -113,16 +113,16 @@ def test_old_sockets_go_on_where_new_ones_cannot_be_had(server: Keys, monkeypatc
         with Transport(connect=[publisher.address], topics=[b""], keys=friend) as listener:
             heard(publisher, HEARD)
             (server.folder / "authorised" / "friend.key").unlink()
-            real = listening.Listener.duplicate
+            real = listening_socket.Listener.duplicate
             duplicates: list[int] = []
 
-            def exhausted(listener: listening.Listener) -> int:
+            def exhausted(listener: listening_socket.Listener) -> int:
                 if duplicates:
                     raise AddressError("too many open files")
                 duplicates.append(real(listener))
                 return duplicates[0]
 
-            monkeypatch.setattr(listening.Listener, "duplicate", exhausted)
+            monkeypatch.setattr(listening_socket.Listener, "duplicate", exhausted)
             with pytest.raises(AddressError, match="too many open files"):
                 publisher.reload()
             publisher.send(INFO)
@@ -200,14 +200,14 @@ def test_a_host_may_be_bound_by_name(host: str) -> None:
 
 def test_pairs_are_tried_until_both_ports_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    beside = listening.replay_address
+    beside = listening_socket.replay_address
 
     def taken_twice(address: str) -> str:
         tried.append(address)
         return address if len(tried) < 3 else beside(address)
 
-    monkeypatch.setattr(listening, "replay_address", taken_twice)
-    first, second = listening.listen_with_replay("tcp://127.0.0.1:*")
+    monkeypatch.setattr(listening_socket, "replay_address", taken_twice)
+    first, second = listening_socket.listen_with_replay("tcp://127.0.0.1:*")
     assert second.address == beside(first.address)
     assert tried[-1] == first.address
     assert len(tried) == 3
@@ -217,11 +217,11 @@ def test_pairs_are_tried_until_both_ports_are_free(monkeypatch: pytest.MonkeyPat
 
 def test_the_file_of_an_ipc_address_goes_with_its_owner_and_no_other(tmp_path: Path) -> None:
     path = Path(os.path.relpath(tmp_path / "s"))
-    listener = listening.listen(f"ipc://{path}")
+    listener = listening_socket.listen(f"ipc://{path}")
     assert path.is_socket()
     listener.close()
     assert not path.exists()
-    listener = listening.listen(f"ipc://{path}")
+    listener = listening_socket.listen(f"ipc://{path}")
     path.unlink()
     path.write_text("another's")
     listener.close()

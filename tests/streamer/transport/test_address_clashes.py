@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.clashes import clash
+from streamer.transport.address_clashes import clash
 
 
 @pytest.mark.parametrize(

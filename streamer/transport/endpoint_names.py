@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Sequence
 
-from streamer.addresses import split_tcp
+from streamer.transport.addresses import split_tcp
 
 MOST_KNOWN = 1_000
 

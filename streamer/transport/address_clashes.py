@@ -4,7 +4,7 @@ import ipaddress
 import os
 import socket
 
-from streamer.addresses import is_ipv6, replay_address, split_tcp
+from streamer.transport.addresses import is_ipv6, replay_address, split_tcp
 
 ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"
 LOOPBACK = {ANY_IPV4: "127.0.0.1", ANY_IPV6: "::1", "*": "127.0.0.1"}  # where one who connects there gets

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from streamer import connection_guard
-from streamer.addresses import replay_address
-from streamer.connection_guard import ConnectionGuard
 from streamer.messages import Incoming, Info, Kind, Rejected, Replay, Request, Subscription
-from streamer.replaysockets import REQUEST_LIMIT
-from streamer.sockets import Transport
-from streamer.subscriptions import SUBSCRIPTION_LIMIT
+from streamer.transport import connection_guard
+from streamer.transport.addresses import replay_address
+from streamer.transport.connection_guard import ConnectionGuard
+from streamer.transport.retransmit_sockets import REQUEST_LIMIT
+from streamer.transport.subscriptions import SUBSCRIPTION_LIMIT
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 BOUND_MS = 60_000

@@ -9,8 +9,8 @@ import pytest
 import zmq
 import zmq.auth
 
-from streamer import keys
 from streamer.errors import FileError
+from streamer.transport import keys
 
 
 @pytest.fixture

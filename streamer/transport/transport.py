@@ -9,15 +9,15 @@ from typing import Protocol, Self
 import zmq
 
 from streamer.clock import SystemClock
-from streamer.contactwatch import ContactWatch, Lost
-from streamer.endpoints import NEVER_FULL, Endpoints
 from streamer.errors import AddressError, OperatorError
-from streamer.frames import AnySocket, drain
-from streamer.keys import Authorised, Keys
-from streamer.listening import Listener
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
-from streamer.replaysockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
-from streamer.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
+from streamer.transport.contact_watch import ContactWatch, Lost
+from streamer.transport.endpoints import NEVER_FULL, Endpoints
+from streamer.transport.frames import AnySocket, drain
+from streamer.transport.keys import Authorised, Keys
+from streamer.transport.listening_socket import Listener
+from streamer.transport.retransmit_sockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
+from streamer.transport.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
 from streamer.wire import batch, codec
 from streamer.wire.expected import Parts
 

@@ -14,13 +14,13 @@ import pytest
 import zmq
 from bounded import bounded_context
 
-from streamer import endpoints, keys, replaysockets
-from streamer.addresses import replay_address
 from streamer.errors import AddressError
-from streamer.keys import Keys
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Rejected, Replay, Request
-from streamer.replaysockets import ANSWERS_HIGH_WATER_MARK
-from streamer.sockets import Transport
+from streamer.transport import endpoints, keys, retransmit_sockets
+from streamer.transport.addresses import replay_address
+from streamer.transport.keys import Keys
+from streamer.transport.retransmit_sockets import ANSWERS_HIGH_WATER_MARK
+from streamer.transport.transport import Transport
 from streamer.wire import codec
 
 BOUND_MS = 10_000
@@ -208,7 +208,7 @@ def test_a_peer_that_takes_nothing_costs_little_and_holds_nobody_back(address: s
         for _ in range(200):  # 400 MB
             source.reply(peer, large)
         assert source._answerer is not None
-        assert source._answerer._large_bytes <= replaysockets.MAX_LARGE_BYTES
+        assert source._answerer._large_bytes <= retransmit_sockets.MAX_LARGE_BYTES
         for seq in range(4 * ANSWERS_HIGH_WATER_MARK):
             source.reply(peer, chunk(seq))
         source.reply(asked(honest, source).peer, chunk(7))
@@ -216,7 +216,7 @@ def test_a_peer_that_takes_nothing_costs_little_and_holds_nobody_back(address: s
 
 
 def test_what_a_peer_has_taken_makes_room_again(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replaysockets, "MAX_LARGE_BYTES", 100_000)
+    monkeypatch.setattr(retransmit_sockets, "MAX_LARGE_BYTES", 100_000)
     with (
         Transport(bind=address, answers=True) as source,
         Transport(connect=[address], topics=[b"x"], asks=True) as reader,

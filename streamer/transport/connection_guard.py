@@ -19,10 +19,10 @@ from pathlib import Path
 
 import zmq
 
-from streamer.frames import AnySocket
-from streamer.inflow import Inflow, InflowLimit
-from streamer.listening import Listener
-from streamer.monitors import Monitor
+from streamer.transport.frames import AnySocket
+from streamer.transport.inflow import Inflow, InflowLimit
+from streamer.transport.listening_socket import Listener
+from streamer.transport.monitors import Monitor
 
 ROUND_S = 0.0005  # between two looks
 PAUSE_S = 0.1  # between two looks whether others may be let in again

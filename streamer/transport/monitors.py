@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import zmq
 
-from streamer.frames import AnySocket
+from streamer.transport.frames import AnySocket
 
 _EVENT = struct.Struct("=HI")  # which pyzmq's own module decodes at the cost of importing asyncio
 _numbers = itertools.count()

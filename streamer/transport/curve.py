@@ -11,9 +11,9 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
-from streamer.addresses import is_ipv6
 from streamer.errors import AddressError, FileError
-from streamer.keys import Authorised, Keys
+from streamer.transport.addresses import is_ipv6
+from streamer.transport.keys import Authorised, Keys
 
 DOMAIN = b"sincos"
 SELF_TEST_MS = 2_000
