@@ -18,7 +18,7 @@ from predictor.processes import Processes
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.shell import StopSignal
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 
 UNATTENDED_S = 20.0  # how long it runs where nobody can press q

@@ -29,8 +29,8 @@ from streamer.clock import SystemClock
 from streamer.messages import Kind
 from streamer.ordering.retry import Patience
 from streamer.shell import StopSignal, log, run
+from streamer.source.wait_for_subscribers import WaitForListeners
 from streamer.transport.transport import PREDICTOR_ADDRESS, Transport
-from streamer.waiting import WaitForListeners
 from streamer.waveforms import check_range
 from streamer.wire import codec
 from trainer.model import GATES

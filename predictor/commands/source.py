@@ -13,11 +13,11 @@ from predictor.commands.tables import table_options
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.messages import Kind
-from streamer.publisher import Publisher, SourceConfig
 from streamer.recordings.csv_layout import TableOptions
 from streamer.replay.journal import JournalFile
 from streamer.shell import StopSignal, log, run
-from streamer.signals import Samples, Signal
+from streamer.source.publisher import Publisher, SourceConfig
+from streamer.source.signals import Samples, Signal
 from streamer.transport.transport import SOURCE_ADDRESS, Transport
 from streamer.waveforms import WAVEFORMS, Oscillation, check_range
 from streamer.wire import codec

@@ -12,14 +12,14 @@ import click
 from click.core import ParameterSource
 
 from streamer.errors import FileError, UsageError
-from streamer.live import LiveSignal
 from streamer.messages import FloatArray
-from streamer.recorded import RecordedSignal
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.live_frames import NPY_MAGIC, WAV_MAGICS, ByteStream, Frames, npy_frames, wav_frames
 from streamer.recordings.live_table import LiveTable
 from streamer.recordings.recording import read_recording
 from streamer.shell import StopSignal, log
+from streamer.source.live_signal import LiveSignal
+from streamer.source.recorded_signal import RecordedSignal
 from streamer.transport.transport import HasFileno
 from streamer.waveforms import check_range
 from streamer.wire import codec

@@ -11,7 +11,7 @@ from processes import Starter, commands
 from simulation import answer, joined, published
 
 from predictor.core import Predictor
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
 
 NEW = ModelConfig("rnn", 32, level_samples=20.0)

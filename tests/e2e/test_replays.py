@@ -10,7 +10,7 @@ from ports import Ports
 from processes import Starter, commands
 
 from streamer.messages import Chunk, Gone, Info, Kind, Replay
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.transport.transport import Transport
 from streamer.wire import codec
 

@@ -13,7 +13,7 @@ from processes import Command, Starter, commands
 from simulation import answer, joined, published
 
 from predictor.core import Predictor
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import save_model
 from trainer.online import OnlineConfig, OnlineLearner

@@ -21,7 +21,7 @@ from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Gone, Kind
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 
 SIGNAL = Signal(Oscillation("chirp", frequency_hz=4.0, amplitude=3.0), channels=2, noise=0.1)

@@ -17,7 +17,7 @@ from predictor.stream import slice_values
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.ordering.retry import Patience
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, Weights, new_model

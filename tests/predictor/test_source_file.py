@@ -19,10 +19,10 @@ from predictor.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Reply, Say
 from streamer.errors import FileError, SincosError, UsageError
-from streamer.live import LiveSignal
 from streamer.messages import Chunk, Gone, Kind, Request, Status, Subscription
-from streamer.publisher import Publisher, SourceConfig
 from streamer.recordings.csv_layout import TableOptions
+from streamer.source.live_signal import LiveSignal
+from streamer.source.publisher import Publisher, SourceConfig
 
 BIND = ["--bind", "tcp://127.0.0.1:*"]
 MODEL = ["--model", "new", "--seed", "5"]

@@ -11,7 +11,7 @@ from predictor.api.settings import choose_learning, choose_model
 from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 
 Missing = tuple[Kind, range]
 

@@ -8,8 +8,8 @@ from predictor.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Effect, Finish, Say, Send
 from streamer.messages import Chunk, Incoming, Kind, Message, Status
-from streamer.publisher import Publisher, SourceConfig
-from streamer.signals import Signal
+from streamer.source.publisher import Publisher, SourceConfig
+from streamer.source.signals import Signal
 
 WALL_NS = 1_700_000_000_000_000_000
 HOUR_NS = 3_600_000_000_000

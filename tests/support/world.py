@@ -35,8 +35,8 @@ from streamer.messages import (
 from streamer.ordering import decisions
 from streamer.ordering.decisions import Decision, GapDecision, Memory
 from streamer.ordering.retry import Patience
-from streamer.publisher import Publisher, SourceConfig
-from streamer.signals import Signal
+from streamer.source.publisher import Publisher, SourceConfig
+from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
 from trainer.online import OnlineConfig, OnlineLearner
 

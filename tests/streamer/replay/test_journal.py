@@ -22,7 +22,7 @@ from streamer.replay import journal_format
 from streamer.replay.history import MESSAGE_BYTES
 from streamer.replay.journal import LEAST_BYTES, JournalFile
 from streamer.replay.journal_recovery import Part, older
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.wire import codec
 
 RUN = 0xABC

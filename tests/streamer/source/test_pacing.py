@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.clock import Instant
-from streamer.pacing import Pacer
+from streamer.source.pacing import Pacer
 
 
 @given(st.integers(0, 10**10), st.sampled_from([0.5, 3.0, 44_100.0, 1000.0, 100 / 3]))

@@ -5,7 +5,7 @@ import pytest
 from streamer.clock import Instant
 from streamer.effects import Finish
 from streamer.messages import Subscription
-from streamer.waiting import WaitForListeners
+from streamer.source.wait_for_subscribers import WaitForListeners
 
 NOW = Instant(0, 0)
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from streamer.clock import Instant
 from streamer.effects import Finish, Send
 from streamer.errors import FileError, SincosError, UsageError
-from streamer.live import MOST_VALUES, LiveSignal
 from streamer.messages import Chunk, FloatArray
-from streamer.publisher import Publisher, SourceConfig
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.live_frames import ByteStream, npy_frames, wav_frames
 from streamer.recordings.live_table import LiveTable
+from streamer.source.live_signal import MOST_VALUES, LiveSignal
+from streamer.source.publisher import Publisher, SourceConfig
 
 WAVE = np.float32(np.sin(np.arange(2000) / 4))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
-from streamer.signals import Signal
+from streamer.source.signals import Signal
 from streamer.waveforms import WAVEFORMS, Oscillation
 
 

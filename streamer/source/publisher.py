@@ -7,12 +7,12 @@ from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, Incoming, Info, Kind, Request, Subscription
-from streamer.pacing import Pacer
 from streamer.quantiles import RecentQuantiles
-from streamer.record import Journal, Record
 from streamer.replay.history import History
 from streamer.replay.server import ReplayServer
-from streamer.signals import Samples
+from streamer.source.pacing import Pacer
+from streamer.source.run_log import Journal, Record
+from streamer.source.signals import Samples
 from streamer.waveforms import check_range
 from streamer.wire import codec
 

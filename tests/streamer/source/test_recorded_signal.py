@@ -12,9 +12,9 @@ from streamer.clock import Instant
 from streamer.effects import Effect, Finish, Reply, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Gone, Info, Kind, Replay, Request, Subscription
-from streamer.publisher import Publisher, SourceConfig
-from streamer.recorded import RecordedSignal
 from streamer.recordings.recording import Recording
+from streamer.source.publisher import Publisher, SourceConfig
+from streamer.source.recorded_signal import RecordedSignal
 
 RATE_HZ = 100.0
 

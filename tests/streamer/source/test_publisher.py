@@ -9,8 +9,8 @@ from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Reply, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, Chunk, Gone, Info, Kind, Replay, Request, Subscription
-from streamer.publisher import CHUNKS_PER_TICK, Publisher, SourceConfig
-from streamer.signals import Signal
+from streamer.source.publisher import CHUNKS_PER_TICK, Publisher, SourceConfig
+from streamer.source.signals import Signal
 from streamer.wire import codec
 
 START_NS = 77_000_000_000

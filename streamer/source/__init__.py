@@ -1,0 +1,1 @@
+"""A source: a signal, at its own pace, published as one run that can be asked for again."""
