@@ -6,11 +6,11 @@ import numpy as np
 
 from predictor.resident import ResidentSeated
 from streamer.messages import FloatArray
-from trainer.bank import bank_of
 from trainer.conditioning import Conditioner, numbers_of, rows_of
-from trainer.ear import Ear
+from trainer.filterbank.bank import bank_of
+from trainer.filterbank.features import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
+from trainer.filterbank.single_channel import Ear
 from trainer.model import ModelConfig, Weights
-from trainer.picture import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
 
 TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
 SAMPLE, ESTIMATE = struct.Struct("<f"), struct.Struct("<ff")

@@ -19,10 +19,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
 from trainer import examples
-from trainer.bank import Bank, bank_of
+from trainer.filterbank.bank import Bank, bank_of
+from trainer.filterbank.features import FEATURES, HEARD, Heard
 from trainer.model import ModelConfig, Weights
 from trainer.network import GatedNetwork, multiply
-from trainer.picture import FEATURES, HEARD, Heard
 from trainer.schedule import LEARNING_RATE, UPDATES_A_BATCH, first_stage, learning_rate
 
 CHANNELS = 512  # signals a batch

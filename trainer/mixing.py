@@ -1,6 +1,6 @@
 """A gated model's layers and their gradient as array operations; no torch.
 
-What is recurrent in a gated model is fixed (`trainer.bank`), so the gradient of a window needs no way back through
+What is recurrent in a gated model is fixed (`trainer.filterbank.bank`), so the gradient of a window needs no way back through
 time. What stands before and behind it (`trainer.conditioning`) is there as in the engine: a window is heard as it
 was served, and targets are compared with what would be published. The lead that is undone counts as given: no
 gradient goes through it. `trainer.network` is the reference: forward and gradient are tested against autograd to
@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.bank import bank_of
 from trainer.conditioning import DoubleArray, condition, leads, numbers_of, rows_of
+from trainer.filterbank.bank import bank_of
+from trainer.filterbank.features import GAINS, Heard
 from trainer.model import ModelConfig, Weights
-from trainer.picture import GAINS, Heard
 
 ONE = np.float32(1)
 NO_NUMBERS: DoubleArray = np.empty((0, 0))

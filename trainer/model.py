@@ -11,9 +11,9 @@ import numpy as np
 
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, FloatArray
-from trainer.bank import DESIGN_NOMINAL_SAMPLES, bank_of
 from trainer.conditioning import CONDITIONING_ROWS, are_sound, numbers_of
-from trainer.picture import FEATURES, GAINS
+from trainer.filterbank.bank import DESIGN_NOMINAL_SAMPLES, bank_of
+from trainer.filterbank.features import FEATURES, GAINS
 from trainer.state import is_tame
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -36,7 +36,7 @@ class ModelConfig:
     ----------
     cell : str
         `rnn` (tanh), `gru`, `lstm`, or `gated`: what is recurrent is then a fixed bank of resonators
-        (`trainer.bank`), and the layers above it are not.
+        (`trainer.filterbank.bank`), and the layers above it are not.
     hidden : int
         Units a layer.
     layers : int

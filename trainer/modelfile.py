@@ -10,7 +10,7 @@ from safetensors.numpy import load, save
 
 from streamer.errors import FileError, UsageError
 from streamer.files.replacement import replacing
-from trainer.bank import DESIGN_NOMINAL_SAMPLES
+from trainer.filterbank.bank import DESIGN_NOMINAL_SAMPLES
 from trainer.model import Model, ModelConfig
 
 FORMAT = "sincos-model-1"

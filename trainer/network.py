@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from streamer.messages import FloatArray
-from trainer.bank import bank_of
 from trainer.conditioning import condition, leads, numbers_of, rows_of, undo
+from trainer.filterbank.bank import bank_of
+from trainer.filterbank.features import FEATURES, GAINS
 from trainer.level import divide_out
 from trainer.model import GATED, Model, ModelConfig, Weights
-from trainer.picture import FEATURES, GAINS
 
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -72,7 +72,7 @@ class Network(_WithWeights):
 
 
 class GatedNetwork(_WithWeights):
-    """Layers that, from what a bank of resonators heard, choose the gains to mix it with (`trainer.bank`).
+    """Layers that, from what a bank of resonators heard, choose the gains to mix it with (`trainer.filterbank.bank`).
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from trainer.adam import Adam
-from trainer.bank import bank_of
 from trainer.bptt import Bptt, Parameters
 from trainer.conditioning import condition, leads, numbers_of, rows_of
+from trainer.filterbank.bank import bank_of
 from trainer.mixing import Mixing
 from trainer.model import ModelConfig, new_model
 from trainer.network import GatedNetwork, by_example, hidden_of, network_of, predict, state_of

@@ -15,14 +15,14 @@ from click.testing import CliRunner, Result
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from trainer import examples, general, offline, schedule
-from trainer.bank import bank_of
 from trainer.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from trainer.filterbank.bank import bank_of
+from trainer.filterbank.features import FEATURES, HEARD
 from trainer.general import GeneralPupil, TrainingState, draw_examples, loss_of
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model
 from trainer.network import GatedNetwork, predict
 from trainer.offline import Progress, TrainConfig, configure, train
-from trainer.picture import FEATURES, HEARD
 from trainer.schedule import first_stage, learning_rate
 
 BANK = bank_of(25.0)

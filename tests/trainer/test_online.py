@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from streamer.errors import UsageError
-from trainer.bank import bank_of
 from trainer.conditioning import condition, leads, numbers_of, rows_of
+from trainer.filterbank.bank import bank_of
 from trainer.labels import Window
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model

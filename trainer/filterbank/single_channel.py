@@ -2,7 +2,7 @@
 
 Small array operations cost more in being called than in numbers. So state, sample and picture are vectors with
 views made once; every operation takes one contiguous axis, which NumPy calls quickest; and what is a single number
-is Python's own. Each is the operation that `trainer.bank` makes for a block, so the bits are equal.
+is Python's own. Each is the operation that `trainer.filterbank.bank` makes for a block, so the bits are equal.
 """
 
 from math import sqrt
@@ -12,8 +12,8 @@ from numpy import absolute, add, log, multiply, square, subtract
 from numpy import sqrt as square_root
 
 from streamer.messages import FloatArray
-from trainer.bank import LARGEST, NO_POWER, Bank, pick_feature
-from trainer.picture import (
+from trainer.filterbank.bank import LARGEST, NO_POWER, Bank, pick_feature
+from trainer.filterbank.features import (
     ANCHORS,
     CENTRES,
     COURSES,

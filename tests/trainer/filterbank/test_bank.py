@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.messages import FloatArray
-from trainer import bank
-from trainer.bank import Bank
-from trainer.ear import Ear
-from trainer.picture import (
+from trainer.filterbank import bank
+from trainer.filterbank.bank import Bank
+from trainer.filterbank.features import (
     ANCHORS,
     CENTRES,
     CENTRES_EACH_SIDE,
@@ -21,6 +20,7 @@ from trainer.picture import (
     SPECTRUM_DISTANCES,
     Heard,
 )
+from trainer.filterbank.single_channel import Ear
 
 BANK = Bank(25.0)
 

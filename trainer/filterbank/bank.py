@@ -8,7 +8,7 @@ from it are read: so a network sees the same picture whatever the frequency. All
 them and divided by their magnitude, so that neither phase nor amplitude matters.
 
 Everything is linear, a product or an average; nothing here is learnt. A channel's rows are neighbours in memory.
-A sample of one channel that comes alone is heard by `trainer.ear`, to the same bits.
+A sample of one channel that comes alone is heard by `trainer.filterbank.single_channel`, to the same bits.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.picture import (
+from trainer.filterbank.features import (
     ALL_COURSES,
     ANCHORS,
     CENTRES,
