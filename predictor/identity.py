@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from streamer.errors import StateError
-from trainer.learner import Learner
 from trainer.model import Model
+from trainer.online.learner import Learner
 from trainer.selflearner import SelfConfig
 from trainer.state import Tree
 

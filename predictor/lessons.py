@@ -10,8 +10,8 @@ from predictor.engine import Engine
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer, Window
-from trainer.learner import Learner, Study, last_of
 from trainer.metrics import PrequentialRmse
+from trainer.online.learner import Learner, Study, last_of
 from trainer.selflearner import SelfLearner
 from trainer.state import Seq, Tree, subtree, value_of
 

@@ -32,9 +32,9 @@ from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import AMISS, Sequencer
 from streamer.replay.history import History
 from streamer.wire import codec
-from trainer.learner import Learner
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import GATED, Model
+from trainer.online.learner import Learner
 from trainer.selflearner import SelfLearner, Trouble
 from trainer.state import Run, Seq, Tree, array_of, subtree, trees, value_of
 

@@ -8,7 +8,7 @@ from predictor.stream import MakeLearner
 from streamer.errors import UsageError
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import SHIPPED, load_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 
 METHODS = ("target", "self")

@@ -7,7 +7,7 @@ import numpy as np
 from predictor.engine import Engine
 from trainer.labels import Window
 from trainer.model import Model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 Work = Callable[[], object]
 

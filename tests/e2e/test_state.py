@@ -16,7 +16,7 @@ from predictor.core import Predictor
 from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import save_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 NEW = ModelConfig("rnn", 32, level_samples=20.0)  # as --model new makes it
 SAMPLES = 3000

@@ -22,7 +22,7 @@ from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, Weights, new_model
 from trainer.network import predict
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 
 def model(cell: str = "gru", **config: object) -> Model:

@@ -17,7 +17,7 @@ from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 
 MODEL = new_model(ModelConfig("gru", 6, level_samples=20.0), seed=2)

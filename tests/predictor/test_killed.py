@@ -14,7 +14,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer.messages import Incoming, Replay
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 
 CONFIG = PredictorConfig(patience=Patience(deadline_s=50.0), checkpoint_every_s=0.1)

@@ -23,7 +23,7 @@ from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Repl
 from streamer.replay.history import History
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.state import Tree
 
 Hear = Callable[[Predictor, list[Incoming], float], Iterable[Effect]]

@@ -17,7 +17,7 @@ from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
 from streamer.ordering.retry import Patience
 from trainer.model import Model, ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 
 def model() -> Model:

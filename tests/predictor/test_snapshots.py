@@ -14,7 +14,7 @@ from streamer.effects import Checkpoint, Effect
 from streamer.errors import FileError, StateError, UsageError
 from streamer.messages import Recorded, Written
 from trainer.model import Model, ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 from trainer.state import Tree
 

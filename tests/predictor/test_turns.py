@@ -17,7 +17,7 @@ from streamer.ordering.retry import Patience
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 
 SMALL = new_model(ModelConfig("gru", 4), seed=1)

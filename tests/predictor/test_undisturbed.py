@@ -18,7 +18,7 @@ from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Replay
 from streamer.ordering.retry import Patience
 from trainer.model import Model, ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 Said = tuple[bytes, int, int, int]  # values, source time, model version, tally
 PATIENT = Patience(deadline_s=50.0)

@@ -12,7 +12,7 @@ from predictor.core import Predictor, PredictorConfig
 from streamer.effects import Checkpoint
 from streamer.messages import Chunk, Info, Kind
 from trainer.model import Model, ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selflearner import SelfConfig
 from trainer.state import Tree
 

@@ -15,10 +15,10 @@ from predictor.retained import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
 from streamer.ordering.sequencer import Sequencer
-from trainer.adam import Adam
 from trainer.labels import ARRAYS, LabelBuffer
 from trainer.laguerre import Laguerre
-from trainer.online import OnlineLearner
+from trainer.online.adam import Adam
+from trainer.online.tbptt import OnlineLearner
 from trainer.selflearner import SelfLearner
 
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.

@@ -38,7 +38,7 @@ from streamer.ordering.retry import Patience
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 RATE_HZ = 100.0
 HOP_NS = MS // 10

@@ -28,7 +28,7 @@ class Mixing:
     ----------
     config : ModelConfig
     weights : mapping of str to float32 array
-        Views that may change between calls, such as those of `trainer.bptt.Parameters`.
+        Views that may change between calls, such as those of `trainer.online.rnn_gradient.Parameters`.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from trainer.adam import Adam
-from trainer.bptt import Bptt, Parameters
 from trainer.labels import Window
-from trainer.learner import Study, last_of
 from trainer.level import divide_out
-from trainer.mixing import Mixing
 from trainer.model import GATED, Model, Weights
+from trainer.online.adam import Adam
+from trainer.online.gated_gradient import Mixing
+from trainer.online.learner import Study, last_of
+from trainer.online.rnn_gradient import Bptt, Parameters
 from trainer.state import LARGEST, Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
@@ -130,7 +130,7 @@ class OnlineLearner(Kept):
         return last_of(self.study(window))
 
     def study(self, window: Window) -> Study:
-        """Make one update in three parts; see `trainer.learner.Study`.
+        """Make one update in three parts; see `trainer.online.learner.Study`.
 
         The hidden state is carried to the sample `stride_samples` after the window's first; no gradient flows
         back through it.

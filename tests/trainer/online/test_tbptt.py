@@ -12,7 +12,7 @@ from trainer.labels import Window
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
 from trainer.network import GatedNetwork, by_example, network_of, predict
-from trainer.online import OnlineConfig, OnlineLearner
+from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 
 def windows(count: int, length: int, stride: int, channels: int = 2) -> list[Window]:

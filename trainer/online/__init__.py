@@ -1,0 +1,1 @@
+"""Learning from targets as they come: truncated back-propagation through time, and the gradients it takes."""
