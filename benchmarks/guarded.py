@@ -14,7 +14,7 @@ from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
 from trainer.model import Model
 from trainer.modelfile import load_model
-from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.selfsupervised.learner import SelfConfig, SelfLearner
 
 GIVEN = SelfConfig(band_hz=(7.0, 14.0))
 SEEDS = range(60, 70)  # 0 to 9, 20 to 29 and 40 to 49 were looked at while the guard was built

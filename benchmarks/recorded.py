@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.band import Band
-from trainer.selflabels import analytic
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.hilbert_labels import analytic
 
 Array = NDArray[np.float64]
 

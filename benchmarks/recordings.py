@@ -13,13 +13,13 @@ from recorded import Recorded, downloaded, synthetic
 from selflearning import frozen, served
 
 from streamer.messages import FloatArray
-from trainer.band import Band
-from trainer.guard import Guard
-from trainer.laguerre import Laguerre
 from trainer.metrics import phase_error_deg
 from trainer.modelfile import load_model
-from trainer.selflabels import SelfLabels, analytic
-from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.guard import Guard
+from trainer.selfsupervised.hilbert_labels import SelfLabels, analytic
+from trainer.selfsupervised.laguerre import Laguerre
+from trainer.selfsupervised.learner import SelfConfig, SelfLearner
 
 TITLE = "Mean phase error in degrees on recordings, default model"
 WARM_UP_CYCLES = 10

@@ -5,7 +5,7 @@ import numpy as np
 from predictor.engine import Engine
 from streamer.messages import FloatArray
 from trainer.model import Model
-from trainer.selflearner import SelfLearner
+from trainer.selfsupervised.learner import SelfLearner
 
 
 def frozen(model: Model, inputs: FloatArray) -> FloatArray:

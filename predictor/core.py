@@ -42,7 +42,7 @@ from streamer.replay.server import ReplayServer
 from streamer.waveforms import check_range
 from streamer.wire import codec
 from trainer.model import Model
-from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.selfsupervised.learner import SelfConfig, SelfLearner
 from trainer.state import Tree, subtree, trees, value_of
 
 INPUT, TARGET = Kind.INPUT, Kind.TARGET  # to get at a member takes as long as to get at a sample's stream

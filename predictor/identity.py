@@ -9,7 +9,7 @@ from typing import Any
 from streamer.errors import StateError
 from trainer.model import Model
 from trainer.online.learner import Learner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 from trainer.state import Tree
 
 WORDS = {

@@ -12,7 +12,7 @@ from streamer.messages import Chunk, FloatArray
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer, Window
 from trainer.metrics import PrequentialRmse
 from trainer.online.learner import Learner, Study, last_of
-from trainer.selflearner import SelfLearner
+from trainer.selfsupervised.learner import SelfLearner
 from trainer.state import Seq, Tree, subtree, value_of
 
 LARGE = 2**31

@@ -35,7 +35,7 @@ from streamer.wire import codec
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import GATED, Model
 from trainer.online.learner import Learner
-from trainer.selflearner import SelfLearner, Trouble
+from trainer.selfsupervised.learner import SelfLearner, Trouble
 from trainer.state import Run, Seq, Tree, array_of, subtree, trees, value_of
 
 NO_RATE = (

@@ -9,7 +9,7 @@ from streamer.errors import UsageError
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import SHIPPED, load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 
 METHODS = ("target", "self")
 NEW = "new"

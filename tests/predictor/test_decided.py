@@ -18,7 +18,7 @@ from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 
 MODEL = new_model(ModelConfig("gru", 6, level_samples=20.0), seed=2)
 WAYS = ["none", "target", "self"]

@@ -15,7 +15,7 @@ from streamer.messages import Incoming, Replay
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 
 CONFIG = PredictorConfig(patience=Patience(deadline_s=50.0), checkpoint_every_s=0.1)
 SAMPLES = {"none": 600, "target": 600, "self": 900, "nominal": 600}

@@ -12,7 +12,7 @@ from streamer.effects import Say
 from streamer.messages import Info, Status
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 
 MODEL = new_model(ModelConfig("gru", 4), seed=1)
 WAVE = np.sin(0.3 * np.arange(40))

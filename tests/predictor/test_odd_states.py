@@ -20,7 +20,7 @@ from streamer.effects import Effect, Reply, Send
 from streamer.errors import FileError
 from streamer.messages import Burst, Chunk, Kind, Replay, Request, Status
 from streamer.wire import batch, codec
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 from trainer.state import Tree
 
 Kinds = tuple[str, str, float | None]  # cell, learning, nominal_hz

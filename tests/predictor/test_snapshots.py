@@ -15,7 +15,7 @@ from streamer.errors import FileError, StateError, UsageError
 from streamer.messages import Recorded, Written
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 from trainer.state import Tree
 
 EVERY_S = 5.0

@@ -18,7 +18,7 @@ from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 
 SMALL = new_model(ModelConfig("gru", 4), seed=1)
 DEFAULT = load_model("default")

@@ -13,7 +13,7 @@ from streamer.effects import Checkpoint
 from streamer.messages import Chunk, Info, Kind
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
-from trainer.selflearner import SelfConfig
+from trainer.selfsupervised.learner import SelfConfig
 from trainer.state import Tree
 
 SAMPLES = 600

@@ -16,10 +16,10 @@ from predictor.stream import Stream
 from predictor.usable import UsableInputs
 from streamer.ordering.sequencer import Sequencer
 from trainer.labels import ARRAYS, LabelBuffer
-from trainer.laguerre import Laguerre
 from trainer.online.adam import Adam
 from trainer.online.tbptt import OnlineLearner
-from trainer.selflearner import SelfLearner
+from trainer.selfsupervised.laguerre import Laguerre
+from trainer.selfsupervised.learner import SelfLearner
 
 # What no later estimate depends on: working memory, clocks, and what is yet to be told to the operator.
 NOT_KEPT: dict[type, set[str]] = {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from streamer.errors import UsageError
-from trainer.band import Band
-from trainer.laguerre import Laguerre
-from trainer.prior import assumed_moments
-from trainer.readout import Readout
-from trainer.selflabels import analytic
-from trainer.selflearner import SelfConfig, SelfLearner
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.hilbert_labels import analytic
+from trainer.selfsupervised.laguerre import Laguerre
+from trainer.selfsupervised.learner import SelfConfig, SelfLearner
+from trainer.selfsupervised.prior import assumed_moments
+from trainer.selfsupervised.readout import Readout
 
 RATE_HZ = 250.0
 GIVEN = SelfConfig(band_hz=(8.0, 12.5))
@@ -164,7 +164,7 @@ def test_a_challenger_that_is_not_a_number_is_rolled_back(monkeypatch: pytest.Mo
     learner = started()
     serve(learner, inputs[:3000], champion[:3000])
     assert learner.status()["serving_channels"] == 1
-    monkeypatch.setattr("trainer.readout._solve", lambda _, right: np.full_like(right, np.nan))
+    monkeypatch.setattr("trainer.selfsupervised.readout._solve", lambda _, right: np.full_like(right, np.nan))
     serve(learner, inputs[3000:3050], champion[3000:3050])
     published = serve(learner, inputs[3050:4000], champion[3050:4000])
     np.testing.assert_array_equal(published, champion[3050:4000])

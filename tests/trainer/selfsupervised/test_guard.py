@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.guard import FadingMean, Guard, GuardConfig
+from trainer.selfsupervised.guard import FadingMean, Guard, GuardConfig
 
 CONFIG = GuardConfig()
 

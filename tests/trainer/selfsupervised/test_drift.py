@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.drift import WARM_UP, PageHinkley
+from trainer.selfsupervised.drift import WARM_UP, PageHinkley
 
 
 def alarms(errors: np.ndarray) -> list[int]:

@@ -9,7 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from streamer.messages import FloatArray
-from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, is_elsewhere, segment_power
+from trainer.selfsupervised.band import (
+    NOMINAL,
+    SEGMENT_SAMPLES,
+    Band,
+    around,
+    find_peak,
+    is_elsewhere,
+    segment_power,
+)
 from trainer.state import Kept, Tree, at_most
 
 # Before a first look, 2048 samples: of an EEG, 1024 found the alpha rhythm in 60 % of cases and 2048 in 74 %.

@@ -7,9 +7,9 @@ interpolation and smoothing of stationary time series", 1949).
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.band import Band
-from trainer.laguerre import responses
-from trainer.selflabels import zero_phase_gain
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.hilbert_labels import zero_phase_gain
+from trainer.selfsupervised.laguerre import responses
 
 BACKGROUND = (
     0.1  # its power density at the band's centre, as a share of the rhythm's peak; there it falls as 1/f^2

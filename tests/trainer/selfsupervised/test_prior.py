@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from trainer.band import Band
-from trainer.laguerre import FILTERS, Laguerre, responses
-from trainer.prior import BACKGROUND, FLAT_BELOW, assumed_moments
-from trainer.selflabels import analytic, zero_phase_gain
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.hilbert_labels import analytic, zero_phase_gain
+from trainer.selfsupervised.laguerre import FILTERS, Laguerre, responses
+from trainer.selfsupervised.prior import BACKGROUND, FLAT_BELOW, assumed_moments
 
 
 @pytest.mark.parametrize("centre", [0.04, 0.01])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer import readout as module
-from trainer.readout import Readout
+from trainer.selfsupervised import readout as module
+from trainer.selfsupervised.readout import Readout
 
 FEATURES = 5
 NO_PRIOR = np.zeros((FEATURES, FEATURES + 2))

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from streamer.errors import FileError
 from streamer.messages import FloatArray
-from trainer.band import Band
 from trainer.conditioning import NUMBERS, are_sound, condition
-from trainer.drift import PageHinkley
-from trainer.guard import Guard
 from trainer.labels import LabelBuffer
-from trainer.laguerre import FILTERS, Laguerre
-from trainer.prior import assumed_moments
-from trainer.readout import Readout
-from trainer.selflabels import SelfLabels, reach_samples
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.drift import PageHinkley
+from trainer.selfsupervised.guard import Guard
+from trainer.selfsupervised.hilbert_labels import SelfLabels, reach_samples
+from trainer.selfsupervised.laguerre import FILTERS, Laguerre
+from trainer.selfsupervised.prior import assumed_moments
+from trainer.selfsupervised.readout import Readout
 from trainer.state import Kept, Tree, at_most
 
 PARTS = 4  # of a block, after each of which champion and challenger are compared

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.guard import FadingMean
+from trainer.selfsupervised.guard import FadingMean
 from trainer.state import Kept
 
 # A block is a cycle. On recordings other than docs/explanation/learning.md's, 200, 300 and 400 differ by 0.2 %

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer.band import Band
-from trainer.selflabels import SelfLabels, analytic, zero_phase_gain
+from trainer.selfsupervised.band import Band
+from trainer.selfsupervised.hilbert_labels import SelfLabels, analytic, zero_phase_gain
 
 BAND = Band(0.032, 0.048)
 

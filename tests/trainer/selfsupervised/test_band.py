@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from streamer.errors import UsageError
-from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
-from trainer.bandwatch import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandWatch, Sight
+from trainer.selfsupervised.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
+from trainer.selfsupervised.band_tracker import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandWatch, Sight
 
 
 def rhythm(frequency: float, samples: int, *, noise: float = 0.0, seed: int = 0) -> np.ndarray:

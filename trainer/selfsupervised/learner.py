@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from trainer.band import NOMINAL, SEGMENT_SAMPLES, Band
-from trainer.bandwatch import BandWatch, Sight
-from trainer.challenger import Challenger, waiting_bytes
-from trainer.guard import Guard
+from trainer.selfsupervised.band import NOMINAL, SEGMENT_SAMPLES, Band
+from trainer.selfsupervised.band_tracker import BandWatch, Sight
+from trainer.selfsupervised.challenger import Challenger, waiting_bytes
+from trainer.selfsupervised.guard import Guard
 from trainer.state import Kept, Seq, Tree, subtree, value_of
 
 MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
-from trainer.band import Band
+from trainer.selfsupervised.band import Band
 from trainer.state import Kept, Tree, at_most
 
 ORDER = 2  # of the Butterworth low-pass that the band-pass is made of; its gain counts twice, as there and back

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.laguerre import FILTERS, TIME_CONSTANT_CYCLES, Laguerre
+from trainer.selfsupervised.laguerre import FILTERS, TIME_CONSTANT_CYCLES, Laguerre
 
 
 def responses(samples_per_cycle: float, samples: int) -> np.ndarray:
