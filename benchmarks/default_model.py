@@ -17,7 +17,7 @@ from rich.table import Table
 
 from trainer.model import Model
 from trainer.modelfile import load_model
-from trainer.network import predict
+from trainer.offline.network import predict
 
 CYCLES_SAMPLES = (12.0, 13.5, 15.0, 17.0, 20.0, 24.0, 28.0, 33.0, 38.0, 44.0, 50.0)
 AMPLITUDES = (0.01, 0.3, 1.0, 10.0, 100.0)

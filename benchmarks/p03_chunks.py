@@ -6,7 +6,7 @@ from speed import Figure, figure, run, tanh_rnn
 from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import Work, steps
 from trainer.model import Model
-from trainer.network import Network
+from trainer.offline.network import Network
 
 CHUNK = 100
 

@@ -2,7 +2,7 @@
 
 Every step is the same arithmetic on arrays of the same shape, so that estimates are bitwise the same however a
 stream was cut into chunks and whichever streams came with it. Torch's whole-sequence forward is the oracle
-(`trainer.network.predict`).
+(`trainer.offline.network.predict`).
 """
 
 from functools import cache

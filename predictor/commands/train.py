@@ -19,10 +19,10 @@ from streamer.errors import FileError, UsageError
 from streamer.shell import StopSignal, log
 
 if TYPE_CHECKING:
-    from trainer.figure import Panel
-    from trainer.general import TrainingState
     from trainer.model import Model
-    from trainer.offline import Progress, TrainConfig
+    from trainer.offline.figure import Panel
+    from trainer.offline.general import TrainingState
+    from trainer.offline.training import Progress, TrainConfig
 
     Observer = Callable[[Progress], None]
 
@@ -63,10 +63,10 @@ def command(
     # Here and not above, so that --help needs no torch, and only who draws needs matplotlib.
     import torch
 
-    from trainer.offline import configure
+    from trainer.offline.training import configure
 
     if plot is not None:
-        from trainer.figure import check_format
+        from trainer.offline.figure import check_format
 
         check_format(plot)
     torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
@@ -80,7 +80,7 @@ def command(
 
 def _resumed(config: "TrainConfig", out: Path | None) -> "TrainingState":
     """Return what to go on from."""
-    from trainer.checkpoint import checkpoint_path, load_checkpoint
+    from trainer.offline.training_checkpoint import checkpoint_path, load_checkpoint
 
     if out is None or config.recipe != "general":
         raise UsageError("--resume: needs --recipe general and the --out of the training that was interrupted")
@@ -117,7 +117,7 @@ def _fit(
 
 def _keep(config: "TrainConfig", out: Path, progress: "Progress") -> None:
     """Save the best so far, and what to go on from, whenever held-out signals were scored."""
-    from trainer.checkpoint import checkpoint_path, save_checkpoint
+    from trainer.offline.training_checkpoint import checkpoint_path, save_checkpoint
 
     if progress.state is not None:
         _save(progress.best, config, out)
@@ -126,7 +126,7 @@ def _keep(config: "TrainConfig", out: Path, progress: "Progress") -> None:
 
 def _forget(out: Path) -> None:
     """Remove the checkpoint of a training that is done."""
-    from trainer.checkpoint import checkpoint_path
+    from trainer.offline.training_checkpoint import checkpoint_path
 
     checkpoint_path(out).unlink(missing_ok=True)
 
@@ -135,7 +135,7 @@ def _train(
     config: "TrainConfig", state: "TrainingState | None", stop: StopSignal, observers: "list[Observer]"
 ) -> "Progress":
     """Train until done or told to stop, showing each progress to the observers; return the last."""
-    from trainer.offline import train
+    from trainer.offline.training import train
 
     last = None
     for last in train(config, state):
@@ -217,7 +217,7 @@ def _save(model: "Model", config: "TrainConfig", path: Path) -> None:
 
 
 def _draw(lesson: "list[Progress]", best: "Model", path: Path) -> None:
-    from trainer.figure import save
+    from trainer.offline.figure import save
 
     save(_lesson_panels(lesson) if lesson else _excerpt_panels(best), path)
     log.info("drew %s", path)
@@ -225,7 +225,7 @@ def _draw(lesson: "list[Progress]", best: "Model", path: Path) -> None:
 
 def _lesson_panels(lesson: "list[Progress]") -> "list[Panel]":
     """Return what was learnt from and what was said of it, window after window."""
-    from trainer.figure import Panel
+    from trainer.offline.figure import Panel
 
     target = np.concatenate([each.window.targets[:, 0, 0] for each in lesson if each.window is not None])
     said = np.concatenate([each.estimates[:, 0, 0] for each in lesson if each.estimates is not None])
@@ -234,9 +234,9 @@ def _lesson_panels(lesson: "list[Progress]") -> "list[Panel]":
 
 def _excerpt_panels(model: "Model") -> "list[Panel]":
     """Return what a model says of held-out signals."""
-    from trainer.figure import Panel
-    from trainer.general import held_out_signals
-    from trainer.network import predict
+    from trainer.offline.figure import Panel
+    from trainer.offline.general import held_out_signals
+    from trainer.offline.network import predict
 
     signals = held_out_signals(EXCERPT.stop, EXCERPTS)
     said = predict(model, signals.inputs)[0][EXCERPT]

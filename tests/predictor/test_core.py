@@ -21,7 +21,7 @@ from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, Weights, new_model
-from trainer.network import predict
+from trainer.offline.network import predict
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 

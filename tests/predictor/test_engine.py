@@ -9,7 +9,7 @@ from predictor import engine as engine_module
 from predictor.engine import FEW_CHANNELS, TILE, Engine
 from trainer.conditioning import numbers_of
 from trainer.model import Model, ModelConfig, new_model
-from trainer.network import predict
+from trainer.offline.network import predict
 
 CELLS = ("rnn", "gru", "lstm", "gated")
 

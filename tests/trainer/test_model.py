@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streamer.errors import UsageError
 from trainer import level
 from trainer.model import GATES, Model, ModelConfig, new_model
-from trainer.network import GatedNetwork, Network
+from trainer.offline.network import GatedNetwork, Network
 
 
 @pytest.mark.parametrize("cell", GATES)

@@ -1,7 +1,7 @@
 """Back-propagation through time written out as array operations.
 
 At these sizes torch spends its time between operations, not in them; written out, an update is many times cheaper.
-`trainer.network` is the reference: forward and gradient are tested against autograd to 1e-6.
+`trainer.offline.network` is the reference: forward and gradient are tested against autograd to 1e-6.
 """
 
 from collections.abc import Mapping

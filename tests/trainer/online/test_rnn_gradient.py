@@ -7,7 +7,7 @@ import torch
 from trainer.conditioning import condition, leads, numbers_of, rows_of
 from trainer.filterbank.bank import bank_of
 from trainer.model import ModelConfig, new_model
-from trainer.network import GatedNetwork, by_example, hidden_of, network_of, predict, state_of
+from trainer.offline.network import GatedNetwork, by_example, hidden_of, network_of, predict, state_of
 from trainer.online.adam import Adam
 from trainer.online.gated_gradient import Mixing
 from trainer.online.rnn_gradient import Bptt, Parameters

@@ -11,7 +11,7 @@ from trainer.filterbank.bank import bank_of
 from trainer.labels import Window
 from trainer.model import Model, ModelConfig, new_model
 from trainer.modelfile import load_model
-from trainer.network import GatedNetwork, by_example, network_of, predict
+from trainer.offline.network import GatedNetwork, by_example, network_of, predict
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 

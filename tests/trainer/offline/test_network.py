@@ -9,7 +9,7 @@ from torch import nn
 
 from streamer.messages import FloatArray
 from trainer.model import GATES, ModelConfig, new_model
-from trainer.network import Network, hidden_of, network_of, predict, state_of
+from trainer.offline.network import Network, hidden_of, network_of, predict, state_of
 
 CONFIGS = [
     ModelConfig(cell, 6, layers, level_samples=level_samples)

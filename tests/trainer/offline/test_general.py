@@ -14,16 +14,16 @@ from click.testing import CliRunner, Result
 
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
-from trainer import examples, general, offline, schedule
-from trainer.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from trainer.filterbank.bank import bank_of
 from trainer.filterbank.features import FEATURES, HEARD
-from trainer.general import GeneralPupil, TrainingState, draw_examples, loss_of
 from trainer.model import ModelConfig, new_model
 from trainer.modelfile import load_model
-from trainer.network import GatedNetwork, predict
-from trainer.offline import Progress, TrainConfig, configure, train
-from trainer.schedule import first_stage, learning_rate
+from trainer.offline import general, schedule, training, training_signals
+from trainer.offline.general import GeneralPupil, TrainingState, draw_examples, loss_of
+from trainer.offline.network import GatedNetwork, predict
+from trainer.offline.schedule import first_stage, learning_rate
+from trainer.offline.training import Progress, TrainConfig, configure, train
+from trainer.offline.training_checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 
 BANK = bank_of(25.0)
 UPDATES_A_BATCH = 4
@@ -74,8 +74,8 @@ class TestExamples:
         batch = draw_examples(3, 5, BANK, 12, long)
         generator = np.random.default_rng([3, 5])
         samples = int(generator.integers(330, longest + 1))
-        change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
-        signals = examples.draw(generator, samples, 12, change)
+        change = int(generator.integers(training_signals.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
+        signals = training_signals.draw(generator, samples, 12, change)
         heard, _ = BANK.listen(signals.inputs, np.zeros((BANK.state_rows, 12), np.float32))
         told = [
             int(np.flatnonzero((signals.targets[:, 0] == target.numpy()).all(axis=1))[0])
@@ -102,7 +102,7 @@ class TestExamples:
     def test_errors_that_cannot_be_helped_weigh_less(self) -> None:
         steady = np.array([True, True, False, True, False])
         variance = np.array([0.0, 0.05, 0.05, 0.5, np.nan])
-        signals = examples.Signals(
+        signals = training_signals.Signals(
             np.zeros((300, 5), np.float32), np.zeros((300, 5, 2), np.float32), variance, steady
         )
         weights = general._weights(signals, np.array([5, 299]))
@@ -312,7 +312,7 @@ class TestResuming:
             load_checkpoint(small(), path)
 
     def test_a_model_file_is_no_checkpoint(self) -> None:
-        path = Path(offline.__file__).parent / "models" / "tutorial.safetensors"
+        path = Path(training.__file__).parent / "models" / "tutorial.safetensors"
         with pytest.raises(FileError, match="format must be sincos-checkpoint-1"):
             load_checkpoint(small(), path)
 
@@ -351,7 +351,7 @@ class TestCommand:
         assert invoke("--updates", 22, "--out", one).exit_code == 0
         assert [path.name for path in tmp_path.iterdir()] == ["one.safetensors"]
         with monkeypatch.context() as patch:
-            patch.setattr(offline, "train", interrupted)
+            patch.setattr(training, "train", interrupted)
             assert invoke("--updates", 22, "--out", other).exit_code == 0
         assert checkpoint_path(other).exists()
         assert load_model(str(other)).provenance["updates"] == "8 of 22"

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
-from trainer import examples, schedule
-from trainer.general import GeneralPupil, TrainingState
 from trainer.labels import Window
 from trainer.model import GATED, GATES, Model, ModelConfig, Weights
-from trainer.network import HiddenState, Network
+from trainer.offline import schedule, training_signals
+from trainer.offline.general import GeneralPupil, TrainingState
+from trainer.offline.network import HiddenState, Network
 
 MAX_UPDATES = 10_000_000
 MAX_SEED = 2**31 - 1
@@ -179,7 +179,7 @@ def _train_generally(config: TrainConfig, state: TrainingState | None) -> Iterat
 
 def _teach_the_lesson(config: TrainConfig) -> Iterator[Progress]:
     pupil = _Pupil(config.model, config.seed)
-    for update, window in enumerate(islice(examples.lesson(), config.updates)):
+    for update, window in enumerate(islice(training_signals.lesson(), config.updates)):
         estimates, loss = pupil.learn(window)
         if loss is None:
             return

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
-from trainer import examples
 from trainer.filterbank.bank import Bank, bank_of
 from trainer.filterbank.features import FEATURES, HEARD, Heard
 from trainer.model import ModelConfig, Weights
-from trainer.network import GatedNetwork, multiply
-from trainer.schedule import LEARNING_RATE, UPDATES_A_BATCH, first_stage, learning_rate
+from trainer.offline import training_signals
+from trainer.offline.network import GatedNetwork, multiply
+from trainer.offline.schedule import LEARNING_RATE, UPDATES_A_BATCH, first_stage, learning_rate
 
 CHANNELS = 512  # signals a batch
 TILE_CHANNELS = 64  # heard together: more would leave the core's cache
@@ -81,8 +81,8 @@ def draw_examples(seed: int, batch: int, bank: Bank, channels: int, long: bool =
     generator = np.random.default_rng([seed, batch])
     longest, count = (SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES) if long else (LONGEST_SAMPLES, TOLD_SAMPLES)
     samples = int(generator.integers(SHORTEST_SAMPLES, longest + 1))
-    change = int(generator.integers(examples.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
-    signals = examples.draw(generator, samples, channels, change)
+    change = int(generator.integers(training_signals.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
+    signals = training_signals.draw(generator, samples, channels, change)
     told = _told_samples(generator, samples, change, count)
     features = np.empty((len(told), channels, FEATURES), np.float32)
     parts = np.empty((len(told), channels, 2, HEARD), np.float32)
@@ -123,7 +123,7 @@ def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.intp]) -> Iterator[t
             yield rows, heard
 
 
-def _weights(signals: examples.Signals, told: NDArray[np.intp]) -> NDArray[np.float64]:
+def _weights(signals: training_signals.Signals, told: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return weights [told samples, channels]: the less, the larger an error is to be expected.
 
     Of a steady tone's phase, from n samples at A^2 / (2 sigma^2) = eta, the variance is at least 4 / (eta n) (the
@@ -301,6 +301,6 @@ class GeneralPupil:
             }
 
 
-def held_out_signals(samples: int, channels: int) -> examples.Signals:
+def held_out_signals(samples: int, channels: int) -> training_signals.Signals:
     """Return random signals that no training learns from."""
-    return examples.draw(np.random.default_rng([0, VALIDATION_BATCH]), samples, channels, samples // 2)
+    return training_signals.draw(np.random.default_rng([0, VALIDATION_BATCH]), samples, channels, samples // 2)

@@ -10,9 +10,9 @@ from safetensors.numpy import save
 
 from streamer.errors import FileError, UsageError
 from streamer.files.replacement import replacing
-from trainer.general import TrainingState
 from trainer.model import Weights
-from trainer.offline import TrainConfig
+from trainer.offline.general import TrainingState
+from trainer.offline.training import TrainConfig
 
 FORMAT = "sincos-checkpoint-1"
 PARTS = ("weights", "averages", "first_moments", "second_moments", "best")

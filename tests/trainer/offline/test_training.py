@@ -19,11 +19,11 @@ from torch import nn
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
-from trainer import examples, figure, offline
 from trainer.model import GATES, Model, ModelConfig
 from trainer.modelfile import load_model
-from trainer.network import predict
-from trainer.offline import RECIPES, Progress, TrainConfig, configure, train
+from trainer.offline import figure, training, training_signals
+from trainer.offline.network import predict
+from trainer.offline.training import RECIPES, Progress, TrainConfig, configure, train
 
 TRAIN = [sys.executable, "-m", "predictor", "train"]
 
@@ -93,7 +93,7 @@ class TestTutorial:
         assert close(load_model("tutorial"), plain_lesson[1])
 
     def test_windows_are_half_cycles_with_both_ends(self) -> None:
-        windows = list(islice(examples.lesson(), 3))
+        windows = list(islice(training_signals.lesson(), 3))
         angle = np.linspace(2 * np.pi, 3 * np.pi, 10, dtype=np.float32)
         assert [window.seq for window in windows] == [0, 10, 20]
         assert np.array_equal(windows[2].inputs[:, 0], np.sin(angle))
@@ -255,7 +255,7 @@ class TestCommand:
     def test_refuses_unwritable_files_before_it_trains(
         self, flag: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(offline, "train", lambda *_: pytest.fail("trained"))
+        monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained"))
         (tmp_path / "a.png").touch()
         result = invoke(*SHORT, flag, tmp_path / place)
         assert isinstance(result.exception, FileError)
@@ -299,7 +299,7 @@ class TestCommand:
                     signal.raise_signal(number)
                 yield progress
 
-        monkeypatch.setattr(offline, "train", interrupted)
+        monkeypatch.setattr(training, "train", interrupted)
         path = tmp_path / "best.safetensors"
         result = invoke("--recipe", "tutorial", "--json", "--out", path)
         assert result.exit_code == 0

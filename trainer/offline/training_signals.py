@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
 from trainer.labels import Window
-from trainer.rhythms import draw_rhythms
+from trainer.offline.rhythms import draw_rhythms
 
 Float64Array = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from trainer import examples
-from trainer.examples import Signals, draw
-from trainer.rhythms import draw_rhythms
+from trainer.offline import training_signals
+from trainer.offline.rhythms import draw_rhythms
+from trainer.offline.training_signals import Signals, draw
 
 
 def drawn(seed: int, samples: int = 300, channels: int = 400, change: int = 150) -> Signals:
@@ -29,7 +29,7 @@ def analytic(signals: Signals) -> np.ndarray:
 
 class TestLesson:
     def test_windows_are_half_cycles_with_both_ends(self) -> None:
-        windows = list(islice(examples.lesson(), 3))
+        windows = list(islice(training_signals.lesson(), 3))
         angle = np.linspace(2 * np.pi, 3 * np.pi, 10, dtype=np.float32)
         assert [window.seq for window in windows] == [0, 10, 20]
         assert np.array_equal(windows[2].inputs[:, 0], np.sin(angle))
@@ -59,7 +59,11 @@ class TestTones:
     def test_what_is_clean_and_undistorted_is_the_target(self, signals: Signals) -> None:
         residue = (signals.inputs - signals.targets[..., 1])[:, tones(signals)]
         clean = np.abs(residue).max(axis=0) < 1e-5
-        share = (1 - examples.NOISY_SHARE) * (1 - examples.HARMONIC_SHARE) * (1 - examples.OFFSET_SHARE)
+        share = (
+            (1 - training_signals.NOISY_SHARE)
+            * (1 - training_signals.HARMONIC_SHARE)
+            * (1 - training_signals.OFFSET_SHARE)
+        )
         assert clean.mean() == pytest.approx(share, abs=0.05)
 
     def test_noise_has_the_variance_that_is_told(self, signals: Signals) -> None:
@@ -87,14 +91,14 @@ class TestTones:
         assert (bends & ~frequency_steps).mean() > 0.05
 
     def test_tones_that_change_are_as_noisy_as_steady_ones(self, signals: Signals) -> None:
-        loudest = 0.5 * 10 ** (-examples.NOISE_SNR_DB[0] / 10)
+        loudest = 0.5 * 10 ** (-training_signals.NOISE_SNR_DB[0] / 10)
         for kind in (signals.steady, ~signals.steady):
             assert 0.8 * loudest < signals.noise_variance[tones(signals) & kind].max() <= loudest * 1.0001
 
 
 class TestRhythms:
     def test_the_last_of_the_signals_are_rhythms(self, signals: Signals) -> None:
-        assert (~tones(signals)).mean() == pytest.approx(examples.RHYTHM_SHARE)
+        assert (~tones(signals)).mean() == pytest.approx(training_signals.RHYTHM_SHARE)
         assert not signals.steady[~tones(signals)].any()
 
     def test_the_spectrum_lies_in_the_band(self) -> None:

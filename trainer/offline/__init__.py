@@ -1,0 +1,1 @@
+"""Fitting a model's weights offline. The only room that imports torch."""
