@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.model import Model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.offline.network import predict
 
 CYCLES_SAMPLES = (12.0, 13.5, 15.0, 17.0, 20.0, 24.0, 28.0, 33.0, 38.0, 44.0, 50.0)

@@ -13,7 +13,7 @@ from selflearning import frozen, served
 from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
 from trainer.model import Model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.selfsupervised.learner import SelfConfig, SelfLearner
 
 GIVEN = SelfConfig(band_hz=(7.0, 14.0))

@@ -9,7 +9,7 @@ from classical import epll, kalman_bank, maximum_likelihood, meegkit_phase, sogi
 from numpy.typing import NDArray
 
 from predictor.engine import Engine
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 Estimate = Callable[[NDArray[np.float32], float], NDArray[np.complex128]]
 """Inputs [samples, trials], rate (Hz) -> ``A exp(i phase)`` [samples, trials]."""

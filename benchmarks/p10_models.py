@@ -8,7 +8,7 @@ from speed import Figure, figure, run
 from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import bare_step, steps
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 CHANNELS = 1024
 

@@ -14,7 +14,7 @@ from selflearning import frozen, served
 
 from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.selfsupervised.band import Band
 from trainer.selfsupervised.guard import Guard
 from trainer.selfsupervised.hilbert_labels import SelfLabels, analytic

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from predictor.engine import Engine
 from trainer.model import Model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 HIDDEN = 32
 CHANNELS = (1, 16, 256)

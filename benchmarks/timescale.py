@@ -16,7 +16,7 @@ from predictor.engine import Engine
 from predictor.timescale import Stepper, TimeScale, time_scale
 from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 SEED = 201
 TONES = 20

@@ -7,7 +7,7 @@ from functools import partial
 from predictor.stream import MakeLearner
 from streamer.errors import UsageError
 from trainer.model import Model, ModelConfig, new_model
-from trainer.modelfile import SHIPPED, load_model
+from trainer.model_file import SHIPPED, load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig
 

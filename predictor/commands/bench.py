@@ -20,7 +20,7 @@ from predictor.bench.measure import Figures, Row, measure, steps, table, verdict
 from predictor.commands.common import quiet, start_logging
 from predictor.console.terminal import Output, progress
 from streamer.shell import StopSignal
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 
 @click.command()

@@ -205,7 +205,7 @@ def _check_writable(flag: str, path: Path | None) -> None:
 
 
 def _save(model: "Model", config: "TrainConfig", path: Path) -> None:
-    from trainer.modelfile import save_model
+    from trainer.model_file import save_model
 
     network = config.model
     cell = f"--cell {network.cell} " if config.recipe == "tutorial" else ""

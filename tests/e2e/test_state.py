@@ -15,7 +15,7 @@ from simulation import answer, joined, published
 from predictor.core import Predictor
 from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import save_model
+from trainer.model_file import save_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 NEW = ModelConfig("rnn", 32, level_samples=20.0)  # as --model new makes it

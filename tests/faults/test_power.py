@@ -19,7 +19,7 @@ from streamer.errors import FileError
 from streamer.files.replacement import replacing
 from streamer.transport import keys
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model, save_model
+from trainer.model_file import load_model, save_model
 
 Disks = Callable[[Recorder], Iterator[tuple[Path, list[Any]]]]
 

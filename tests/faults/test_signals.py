@@ -10,7 +10,7 @@ from processes import Starter
 from scene import Scene, must_keep_the_promise
 
 from predictor.api.settings import choose_model
-from trainer.modelfile import save_model
+from trainer.model_file import save_model
 
 HARMLESS = [signal.SIGCONT, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD]
 

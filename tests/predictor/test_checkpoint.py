@@ -18,7 +18,7 @@ from predictor.checkpoint import FORMAT, UNSUMMED, decode, encode
 from predictor.statefolder import read
 from streamer.errors import FileError, StateError
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model, save_model
+from trainer.model_file import load_model, save_model
 from trainer.state import Tree
 
 

@@ -15,7 +15,7 @@ from predictor.words import amount, duration
 from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.messages import Chunk, Info, Kind, Rejected, Status
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 MODEL = new_model(ModelConfig(), seed=0)
 Stamp = Callable[[int], int]

@@ -12,7 +12,7 @@ from predictor.familiarity import CHANNELS as CHANNEL_LIMIT
 from predictor.familiarity import ENTRIES, Familiarity, Verdict
 from predictor.timescale import TimeScale, time_scale
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 MODEL = load_model("default")
 SAMPLES = 600

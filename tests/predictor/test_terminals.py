@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import save_model
+from trainer.model_file import save_model
 
 BOUND_S = 60.0
 PROMPT = b"ready> "

@@ -14,7 +14,7 @@ from predictor.timescale import TimeScale, time_scale
 from streamer.errors import UsageError
 from trainer.metrics import phase_error_deg
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 
 SMALL = new_model(ModelConfig("gru", 6, level_samples=20.0), seed=2)
 DEFAULT = load_model("default")

@@ -16,7 +16,7 @@ from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Writte
 from streamer.ordering.retry import Patience
 from streamer.wire import batch, codec
 from trainer.model import Model, ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig
 

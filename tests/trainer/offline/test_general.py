@@ -17,7 +17,7 @@ from streamer.errors import FileError, UsageError
 from trainer.filterbank.bank import bank_of
 from trainer.filterbank.features import FEATURES, HEARD
 from trainer.model import ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.offline import general, schedule, training, training_signals
 from trainer.offline.general import GeneralPupil, TrainingState, draw_examples, loss_of
 from trainer.offline.network import GatedNetwork, predict

@@ -20,7 +20,7 @@ from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from trainer.model import GATES, Model, ModelConfig
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.offline import figure, training, training_signals
 from trainer.offline.network import predict
 from trainer.offline.training import RECIPES, Progress, TrainConfig, configure, train

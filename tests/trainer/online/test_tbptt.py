@@ -10,7 +10,7 @@ from trainer.conditioning import condition, leads, numbers_of, rows_of
 from trainer.filterbank.bank import bank_of
 from trainer.labels import Window
 from trainer.model import Model, ModelConfig, new_model
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 from trainer.offline.network import GatedNetwork, by_example, network_of, predict
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save, save_file
 
 from streamer.errors import FileError
 from trainer.model import GATES, Model, ModelConfig, new_model
-from trainer.modelfile import SHIPPED, load_model, save_model
+from trainer.model_file import SHIPPED, load_model, save_model
 
 CONFIG = {"cell": "rnn", "hidden": 3, "layers": 1, "fields": ["cos"], "level_samples": 0, "nominal_samples": 25}
 WEIGHTS = dict(new_model(ModelConfig("rnn", 3, 1, ("cos",)), seed=0).weights)
