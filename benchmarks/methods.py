@@ -8,7 +8,7 @@ import numpy as np
 from classical import epll, kalman_bank, maximum_likelihood, meegkit_phase, sogi_fll
 from numpy.typing import NDArray
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from trainer.model_file import load_model
 
 Estimate = Callable[[NDArray[np.float32], float], NDArray[np.complex128]]

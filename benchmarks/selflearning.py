@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 from trainer.model import Model
 from trainer.selfsupervised.learner import SelfLearner

@@ -17,7 +17,7 @@ import numpy as np
 from common import report
 from numpy.typing import NDArray
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from trainer.model import Model
 from trainer.model_file import load_model
 

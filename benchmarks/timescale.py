@@ -12,8 +12,8 @@ import numpy as np
 from common import arguments, report
 from numpy.typing import NDArray
 
-from predictor.engine import Engine
-from predictor.timescale import Stepper, TimeScale, time_scale
+from predictor.engine.stepper import Engine
+from predictor.engine.timescale import Stepper, TimeScale, time_scale
 from streamer.messages import FloatArray
 from trainer.metrics import phase_error_deg
 from trainer.model_file import load_model

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from predictor.engine import FEW_CHANNELS, Engine
+from predictor.engine.stepper import FEW_CHANNELS, Engine
 from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.effects import Effect

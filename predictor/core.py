@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import islice
 
-from predictor.arithmetic import arithmetic, remark
 from predictor.batch import Batch
 from predictor.diagnosis import Allowance
-from predictor.engine import FEW_CHANNELS, Engine
+from predictor.engine.arithmetic import arithmetic, remark
+from predictor.engine.stepper import FEW_CHANNELS, Engine
 from predictor.identity import check_identity, identity, model_hash
 from predictor.longestsilent import LongestSilent
 from predictor.reflex import Reflexes

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictor.byteorder import looks_swapped
-from predictor.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
+from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
 from streamer.messages import FloatArray
 from streamer.quantiles import quantiles
 from trainer.model import Model

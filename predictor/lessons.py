@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from predictor.counters import Counters
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray
 from trainer.labels import DEFAULT_CAPACITY, LabelBuffer, Window

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from predictor.engine import Engine
-from predictor.resident import Resident
+from predictor.engine.resident import Resident
+from predictor.engine.stepper import Engine
 from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.messages import FloatArray, Kind

@@ -9,17 +9,17 @@ import numpy as np
 from predictor import byteorder
 from predictor.counters import Counters
 from predictor.diagnosis import Allowance, Diagnosis
-from predictor.engine import FEW_CHANNELS, TILE, Engine
+from predictor.engine.resident import Resident, ResidentState
+from predictor.engine.stepper import FEW_CHANNELS, TILE, Engine
+from predictor.engine.timescale import Stepper, TimeScale, time_scale
 from predictor.familiarity import Familiarity
 from predictor.health import Health
 from predictor.lessons import Lessons
-from predictor.resident import Resident, ResidentState
 from predictor.retained import Retained
 from predictor.runends import RunEnds
 from predictor.streamreport import StreamReport
 from predictor.tallies import Tallies
 from predictor.timekeeping import Timekeeping
-from predictor.timescale import Stepper, TimeScale, time_scale
 from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send

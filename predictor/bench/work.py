@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from trainer.labels import Window
 from trainer.model import Model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner

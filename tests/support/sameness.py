@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from predictor.familiarity import ENTRIES, Familiarity
 from predictor.lessons import Lessons
 from predictor.retained import Retained

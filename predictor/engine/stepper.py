@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from predictor import gated
-from predictor.cells import CELLS
-from predictor.gated import GatedPipeline, GatedSeat
-from predictor.products import Workspace
-from predictor.resident import NATIVE, CellSeat, Resident, ResidentRnn, ResidentSeated, ResidentState, Seat
+from predictor.engine import gated
+from predictor.engine.cells import CELLS
+from predictor.engine.gated import GatedPipeline, GatedSeat
+from predictor.engine.products import Workspace
+from predictor.engine.resident import NATIVE, CellSeat, Resident, ResidentRnn, ResidentSeated, ResidentState, Seat
 from streamer.messages import FloatArray
 from trainer.conditioning import condition, leads, numbers_of, rows_of, undo
 from trainer.level import divide_out

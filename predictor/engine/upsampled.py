@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 from trainer.state import is_tame
 

@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from predictor.averaged import Averaged
-from predictor.engine import Engine
-from predictor.interpolated import Interpolated
+from predictor.engine.decimated import Averaged
+from predictor.engine.stepper import Engine
+from predictor.engine.upsampled import Interpolated
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
 

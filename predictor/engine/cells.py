@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from predictor.products import Workspace
+from predictor.engine.products import Workspace
 from streamer.messages import FloatArray
 from trainer.model import Weights
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor import engine as engine_module
-from predictor.engine import FEW_CHANNELS, TILE, Engine
+from predictor.engine import stepper as engine_module
+from predictor.engine.stepper import FEW_CHANNELS, TILE, Engine
 from trainer.conditioning import numbers_of
 from trainer.model import Model, ModelConfig, new_model
 from trainer.offline.network import predict
@@ -140,7 +140,7 @@ def test_a_machine_whose_stacked_products_differ_steps_columns_one_by_one(monkey
     def stacked_with_other_bits(matrix: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
         np.multiply(np.matmul(matrix, columns), np.float32(1 + 1e-6), out)
 
-    monkeypatch.setattr("predictor.products._stacked", stacked_with_other_bits)
+    monkeypatch.setattr("predictor.engine.products._stacked", stacked_with_other_bits)
     engine_module.batching_is_exact.cache_clear()
     try:
         assert not engine_module.batching_is_exact(model.config)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from predictor.engine import Engine
-from predictor.resident import ResidentRnn
+from predictor.engine.resident import ResidentRnn
+from predictor.engine.stepper import Engine
 from trainer.model import ModelConfig, new_model
 
 CONFIGS = {

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from predictor.resident import ResidentSeated
+from predictor.engine.resident import ResidentSeated
 from streamer.messages import FloatArray
 from trainer.conditioning import Conditioner, numbers_of, rows_of
 from trainer.filterbank.bank import bank_of
@@ -144,7 +144,7 @@ class _OneByOne:
 
 
 class GatedSeat:
-    """One channel's state in an ear; see `predictor.resident.Seat`.
+    """One channel's state in an ear; see `predictor.engine.resident.Seat`.
 
     Parameters
     ----------

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from predictor.cells import CELLS
-from predictor.products import Workspace
+from predictor.engine.cells import CELLS
+from predictor.engine.products import Workspace
 from streamer.messages import FloatArray
 from trainer.level import Follower
 from trainer.model import ModelConfig
@@ -18,7 +18,7 @@ NATIVE = sys.byteorder == "little"
 
 
 class Runs(Protocol):
-    """What steps a model; see `predictor.timescale.Stepper`."""
+    """What steps a model; see `predictor.engine.timescale.Stepper`."""
 
     def run(self, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]: ...
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 from trainer.model import Model
 from trainer.state import Tree

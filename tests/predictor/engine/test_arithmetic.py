@@ -11,8 +11,8 @@ import pytest
 from simulation import at, chunk, said
 
 from predictor import checkpoint
-from predictor.arithmetic import arithmetic, probe
 from predictor.core import Predictor, PredictorConfig
+from predictor.engine.arithmetic import arithmetic, probe
 from streamer.effects import WARNING, Checkpoint, Say
 from trainer.model import ModelConfig, new_model
 from trainer.state import Tree

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor.averaged import Averaged
-from predictor.engine import Engine
-from predictor.interpolated import Interpolated
-from predictor.timescale import TimeScale, time_scale
+from predictor.engine.decimated import Averaged
+from predictor.engine.stepper import Engine
+from predictor.engine.timescale import TimeScale, time_scale
+from predictor.engine.upsampled import Interpolated
 from streamer.errors import UsageError
 from trainer.metrics import phase_error_deg
 from trainer.model import ModelConfig, new_model

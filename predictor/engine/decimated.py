@@ -6,7 +6,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from predictor.engine import Engine
+from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 
 TURNS_AVERAGED = 5.0  # time constant of the measured frequency, in steps of the model
