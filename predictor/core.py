@@ -9,10 +9,10 @@ from predictor.batch import Batch
 from predictor.diagnosis import Allowance
 from predictor.engine.arithmetic import arithmetic, remark
 from predictor.engine.stepper import FEW_CHANNELS, Engine
-from predictor.identity import check_identity, identity, model_hash
 from predictor.longestsilent import LongestSilent
 from predictor.reflex import Reflexes
-from predictor.snapshots import Snapshots
+from predictor.state.checkpoint_schedule import Snapshots
+from predictor.state.fingerprint import check_identity, identity, model_hash
 from predictor.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.turns import Heard, Turns
 from streamer.clock import Instant

@@ -15,8 +15,8 @@ from predictor.engine.timescale import Stepper, TimeScale, time_scale
 from predictor.familiarity import Familiarity
 from predictor.health import Health
 from predictor.lessons import Lessons
-from predictor.retained import Retained
 from predictor.runends import RunEnds
+from predictor.state.retained_estimates import Retained
 from predictor.streamreport import StreamReport
 from predictor.tallies import Tallies
 from predictor.timekeeping import Timekeeping

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from predictor.core import Predictor
-from predictor.keeper import Keeper
-from predictor.statefolder import StateFolder
+from predictor.state.folder import StateFolder
+from predictor.state.writer import Keeper
 from streamer.clock import Instant, SystemClock
 from streamer.effects import ERROR, Effect, Say
 from streamer.errors import FileError, OperatorError, UsageError

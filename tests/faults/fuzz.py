@@ -13,7 +13,7 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["streamer", "predictor", "trainer"]):
-    from predictor import checkpoint
+    from predictor.state import checkpoint
     from streamer.errors import FileError, OperatorError, WireError
     from streamer.messages import Chunk, Info, Request, Status
     from streamer.replay.history import History

@@ -12,7 +12,7 @@ from processes import Command, Starter
 from scene import Scene, must_keep_the_promise
 from simulation import at
 
-from predictor import checkpoint
+from predictor.state import checkpoint
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
 

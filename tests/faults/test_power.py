@@ -13,8 +13,8 @@ import pytest
 from fixtures import Dose, Inject
 from powercut import Recorder, cuts
 
-from predictor.checkpoint import encode
-from predictor.statefolder import StateFolder
+from predictor.state.checkpoint import encode
+from predictor.state.folder import StateFolder
 from streamer.errors import FileError
 from streamer.files.replacement import replacing
 from streamer.transport import keys

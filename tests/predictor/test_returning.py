@@ -6,8 +6,8 @@ import pytest
 from scene import Scene, golden
 from simulation import at
 
-from predictor.checkpoint import decode, encode
 from predictor.core import Predictor
+from predictor.state.checkpoint import decode, encode
 from streamer.effects import Checkpoint, Send
 from streamer.messages import Burst, Chunk, Info, Message
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from atonce import received
 from lossy import WALL_NS
 
-from predictor import checkpoint
 from predictor.core import Predictor
+from predictor.state import checkpoint
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Effect, Send
 from streamer.messages import Burst, Chunk, Incoming, Replay, Written

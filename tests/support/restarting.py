@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from simulation import at, chunk, sent
 
-from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
+from predictor.state import checkpoint
 from streamer.effects import Checkpoint
 from streamer.messages import Chunk, Info, Kind
 from trainer.model import Model, ModelConfig, new_model

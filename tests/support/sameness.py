@@ -11,7 +11,7 @@ import numpy as np
 from predictor.engine.stepper import Engine
 from predictor.familiarity import ENTRIES, Familiarity
 from predictor.lessons import Lessons
-from predictor.retained import Retained
+from predictor.state.retained_estimates import Retained
 from predictor.stream import Stream
 from predictor.usable import UsableInputs
 from streamer.ordering.sequencer import Sequencer

@@ -17,9 +17,9 @@ from itertools import pairwise
 from atonce import received
 from lossy import MS, SECOND, WALL_NS, Faults
 
-from predictor.checkpoint import decode, encode
 from predictor.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
+from predictor.state.checkpoint import decode, encode
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
 from streamer.messages import (

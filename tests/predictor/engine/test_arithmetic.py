@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from simulation import at, chunk, said
 
-from predictor import checkpoint
 from predictor.core import Predictor, PredictorConfig
 from predictor.engine.arithmetic import arithmetic, probe
+from predictor.state import checkpoint
 from streamer.effects import WARNING, Checkpoint, Say
 from trainer.model import ModelConfig, new_model
 from trainer.state import Tree

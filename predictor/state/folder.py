@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from predictor import checkpoint
+from predictor.state import checkpoint
 from streamer.errors import FileError, StateError
 from streamer.files.regular_files import open_regular, read_regular
 from streamer.files.replacement import make_folder

@@ -20,8 +20,8 @@ from restarting import (
 from sameness import attributes, differences, parts
 from simulation import at, chunk, said
 
-from predictor import checkpoint
 from predictor.core import Predictor
+from predictor.state import checkpoint
 from streamer.errors import FileError
 from streamer.messages import Chunk, Info
 from trainer.state import Kept

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from predictor import statefolder
-from predictor.checkpoint import encode
-from predictor.keeper import Keeper
-from predictor.statefolder import StateFolder
+from predictor.state import folder as statefolder
+from predictor.state.checkpoint import encode
+from predictor.state.folder import StateFolder
+from predictor.state.writer import Keeper
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
 from streamer.messages import Chunk, Kind, Written

@@ -4,10 +4,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from predictor.checkpoint import encode
-from predictor.decisionlog import DecisionLog
-from predictor.publishedends import PublishedEnds
-from predictor.statefolder import StateFolder
+from predictor.state.checkpoint import encode
+from predictor.state.decision_log import DecisionLog
+from predictor.state.folder import StateFolder
+from predictor.state.published_ends import PublishedEnds
 from streamer.effects import Checkpoint
 from streamer.messages import Recorded, Written
 from streamer.ordering.decisions import Decision, Memory

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from predictor import decisionlog, publishedends
-from predictor.decisionlog import DecisionLog
-from predictor.publishedends import SLOT, PublishedEnds
+from predictor.state import decision_log, published_ends
+from predictor.state.decision_log import DecisionLog
+from predictor.state.published_ends import SLOT, PublishedEnds
 from streamer.errors import FileError
 from streamer.messages import Kind
 from streamer.ordering.decisions import GapDecision
@@ -67,7 +67,7 @@ def test_many_runs_of_a_stream_take_one_slot(tmp_path: Path) -> None:
 
 
 def test_many_lives_do_not_let_it_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishedends, "MAX_SLOTS", 8)
+    monkeypatch.setattr(published_ends, "MAX_SLOTS", 8)
     for run in range(1, 40):
         ends = PublishedEnds(tmp_path)
         note(ends, run, run=run)
@@ -106,15 +106,15 @@ def test_a_full_disk_stops_nothing_is_counted_and_heals(tmp_path: Path, monkeypa
     ends = PublishedEnds(tmp_path)
     note(ends, 4)
     clock = [0.0]
-    monkeypatch.setattr(publishedends.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(publishedends.os, "pwrite", full)
+    monkeypatch.setattr(published_ends.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(published_ends.os, "pwrite", full)
     note(ends, 5)
     note(ends, 6)
     note(ends, 8, stream="other")
     assert ends.failures == 1, "tried again once a second"
     assert "No space left" in str(ends.error)
     monkeypatch.undo()
-    monkeypatch.setattr(publishedends.time, "monotonic", lambda: 1e9)
+    monkeypatch.setattr(published_ends.time, "monotonic", lambda: 1e9)
     note(ends, 7)
     assert ends.error is None
     assert (known(tmp_path), known(tmp_path, stream="other")) == (8, 9)
@@ -202,7 +202,7 @@ def test_a_full_disk_loses_no_decision_once_it_has_room(
 ) -> None:
     log = DecisionLog(tmp_path, 1)
     log.write(GAPS[0])
-    monkeypatch.setattr(decisionlog.os, "write", write)
+    monkeypatch.setattr(decision_log.os, "write", write)
     log.write(GAPS[1])
     log.write(GAPS[2])
     assert log.failures == 1
@@ -215,7 +215,7 @@ def test_a_full_disk_loses_no_decision_once_it_has_room(
 
 
 def test_it_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisionlog, "MAX_BYTES", 1000)
+    monkeypatch.setattr(decision_log, "MAX_BYTES", 1000)
     log = DecisionLog(tmp_path, 1)
     for _ in range(100):
         log.write(GAPS[0])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from restarting import content_of
 from safetensors.numpy import load, save
 
-from predictor import checkpoint
-from predictor.checkpoint import FORMAT, UNSUMMED, decode, encode
-from predictor.statefolder import read
+from predictor.state import checkpoint
+from predictor.state.checkpoint import FORMAT, UNSUMMED, decode, encode
+from predictor.state.folder import read
 from streamer.errors import FileError, StateError
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model, save_model

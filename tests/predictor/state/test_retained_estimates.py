@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor.retained import Retained
+from predictor.state.retained_estimates import Retained
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.messages import NO_GAP, Burst, Chunk, Kind

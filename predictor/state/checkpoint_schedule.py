@@ -7,7 +7,7 @@ time, and answers wait for no more than these.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from predictor.checkpoint import Packed, pack
+from predictor.state.checkpoint import Packed, pack
 from streamer.clock import Instant
 from streamer.effects import WARNING, Checkpoint, Effect, Say
 from streamer.messages import Recorded, Written

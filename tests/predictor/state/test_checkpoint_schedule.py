@@ -7,9 +7,9 @@ import pytest
 from sameness import differences
 from simulation import answer, at, chunk, said
 
-from predictor.checkpoint import decode, encode
 from predictor.core import Predictor, PredictorConfig
-from predictor.snapshots import STREAMS_AT_ONCE
+from predictor.state.checkpoint import decode, encode
+from predictor.state.checkpoint_schedule import STREAMS_AT_ONCE
 from streamer.effects import Checkpoint, Effect
 from streamer.errors import FileError, StateError, UsageError
 from streamer.messages import Recorded, Written

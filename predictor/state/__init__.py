@@ -1,0 +1,1 @@
+"""What a predictor goes on from after a restart: checkpoints, decisions, published ends, retained estimates."""
