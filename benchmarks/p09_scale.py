@@ -8,7 +8,7 @@ from speed import Figure, run, tanh_rnn
 
 from predictor.bench.stopwatch import per_call_s
 from predictor.bench.work import Work, steps
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.messages import ANSWERED, Kind
 from streamer.transport.frames import DRAIN_LIMIT

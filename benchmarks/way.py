@@ -14,7 +14,7 @@ import zmq
 from speed import tanh_rnn
 
 from predictor.bench.feed import wave
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import SystemClock
 from streamer.messages import ANSWERED, Chunk, Kind
 from streamer.transport.frames import drain

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from predictor.core import Predictor
-from predictor.familiarity import ENTRIES
+from predictor.daemon.core import Predictor
+from predictor.daemon.domain_check import ENTRIES
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.errors import FileError

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from predictor.stream import MakeLearner
+from predictor.daemon.stream import MakeLearner
 from streamer.errors import UsageError
 from trainer.model import Model, ModelConfig, new_model
 from trainer.model_file import SHIPPED, load_model

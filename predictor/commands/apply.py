@@ -21,7 +21,7 @@ from predictor.applying import Application, Block
 from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import learning_options
 from predictor.commands.tables import table_options
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
 from predictor.results import open_results
 from streamer.clock import SystemClock

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from predictor.state.folder import StateFolder
 from predictor.state.writer import Keeper
 from streamer.clock import Instant, SystemClock

@@ -24,7 +24,7 @@ from predictor.commands.common import (
 )
 from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import learning_options
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.clock import SystemClock
 from streamer.messages import Kind
 from streamer.ordering.retry import Patience

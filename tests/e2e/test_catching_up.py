@@ -10,7 +10,7 @@ from ports import Ports
 from processes import Starter, commands
 from simulation import answer, joined, published
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.source.signals import Signal
 from trainer.model import ModelConfig, new_model
 

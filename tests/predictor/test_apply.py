@@ -18,7 +18,7 @@ from simulation import answer, joined, published
 
 from predictor import cli, results
 from predictor.api.settings import choose_learning, choose_model
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Gone, Kind
 from streamer.source.signals import Signal

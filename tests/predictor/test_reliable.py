@@ -10,7 +10,7 @@ import pytest
 from lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
 from simulation import at, chunk, said, sent
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send

@@ -15,7 +15,7 @@ from simulation import joined, sent
 from predictor import cli
 from predictor.api.settings import choose_model
 from predictor.commands import sourcefile
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Reply, Say
 from streamer.errors import FileError, SincosError, UsageError

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
+from predictor.daemon.stream import SLICE_VALUES
 from predictor.phase import phase_and_amplitude
-from predictor.stream import SLICE_VALUES
 from streamer.clock import Instant
 from streamer.effects import Send
 from streamer.messages import FIELDS, PUBLISHED, Chunk, Gone, Incoming, Info, Kind, Replay, Request, Status

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from atonce import received
 from lossy import WALL_NS
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from predictor.state import checkpoint
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Effect, Send

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from simulation import at, chunk, sent
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint
 from streamer.messages import Chunk, Info, Kind

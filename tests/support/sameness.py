@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from predictor.daemon.domain_check import ENTRIES, Familiarity
+from predictor.daemon.learning import Lessons
+from predictor.daemon.sanitize import UsableInputs
+from predictor.daemon.stream import Stream
 from predictor.engine.stepper import Engine
-from predictor.familiarity import ENTRIES, Familiarity
-from predictor.lessons import Lessons
 from predictor.state.retained_estimates import Retained
-from predictor.stream import Stream
-from predictor.usable import UsableInputs
 from streamer.ordering.sequencer import Sequencer
 from trainer.labels import ARRAYS, LabelBuffer
 from trainer.online.adam import Adam

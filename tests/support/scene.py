@@ -8,7 +8,7 @@ from ear import Ear, Said, values
 from simulation import at, published
 
 from predictor.api.settings import choose_learning, choose_model
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
 from streamer.source.signals import Signal

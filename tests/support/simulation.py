@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Effect, Finish, Say, Send
 from streamer.messages import Chunk, Incoming, Kind, Message, Status

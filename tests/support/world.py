@@ -17,7 +17,7 @@ from itertools import pairwise
 from atonce import received
 from lossy import MS, SECOND, WALL_NS, Faults
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.listener import Listener, ListenerConfig
 from predictor.state.checkpoint import decode, encode
 from streamer.clock import Instant

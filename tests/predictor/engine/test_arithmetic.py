@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from simulation import at, chunk, said
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.engine.arithmetic import arithmetic, probe
 from predictor.state import checkpoint
 from streamer.effects import WARNING, Checkpoint, Say

@@ -7,7 +7,7 @@ import pytest
 from sameness import differences
 from simulation import answer, at, chunk, said
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state.checkpoint import decode, encode
 from predictor.state.checkpoint_schedule import STREAMS_AT_ONCE
 from streamer.effects import Checkpoint, Effect

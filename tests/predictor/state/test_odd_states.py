@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from restarting import SAMPLES, SELF_SAMPLES, content_of, core_of, kept, messages_of, model, said_of
 from simulation import at, chunk
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
 from streamer.effects import Effect, Reply, Send
 from streamer.errors import FileError

@@ -20,7 +20,7 @@ from restarting import (
 from sameness import attributes, differences, parts
 from simulation import at, chunk, said
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from predictor.state import checkpoint
 from streamer.errors import FileError
 from streamer.messages import Chunk, Info

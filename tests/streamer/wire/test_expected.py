@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor.usable import LARGEST
+from predictor.daemon.sanitize import LARGEST
 from streamer.errors import WireError
 from streamer.messages import NO_GAP, Chunk, Kind
 from streamer.wire import codec

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 from mortal import Mortal, Said
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.messages import Incoming, Replay
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model

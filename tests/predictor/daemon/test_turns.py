@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import answer, at, chunk, joined, sent
 
-from predictor.core import Predictor, PredictorConfig
-from predictor.stream import MOST_COLUMNS, slice_values
+from predictor.daemon.core import Predictor, PredictorConfig
+from predictor.daemon.stream import MOST_COLUMNS, slice_values
 from streamer.effects import Ask, Checkpoint, Effect
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Written
 from streamer.ordering.retry import Patience

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from simulation import answer, at, chunk, joined, said, sent
 
-from predictor.core import LAST_WORDS, Predictor, PredictorConfig
+from predictor.daemon.core import LAST_WORDS, Predictor, PredictorConfig
 from streamer.effects import Say
 from streamer.messages import Info, Status
 from streamer.ordering.retry import Patience

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sameness import differences
 from simulation import at, chunk
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
+from predictor.daemon.fast_path import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
 from predictor.engine.resident import ResidentRnn
-from predictor.reflex import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint, Effect, Reply, Send
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Replay, Request, Status

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from predictor.counters import Counters
+from predictor.daemon.counters import Counters
 from streamer.effects import WARNING, Effect, Say
 
 COUNTED = (

@@ -12,7 +12,7 @@ from lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged
 from simulation import status_of
 
 from predictor.api.settings import choose_learning
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Replay

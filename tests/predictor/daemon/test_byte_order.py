@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from predictor.byteorder import looks_swapped
+from predictor.daemon.byte_order import looks_swapped
 
 N = np.arange(256)
 RANDOM = np.random.default_rng(0)

@@ -6,8 +6,8 @@ from itertools import groupby
 
 import numpy as np
 
+from predictor.daemon.stream import Stream
 from predictor.engine.stepper import FEW_CHANNELS, Engine
-from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Gone, Info

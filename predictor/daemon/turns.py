@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
-from predictor.stream import Stream
+from predictor.daemon.stream import Stream
 from streamer.clock import Instant
 from streamer.effects import Effect, Pause
 from streamer.messages import Burst, Chunk, Gone, Info

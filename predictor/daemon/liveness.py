@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from predictor.health import Health, Pulse
-from predictor.pace import AHEAD_S, Mark, Pace
-from predictor.timejumps import TimeJumps
+from predictor.daemon.health import Health, Pulse
+from predictor.daemon.pace import AHEAD_S, Mark, Pace
+from predictor.daemon.time_jumps import TimeJumps
 from streamer.clock import Instant
 from streamer.messages import Chunk, TimeArray
 from streamer.quantiles import RecentQuantiles

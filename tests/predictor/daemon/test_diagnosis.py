@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from simulation import WALL_NS, at
 
-from predictor.byteorder import HINT
-from predictor.core import Predictor
-from predictor.diagnosis import LINES_OVER_NS, MOST_LINES, Allowance, Diagnosis
-from predictor.words import amount, duration
+from predictor.daemon.byte_order import HINT
+from predictor.daemon.core import Predictor
+from predictor.daemon.diagnosis import LINES_OVER_NS, MOST_LINES, Allowance, Diagnosis
+from predictor.daemon.formatting import amount, duration
 from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.messages import Chunk, Info, Kind, Rejected, Status
 from trainer.model import ModelConfig, new_model
@@ -275,7 +275,7 @@ class TestWords:
 
 def test_it_costs_little() -> None:
     """Of an input chunk, a few hundred nanoseconds; here only that it is not a thousand times that."""
-    from predictor.timejumps import TimeJumps
+    from predictor.daemon.time_jumps import TimeJumps
 
     jumps = TimeJumps()
     jumps.begin(250.0)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import islice
 
-from predictor.batch import Batch
-from predictor.diagnosis import Allowance
+from predictor.daemon.batch import Batch
+from predictor.daemon.diagnosis import Allowance
+from predictor.daemon.eviction import LongestSilent
+from predictor.daemon.fast_path import Reflexes
+from predictor.daemon.stream import MOST_COURSE_LINES, MakeLearner, Stream
+from predictor.daemon.turns import Heard, Turns
 from predictor.engine.arithmetic import arithmetic, remark
 from predictor.engine.stepper import FEW_CHANNELS, Engine
-from predictor.longestsilent import LongestSilent
-from predictor.reflex import Reflexes
 from predictor.state.checkpoint_schedule import Snapshots
 from predictor.state.fingerprint import check_identity, identity, model_hash
-from predictor.stream import MOST_COURSE_LINES, MakeLearner, Stream
-from predictor.turns import Heard, Turns
 from streamer.clock import Instant
 from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
 from streamer.errors import FileError, UsageError

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from predictor.stream import Stream
+from predictor.daemon.stream import Stream
 
 SILENT_NS = 2_000_000_000  # a source that is there says something each second
 FOUND_AT_ONCE = 256  # to look at all streams for each that goes would take milliseconds

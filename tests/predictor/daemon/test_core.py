@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import WALL_NS, answer, at, chunk, joined, published, said, sent, status_of
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
+from predictor.daemon.stream import slice_values
 from predictor.engine.stepper import Engine
-from predictor.stream import slice_values
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.ordering.retry import Patience

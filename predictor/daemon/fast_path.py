@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from predictor.daemon.stream import Stream
 from predictor.engine.resident import Resident
 from predictor.engine.stepper import Engine
-from predictor.stream import Stream
 from streamer.clock import Instant
 from streamer.messages import FloatArray, Kind
 from streamer.ordering.sequencer import AMISS

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from predictor.timejumps import Jump
-from predictor.words import duration
+from predictor.daemon.formatting import duration
+from predictor.daemon.time_jumps import Jump
 from streamer.effects import INFO, WARNING, Effect, Say
 
 AGAIN_NS = 60_000_000_000  # before the same is said of the same stream again

@@ -4,8 +4,8 @@ import pytest
 from lossy import WALL_NS
 from simulation import at, chunk, sent
 
-from predictor.core import Predictor, PredictorConfig
-from predictor.runends import REMEMBERED_RUNS, RunEnds
+from predictor.daemon.core import Predictor, PredictorConfig
+from predictor.daemon.run_ends import REMEMBERED_RUNS, RunEnds
 from predictor.state.checkpoint import decode, encode
 from streamer.effects import Checkpoint, Reply
 from streamer.messages import Info, Kind, Replay, Request, Status

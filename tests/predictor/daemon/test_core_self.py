@@ -12,7 +12,7 @@ from simulation import answer, at, chunk, joined, said, sent, status_of
 
 from predictor import cli
 from predictor.api.settings import choose_learning, choose_model
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from predictor.byteorder import looks_swapped
+from predictor.daemon.byte_order import looks_swapped
 from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, TimeScale
 from streamer.messages import FloatArray
 from streamer.quantiles import quantiles

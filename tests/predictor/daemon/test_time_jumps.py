@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from predictor.timejumps import Jump, TimeJumps
+from predictor.daemon.time_jumps import Jump, TimeJumps
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000

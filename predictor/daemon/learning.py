@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from predictor.counters import Counters
+from predictor.daemon.counters import Counters
 from predictor.engine.stepper import Engine
 from streamer.errors import FileError
 from streamer.messages import Chunk, FloatArray

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from predictor.words import amount, duration
+from predictor.daemon.formatting import amount, duration
 
 LOOKS = 6  # marks; there is one interval less between them
 LEAST_INTERVALS = 3

@@ -7,7 +7,7 @@ import pytest
 from simulation import WALL_NS, at
 
 from predictor.api.settings import choose_learning
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import Chunk, Gone, Info, Kind
 from trainer.model import ModelConfig, new_model

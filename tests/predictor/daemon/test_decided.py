@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulation import at, chunk
 from world import Disk
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind

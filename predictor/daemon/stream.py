@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from predictor import byteorder
-from predictor.counters import Counters
-from predictor.diagnosis import Allowance, Diagnosis
+from predictor.daemon import byte_order
+from predictor.daemon.counters import Counters
+from predictor.daemon.diagnosis import Allowance, Diagnosis
+from predictor.daemon.domain_check import Familiarity
+from predictor.daemon.health import Health
+from predictor.daemon.learning import Lessons
+from predictor.daemon.liveness import Timekeeping
+from predictor.daemon.run_ends import RunEnds
+from predictor.daemon.sanitize import UsableInputs
+from predictor.daemon.stream_report import StreamReport
+from predictor.daemon.tally_check import Tallies
 from predictor.engine.resident import Resident, ResidentState
 from predictor.engine.stepper import FEW_CHANNELS, TILE, Engine
 from predictor.engine.timescale import Stepper, TimeScale, time_scale
-from predictor.familiarity import Familiarity
-from predictor.health import Health
-from predictor.lessons import Lessons
-from predictor.runends import RunEnds
 from predictor.state.retained_estimates import Retained
-from predictor.streamreport import StreamReport
-from predictor.tallies import Tallies
-from predictor.timekeeping import Timekeeping
-from predictor.usable import UsableInputs
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
 from streamer.errors import FileError, UsageError
@@ -509,7 +509,7 @@ class Stream:
             "rate_hz": time.pace.rate,
             "time_ns": time.pace.clock,
             "tally": self._tallies.words(),
-            "payload": byteorder.HINT if self._familiarity.swapped else None,
+            "payload": byte_order.HINT if self._familiarity.swapped else None,
         }
         yield from diagnosis.judge(found, now.mono_ns)
         jumps = time.jumps.found(ended=time.health is Health.ENDED)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import at, chunk, status_of
 
-from predictor.core import Predictor, PredictorConfig
+from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.messages import Burst, Chunk, Incoming, Info
 from trainer.model import ModelConfig, new_model
 

@@ -6,7 +6,7 @@ import pytest
 from scene import Scene, golden
 from simulation import at
 
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from predictor.state.checkpoint import decode, encode
 from streamer.effects import Checkpoint, Send
 from streamer.messages import Burst, Chunk, Info, Message
