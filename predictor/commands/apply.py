@@ -17,13 +17,13 @@ import click
 import numpy as np
 
 from predictor.api.settings import choose_learning, choose_model
-from predictor.applying import Application, Block
+from predictor.apply.application import Application, Block
+from predictor.apply.estimate_file import open_results
 from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import learning_options
 from predictor.commands.tables import table_options
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
-from predictor.results import open_results
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.recordings.csv_layout import TableOptions

@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 from simulation import answer, joined, published
 
-from predictor import cli, results
+from predictor import cli
 from predictor.api.settings import choose_learning, choose_model
+from predictor.apply import estimate_file
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Gone, Kind
@@ -92,7 +93,7 @@ def test_an_estimate_depends_on_its_sample_and_earlier_ones_alone(tmp_path: Path
 def test_a_block_boundary_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = spoken(300, Kind.INPUT)[..., 0]
     whole = applied(tmp_path, inputs, *MODEL)
-    monkeypatch.setattr("predictor.applying.BLOCK_VALUES", 26)
+    monkeypatch.setattr("predictor.apply.application.BLOCK_VALUES", 26)
     assert applied(tmp_path, inputs, *MODEL).tobytes() == whole.tobytes()
 
 
@@ -349,7 +350,7 @@ def test_a_full_disk_leaves_the_old_output_alone(
 def test_two_runs_into_one_output_do_not_mix(tmp_path: Path) -> None:
     first, second = np.full((4, 1, 2), 1, np.float32), np.full((4, 1, 2), 2, np.float32)
     out = tmp_path / "out.npy"
-    with results.open_results(out, 4, 1, 2) as one, results.open_results(out, 4, 1, 2) as other:
+    with estimate_file.open_results(out, 4, 1, 2) as one, estimate_file.open_results(out, 4, 1, 2) as other:
         for seq in (0, 2):
             one.write(seq, first[:2, :, 0], first[:2])
             other.write(seq, second[:2, :, 0], second[:2])
@@ -372,14 +373,14 @@ def test_a_signal_leaves_the_old_output_alone_and_the_exit_code_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     before = applied(tmp_path, np.ones(5))
-    monkeypatch.setattr("predictor.applying.BLOCK_VALUES", 2)
-    true_write = results.Results.write
+    monkeypatch.setattr("predictor.apply.application.BLOCK_VALUES", 2)
+    true_write = estimate_file.Results.write
 
-    def write_and_interrupt(self: results.Results, *block: object) -> None:
+    def write_and_interrupt(self: estimate_file.Results, *block: object) -> None:
         true_write(self, *block)  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(results.Results, "write", write_and_interrupt)
+    monkeypatch.setattr(estimate_file.Results, "write", write_and_interrupt)
     said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
     assert (said.exit_code, said.stdout) == (128 + number, "")
     assert "stopped at sample 2 of 5" in said.stderr
