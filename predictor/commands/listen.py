@@ -11,7 +11,7 @@ from predictor.commands.common import (
     source_addresses,
     start_logging,
 )
-from predictor.listener import Listener, ListenerConfig
+from predictor.listen.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.messages import PUBLISHED, Kind

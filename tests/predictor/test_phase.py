@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor import listener as module
-from predictor.listener import GRACE_NS, Listener, ListenerConfig
+from predictor.listen import listener as module
+from predictor.listen.listener import GRACE_NS, Listener, ListenerConfig
+from predictor.listen.phase_lines import FIRST_INPUTS, MAX_INPUT_NUMBERS, PhaseLines
 from predictor.phase import phase_and_amplitude
-from predictor.phaselines import FIRST_INPUTS, MAX_INPUT_NUMBERS, PhaseLines
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Print
 from streamer.errors import UsageError

@@ -18,7 +18,7 @@ from atonce import received
 from lossy import MS, SECOND, WALL_NS, Faults
 
 from predictor.daemon.core import Predictor, PredictorConfig
-from predictor.listener import Listener, ListenerConfig
+from predictor.listen.listener import Listener, ListenerConfig
 from predictor.state.checkpoint import decode, encode
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send

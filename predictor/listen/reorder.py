@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from predictor.publisherclock import PublisherClock
+from predictor.listen.publisher_clock import PublisherClock
 from streamer.clock import Instant
 from streamer.messages import Burst, Chunk, Gone, Info, Kind, Replay, Status
 from streamer.ordering.events import Event, Gap, Part, Word

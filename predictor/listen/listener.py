@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from predictor.cosalone import CosAlone
-from predictor.inorder import MAX_STREAMS, InOrder
-from predictor.joining import PARTS, Joiner
-from predictor.lines import gap_line, own_phases, report_line, sample_lines
-from predictor.phaselines import PhaseLines
+from predictor.listen.cos_alone import CosAlone
+from predictor.listen.joiner import PARTS, Joiner
+from predictor.listen.json_lines import gap_line, own_phases, report_line, sample_lines
+from predictor.listen.phase_lines import PhaseLines
+from predictor.listen.reorder import MAX_STREAMS, InOrder
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from predictor.lines import NO_PHASE, phase_texts, sample_lines
+from predictor.listen.json_lines import NO_PHASE, phase_texts, sample_lines
 from streamer.messages import Chunk, FloatArray, Info, Kind
 
 FIRST_INPUTS = 1_024

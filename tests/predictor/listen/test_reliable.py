@@ -11,7 +11,7 @@ from lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
 from simulation import at, chunk, said, sent
 
 from predictor.daemon.core import Predictor, PredictorConfig
-from predictor.listener import Listener, ListenerConfig
+from predictor.listen.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
@@ -182,7 +182,7 @@ def test_a_predictor_does_not_answer_for_a_run_it_may_yet_hear_of_nor_for_what_i
 
 
 def test_joined_lines_that_wait_long_for_estimates_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictor.listener.MAX_HELD", 100)
+    monkeypatch.setattr("predictor.listen.listener.MAX_HELD", 100)
     said = script(2000)  # 2 s; the predictor is away until all of it has been said
     core = Predictor(model())
     told = [(moment + 5 * SECOND, message) for moment, message in predicted(core, said)]
@@ -321,7 +321,7 @@ def test_those_who_ask_are_answered_while_inputs_and_targets_come_one_by_one() -
 
 
 def test_streams_beyond_those_followed_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictor.inorder.MAX_STREAMS", 1)
+    monkeypatch.setattr("predictor.listen.reorder.MAX_STREAMS", 1)
     ear = Ear(kinds=(Kind.INPUT,))
     ear.receive([chunk(0, [0.5]), chunk(0, [0.5], stream="other"), chunk(1, [0.5], stream="other")], 0)
     assert [line["stream"] for line in ear.lines] == ["demo"]

@@ -1,6 +1,6 @@
 """Which streams have estimates that are cos alone, so that a phase needs the input besides."""
 
-from predictor.lines import has_phase
+from predictor.listen.json_lines import has_phase
 from streamer.messages import Chunk, Gone, Info, Kind, Status
 
 MAX_STREAMS = 10_000  # remembered

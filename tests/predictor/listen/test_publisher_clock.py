@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor.publisherclock import SILENT_NS, PublisherClock
+from predictor.listen.publisher_clock import SILENT_NS, PublisherClock
 
 MS = 1_000_000
 

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from predictor.lines import (
+from predictor.listen.json_lines import (
     NO_PHASE,
     has_phase,
     head,

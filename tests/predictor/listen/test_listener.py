@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor import listener as module
-from predictor.lines import report_line, sample_lines
-from predictor.listener import GRACE_NS, REMIND_NS, Listener, ListenerConfig
+from predictor.listen import listener as module
+from predictor.listen.json_lines import report_line, sample_lines
+from predictor.listen.listener import GRACE_NS, REMIND_NS, Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError

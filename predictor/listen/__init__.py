@@ -1,0 +1,1 @@
+"""A reader of estimates: in order, without holes, joined with inputs and targets, as JSON lines."""
