@@ -1,7 +1,7 @@
 """Entry of `sincos`, and of `python -m predictor`: signals find their handler before slow imports begin."""
 
-from predictor.leaving import leave_at_once_on_signals
-from predictor.standardstreams import make_usable
+from predictor.early_exit import leave_at_once_on_signals
+from predictor.standard_streams import make_usable
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from predictor.log_queue import flush_log
-from predictor.standardstreams import complain, discard_output, is_device
+from predictor.standard_streams import complain, discard_output, is_device
 from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {

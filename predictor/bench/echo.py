@@ -8,7 +8,7 @@ import sys
 
 import zmq
 
-from predictor.leaving import leave_at_once_on_signals
+from predictor.early_exit import leave_at_once_on_signals
 from streamer.transport.transport import HIGH_WATER_MARK, SHORT_HIGH_WATER_MARK
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import zmq
 
-from predictor.leaving import leave_at_once_on_signals
+from predictor.early_exit import leave_at_once_on_signals
 from streamer.messages import Chunk, Kind
 from streamer.transport.transport import SHORT_HIGH_WATER_MARK
 from streamer.wire import codec

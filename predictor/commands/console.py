@@ -18,10 +18,10 @@ from predictor.commands.common import (
 )
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import Nowhere, check_writable, display_on, save_svg
+from predictor.console.loop import TOPICS, watch
 from predictor.console.render import render
 from predictor.console.snapshot import Snapshot
 from predictor.console.terminal import Output, draws
-from predictor.console.watch import TOPICS, watch
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.shell import StopSignal

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from predictor.commands.common import quiet, start_logging
-from predictor.console import words
+from predictor.console import formatting
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import display_on
+from predictor.console.loop import listen, watch
 from predictor.console.snapshot import Snapshot
 from predictor.console.terminal import Output, draws
-from predictor.console.watch import listen, watch
 from predictor.processes import Processes
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -97,7 +97,7 @@ def summary_line(snapshot: Snapshot) -> str:
     summary = shown.summary
     updates = summary.learning.updates if summary.learning else None
     return (
-        f"demo: RMSE {words.error(summary.start_rmse)} -> {words.error(summary.rmse)}, phase error "
-        f"{words.degrees(summary.start_phase_deg)} -> {words.degrees(summary.phase_deg)}, "
-        f"in {summary.scored_samples:,} samples and {words.whole(updates)} updates"
+        f"demo: RMSE {formatting.error(summary.start_rmse)} -> {formatting.error(summary.rmse)}, phase error "
+        f"{formatting.degrees(summary.start_phase_deg)} -> {formatting.degrees(summary.phase_deg)}, "
+        f"in {summary.scored_samples:,} samples and {formatting.whole(updates)} updates"
     )

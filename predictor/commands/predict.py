@@ -22,8 +22,8 @@ from predictor.commands.common import (
     source_addresses,
     start_logging,
 )
-from predictor.commands.keeping import checkpoint_every, keeping, reloader, state_options
 from predictor.commands.learning import learning_options
+from predictor.commands.state import checkpoint_every, keeping, reloader, state_options
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.clock import SystemClock
 from streamer.messages import Kind

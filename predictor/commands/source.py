@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from predictor.commands import sourcefile
+from predictor.commands import source_file
 from predictor.commands.common import Security, quiet, secured, start_logging
 from predictor.commands.tables import table_options
 from streamer.clock import SystemClock
@@ -45,7 +45,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
 @click.option("--loop", "loops", is_flag=True, help="Begin the file again after its last sample.")
 @click.option(
     "--speed",
-    callback=sourcefile.speed,
+    callback=source_file.speed,
     metavar="FACTOR|max",
     help="Publish the file so much faster; max: as fast as its listeners take it.  [default: 1]",
 )
@@ -150,7 +150,7 @@ def command(
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature; or a file, or a pipe, with --file."""
     start_logging("source", quiet=quiet)
-    sourcefile.refuse_conflicts(context, file=file)
+    source_file.refuse_conflicts(context, file=file)
     if file is None:
         signal: Samples = _synthetic(
             Oscillation(waveform, frequency_hz, to_frequency_hz, every_s, amplitude, phase_deg),
@@ -158,9 +158,9 @@ def command(
         )  # fmt: skip
         paced = rate_hz is not None
     else:
-        chosen_hz = rate_hz if sourcefile.is_typed(context, "rate_hz") else None
-        signal = sourcefile.signal_of(file, chosen_hz, speed, table, loops=loops, chunk=chunk)
-        paced, targets = sourcefile.is_paced(file, speed), False
+        chosen_hz = rate_hz if source_file.is_typed(context, "rate_hz") else None
+        signal = source_file.signal_of(file, chosen_hz, speed, table, loops=loops, chunk=chunk)
+        paced, targets = source_file.is_paced(file, speed), False
     if duration_s is not None:
         if count is not None:
             raise UsageError("--count, --duration: give one of them, not both")
@@ -173,7 +173,7 @@ def command(
     patient = not config.paced
     with (
         StopSignal(reloads=True) as stop,
-        sourcefile.reading(signal, stop) as watched,
+        source_file.reading(signal, stop) as watched,
         Transport(bind=bind, watch=watched, back_pressure=patient, answers=True, **security) as transport,
         _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind
     ):

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from predictor.commands.common import quiet, start_logging
-from predictor.standardstreams import discard_output
+from predictor.standard_streams import discard_output
 from streamer.errors import FileError, UsageError
 from streamer.shell import StopSignal, log
 

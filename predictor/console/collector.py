@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from predictor.console import claims
+from predictor.console import untrusted
 from predictor.console.freshness import Freshness
 from predictor.console.snapshot import Event, Snapshot
 from predictor.console.stream import StreamView
@@ -121,11 +121,11 @@ class Collector:
                 self._predictor.note(now.mono_ns)
                 if not stream:
                     self._predictor_status.note(now.mono_ns)
-                    self._predictor_rejected = claims.count(body, "rejected")
+                    self._predictor_rejected = untrusted.count(body, "rejected")
                     self._note_predictor_start(message, now)
 
     def _note_predictor_start(self, status: Status, now: Instant) -> None:
-        uptime_s = claims.number(status.body, "uptime_s")
+        uptime_s = untrusted.number(status.body, "uptime_s")
         if uptime_s is None:
             return
         # Only a later start than any before is news, so that two predictors do not cry restart in turns.

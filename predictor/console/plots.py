@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from predictor.console import words
+from predictor.console import formatting
 from predictor.console.chart import DOTS_PER_COLUMN, GREY, Axis, Curve, draw
-from predictor.console.errorcurve import CurvePoint
+from predictor.console.error_curve import CurvePoint
 from predictor.console.snapshot import Shown
 
 # Of a terminal's 256, legible on dark and light; the estimate is drawn last, over the target it should cover.
@@ -58,8 +58,8 @@ def _error_chart(points: tuple[CurvePoint, ...], width: int, height: int) -> lis
 def _course(shown: Shown) -> str:
     summary = shown.summary
     if summary.start_rmse is not None:
-        when = "now" if summary.score_stale_s is None else f"{words.age(summary.score_stale_s)} ago"
-        return f"   {words.error(summary.start_rmse)} at the start, {words.error(summary.rmse)} {when}"
+        when = "now" if summary.score_stale_s is None else f"{formatting.age(summary.score_stale_s)} ago"
+        return f"   {formatting.error(summary.start_rmse)} at the start, {formatting.error(summary.rmse)} {when}"
     return "   nothing to compare with yet" if summary.has_targets else "   the source publishes no targets"
 
 
@@ -102,7 +102,7 @@ def _sample_axis(seq: Values, samples: int, rate_hz: float | None) -> Axis:
     span_s = samples / rate_hz
     step_s = _round_step(span_s / 4)
     ticks = [
-        (newest - k * step_s * rate_hz, f"-{words.plain(k * step_s)} s" if k else "now")
+        (newest - k * step_s * rate_hz, f"-{formatting.plain(k * step_s)} s" if k else "now")
         for k in range(4)
         if k * step_s < 0.95 * span_s
     ]
@@ -129,11 +129,11 @@ def _time_axis(time_s: Values) -> Axis:
     end_s = max(10.0, float(time_s[-1])) if len(time_s) else 10.0
     step_s = _round_step(end_s / 5)
     places = [k * step_s for k in range(int(end_s / step_s) + 1)]
-    return Axis(0.0, end_s, [(place, f"{words.plain(place)} s") for place in places])
+    return Axis(0.0, end_s, [(place, f"{formatting.plain(place)} s") for place in places])
 
 
 def _label(value: float) -> str:
-    return words.plain(value, 2).rjust(LABEL_WIDTH - 2)
+    return formatting.plain(value, 2).rjust(LABEL_WIDTH - 2)
 
 
 def _round_step(least: float) -> float:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from predictor.console import words
+from predictor.console import formatting
 from predictor.console.chart import GREY
 from predictor.console.freshness import FRESH_S
 from predictor.console.plots import error_plot, signal_plot
@@ -65,27 +65,27 @@ def plain_line(snapshot: Snapshot) -> str:
     updates = summary.learning.updates if summary.learning else None
     return (
         f"{snapshot.elapsed_s:6.1f} s  {summary.name} {summary.health}  samples {summary.input_samples:,}  "
-        f"rmse {_dated(words.error(summary.rmse), summary.score_stale_s)}  "
-        f"phase error {_dated(words.degrees(summary.phase_deg), summary.score_stale_s)}  "
-        f"updates {_dated(words.whole(updates), summary.status_stale_s)}"
+        f"rmse {_dated(formatting.error(summary.rmse), summary.score_stale_s)}  "
+        f"phase error {_dated(formatting.degrees(summary.phase_deg), summary.score_stale_s)}  "
+        f"updates {_dated(formatting.whole(updates), summary.status_stale_s)}"
     )
 
 
 def _dated(value: str, stale_s: float | None) -> str:
     """Return a value with its age in brackets, where it is no longer fresh."""
-    return value if stale_s is None or value == words.DASH else f"{value} ({words.age(stale_s)} ago)"
+    return value if stale_s is None or value == formatting.DASH else f"{value} ({formatting.age(stale_s)} ago)"
 
 
 def _header(snapshot: Snapshot) -> Text:
     line = Text.assemble((" sincos ", "bold reverse"))
     shown = snapshot.shown
     if shown is None:
-        return line.append(f"  listening for {words.seconds(snapshot.elapsed_s)}")
+        return line.append(f"  listening for {formatting.seconds(snapshot.elapsed_s)}")
     summary = shown.summary
     line.append(f" {summary.health} ", COLOURS[summary.health])
     silent_s = summary.estimate_stale_s if summary.health is Health.UNANSWERED else summary.input_stale_s
     if silent_s is not None and summary.health is not Health.ENDED:
-        line.append(f"for {words.seconds(silent_s)} ", "yellow")
+        line.append(f"for {formatting.seconds(silent_s)} ", "yellow")
     line.append(f" {summary.name}", "bold")
     if summary.familiar is False or shown.channel in summary.unfamiliar_channels:
         line.append("  unfamiliar", "yellow")
@@ -116,7 +116,7 @@ def _silences(snapshot: Snapshot) -> Lines:
     if snapshot.predictor_silent_s is None:
         lines.append(Text(f"no predictor heard at {', '.join(snapshot.predictors)}", "yellow"))
     elif snapshot.predictor_silent_s > PREDICTOR_SILENT_S:
-        silent = words.seconds(snapshot.predictor_silent_s)
+        silent = formatting.seconds(snapshot.predictor_silent_s)
         lines.append(Text(f"predictor silent for {silent}", "red"))
     return lines
 
@@ -149,48 +149,48 @@ def _cells(snapshot: Snapshot, shown: Shown) -> Sequence[Cell]:
     """Return the numbers, the most telling first."""
     summary = shown.summary
     learning = summary.learning
-    version = "" if summary.model_version is None else f" v{words.whole(summary.model_version)}"
+    version = "" if summary.model_version is None else f" v{formatting.whole(summary.model_version)}"
     score_s, estimate_s, status_s = summary.score_stale_s, summary.estimate_stale_s, summary.status_stale_s
     rejected_s = snapshot.predictor_rejected_stale_s if snapshot.predictor_rejected else None
     return [
-        Cell("RMSE", words.error(summary.rmse) if summary.has_targets else "no targets", score_s),
-        Cell("phase error", words.degrees(summary.phase_deg), score_s),
-        Cell("age", words.seconds(summary.age_s)),
-        Cell("input", words.hertz(summary.input_hz)),
-        Cell("estimates", words.hertz(summary.estimate_hz)),
-        Cell("phase now", words.degrees(shown.phase_now_deg), estimate_s),
-        Cell("amplitude", words.plain(shown.amplitude_now), estimate_s),
-        Cell("lag p50", words.seconds(summary.lag_p50_s), summary.lag_stale_s),
-        Cell("lag p99", words.seconds(summary.lag_p99_s), summary.lag_stale_s),
-        Cell("model", f"{summary.model or words.DASH}{version}", status_s),
-        Cell("updates", words.whole(learning.updates), status_s) if learning else _not_learning(summary),
+        Cell("RMSE", formatting.error(summary.rmse) if summary.has_targets else "no targets", score_s),
+        Cell("phase error", formatting.degrees(summary.phase_deg), score_s),
+        Cell("age", formatting.seconds(summary.age_s)),
+        Cell("input", formatting.hertz(summary.input_hz)),
+        Cell("estimates", formatting.hertz(summary.estimate_hz)),
+        Cell("phase now", formatting.degrees(shown.phase_now_deg), estimate_s),
+        Cell("amplitude", formatting.plain(shown.amplitude_now), estimate_s),
+        Cell("lag p50", formatting.seconds(summary.lag_p50_s), summary.lag_stale_s),
+        Cell("lag p99", formatting.seconds(summary.lag_p99_s), summary.lag_stale_s),
+        Cell("model", f"{summary.model or formatting.DASH}{version}", status_s),
+        Cell("updates", formatting.whole(learning.updates), status_s) if learning else _not_learning(summary),
         _learnt(learning, status_s),
-        Cell("samples", words.whole(summary.input_samples)),
+        Cell("samples", formatting.whole(summary.input_samples)),
         Cell("gaps", _gaps(summary), status_s),
-        Cell("recovered", words.whole(summary.recovered_samples), status_s),
-        Cell("unusable", words.whole(summary.unusable), status_s),
-        Cell("rejected", words.whole(snapshot.rejected + (snapshot.predictor_rejected or 0)), rejected_s),
-        Cell("restarts", words.whole(summary.restarts)),
+        Cell("recovered", formatting.whole(summary.recovered_samples), status_s),
+        Cell("unusable", formatting.whole(summary.unusable), status_s),
+        Cell("rejected", formatting.whole(snapshot.rejected + (snapshot.predictor_rejected or 0)), rejected_s),
+        Cell("restarts", formatting.whole(summary.restarts)),
     ]
 
 
 def _learnt(learning: Learning | None, stale_s: float | None) -> Cell:
     if learning is None or learning.champion_deg is None:
-        return Cell("loss", words.plain(learning.loss if learning else None), stale_s)
+        return Cell("loss", formatting.plain(learning.loss if learning else None), stale_s)
     return Cell(
         "learnt/model",
-        f"{words.plain(learning.challenger_deg)}/{words.plain(learning.champion_deg)}\N{DEGREE SIGN}",
+        f"{formatting.plain(learning.challenger_deg)}/{formatting.plain(learning.champion_deg)}\N{DEGREE SIGN}",
         stale_s,
     )
 
 
 def _not_learning(summary: StreamSummary) -> Cell:
-    return Cell("updates", words.DASH if summary.model is None else "not learning")
+    return Cell("updates", formatting.DASH if summary.model is None else "not learning")
 
 
 def _gaps(summary: StreamSummary) -> str:
-    samples = f" ({words.whole(summary.gap_samples)})" if summary.gap_samples else ""
-    return words.whole(summary.gaps) + samples
+    samples = f" ({formatting.whole(summary.gap_samples)})" if summary.gap_samples else ""
+    return formatting.whole(summary.gaps) + samples
 
 
 def _grid(cells: Sequence[Cell], width: int) -> Lines:
@@ -207,9 +207,9 @@ def _grid(cells: Sequence[Cell], width: int) -> Lines:
 
 def _cell(cell: Cell, width: int) -> Text:
     text = Text.assemble((f"{cell.label:<{LABEL_WIDTH}}", DIM))
-    if cell.stale_s is None or cell.value == words.DASH:
+    if cell.stale_s is None or cell.value == formatting.DASH:
         return _padded(text.append(cell.value, "bold"), width)
-    age = f" ({words.age(cell.stale_s)})"  # more telling than the last digits of what is past
+    age = f" ({formatting.age(cell.stale_s)})"  # more telling than the last digits of what is past
     room = width - 1 - LABEL_WIDTH - cell_len(age)
     value = (
         cell.value if cell_len(cell.value) <= room else cell.value[: max(0, room - 1)] + "\N{HORIZONTAL ELLIPSIS}"
@@ -221,14 +221,14 @@ def _table(snapshot: Snapshot, width: int) -> Lines:
     lines = [_row(("stream", "health", "input", "RMSE", "phase", "model"), width, DIM)]
     shown = snapshot.shown.summary.name if snapshot.shown else None
     for summary in snapshot.streams[:MAX_TABLE_ROWS]:
-        version = words.whole(summary.model_version)
+        version = formatting.whole(summary.model_version)
         values = (
             summary.name,
             summary.health,
-            words.hertz(summary.input_hz),
-            _score(summary, words.error(summary.rmse)),
-            _score(summary, words.degrees(summary.phase_deg)),
-            f"{summary.model or words.DASH} v{version}",
+            formatting.hertz(summary.input_hz),
+            _score(summary, formatting.error(summary.rmse)),
+            _score(summary, formatting.degrees(summary.phase_deg)),
+            f"{summary.model or formatting.DASH} v{version}",
         )
         row = _row(values, width, "bold" if summary.name == shown else "")
         row.highlight_words([summary.health], COLOURS[summary.health])
@@ -239,7 +239,7 @@ def _table(snapshot: Snapshot, width: int) -> Lines:
 
 def _score(summary: StreamSummary, value: str) -> str:
     """Return a score, or how old it is: there is no room for both."""
-    return value if summary.score_stale_s is None else f"({words.age(summary.score_stale_s)})"
+    return value if summary.score_stale_s is None else f"({formatting.age(summary.score_stale_s)})"
 
 
 def _row(values: Sequence[str], width: int, style: str) -> Text:
@@ -252,7 +252,7 @@ def _row(values: Sequence[str], width: int, style: str) -> Text:
 
 def _events(snapshot: Snapshot) -> Lines:
     recent = [event for event in snapshot.events if event.age_s < EVENT_S]
-    return [Text(f" {words.seconds(event.age_s)} ago: {event.text}", "yellow") for event in recent]
+    return [Text(f" {formatting.seconds(event.age_s)} ago: {event.text}", "yellow") for event in recent]
 
 
 def _padded(text: Text, width: int) -> Text:

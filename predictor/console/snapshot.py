@@ -4,8 +4,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from predictor.console.errorcurve import CurvePoint
-from predictor.console.joined import Curves
+from predictor.console.error_curve import CurvePoint
+from predictor.console.sample_ring import Curves
 
 
 class Health(enum.StrEnum):

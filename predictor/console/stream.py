@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictor.console import claims
+from predictor.console import untrusted
 from predictor.console.coalesce import coalesce
 from predictor.console.freshness import Freshness
-from predictor.console.joined import Index, JoinedSamples
 from predictor.console.rates import RateMeter
+from predictor.console.run_scores import RunScores
 from predictor.console.runs import FollowedRun
-from predictor.console.runscores import RunScores
+from predictor.console.sample_ring import Index, JoinedSamples
 from predictor.console.snapshot import Health, Learning, Shown, StreamSummary
 from predictor.phase import phase_and_amplitude
 from streamer.clock import Instant
@@ -130,20 +130,20 @@ class StreamView:
             input_hz=self._inputs.per_second(mono_ns),
             estimate_hz=self._estimates.per_second(mono_ns),
             age_s=(now.wall_ns - newest.time_ns) / 1e9 if newest else None,
-            lag_p50_s=claims.number(of_run, "lag_p50_s"),
-            lag_p99_s=claims.number(of_run, "lag_p99_s"),
-            model=claims.text(body, "model"),
-            model_version=newest.model_version if newest else claims.count(of_run, "model_version"),
-            familiar=claims.flag(of_run, "familiar") if status_stale_s is None else None,
-            learning=_learning(claims.section(body, "learning")),
-            gaps=claims.count(body, "gaps"),
-            gap_samples=claims.count(body, "gap_samples"),
-            recovered_samples=claims.count(body, "recovered_samples"),
-            unusable=claims.count(body, "unusable"),
+            lag_p50_s=untrusted.number(of_run, "lag_p50_s"),
+            lag_p99_s=untrusted.number(of_run, "lag_p99_s"),
+            model=untrusted.text(body, "model"),
+            model_version=newest.model_version if newest else untrusted.count(of_run, "model_version"),
+            familiar=untrusted.flag(of_run, "familiar") if status_stale_s is None else None,
+            learning=_learning(untrusted.section(body, "learning")),
+            gaps=untrusted.count(body, "gaps"),
+            gap_samples=untrusted.count(body, "gap_samples"),
+            recovered_samples=untrusted.count(body, "recovered_samples"),
+            unusable=untrusted.count(body, "unusable"),
             unfamiliar_channels=(
-                claims.counts(of_run, "unfamiliar_channels") if status_stale_s is None else frozenset()
+                untrusted.counts(of_run, "unfamiliar_channels") if status_stale_s is None else frozenset()
             ),
-            warnings=claims.texts(of_run, "warnings") if status_stale_s is None else (),
+            warnings=untrusted.texts(of_run, "warnings") if status_stale_s is None else (),
             input_stale_s=self._input_freshness.stale_s(mono_ns),
             estimate_stale_s=estimate_stale_s,
             score_stale_s=run.scores.freshness.stale_s(mono_ns),
@@ -221,7 +221,7 @@ class StreamView:
         # Of more than a thousand streams, each has its turn less often than each second.
         self._status_freshness.note(now.mono_ns, min(since_s or 0.0, self._status_interval_s))
         self._status_interval_s = since_s or 0.0
-        health = claims.text(status.body, "health")
+        health = untrusted.text(status.body, "health")
         if health != self._health and self._health is not None and health is not None:
             yield f"{self.name}: {self._health} -> {health}"
         self._health = health or self._health
@@ -249,7 +249,7 @@ class StreamView:
     @property
     def _has_more_to_estimate(self) -> bool:
         """Whether the predictor knows where the run ends, and has not got there."""
-        final_seq = claims.count(self._status.body, "final_seq") if self._status is not None else None
+        final_seq = untrusted.count(self._status.body, "final_seq") if self._status is not None else None
         return final_seq is not None and self._status is not None and self._status.next_seq < final_seq
 
     def _own_judgement(self, now: Instant) -> Health:
@@ -288,10 +288,10 @@ def _learning(body: Mapping[str, Any] | None) -> Learning | None:
     if body is None:
         return None
     return Learning(
-        claims.count(body, "updates"),
-        claims.number(body, "loss"),
-        claims.count(body, "skipped"),
-        claims.count(body, "waiting_samples"),
-        claims.number(body, "challenger_deg"),
-        claims.number(body, "champion_deg"),
+        untrusted.count(body, "updates"),
+        untrusted.number(body, "loss"),
+        untrusted.count(body, "skipped"),
+        untrusted.count(body, "waiting_samples"),
+        untrusted.number(body, "challenger_deg"),
+        untrusted.number(body, "champion_deg"),
     )

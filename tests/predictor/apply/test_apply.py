@@ -391,7 +391,7 @@ def test_a_signal_leaves_the_old_output_alone_and_the_exit_code_says_so(
 @pytest.mark.parametrize(("command", "code"), [("apply", 130), ("source", 0)])
 def test_a_signal_before_a_command_has_begun_ends_it_with_the_code_of_its_kind(command: str, code: int) -> None:
     program = (
-        "import os, signal, sys; from predictor.leaving import leave_at_once_on_signals as f; f();"
+        "import os, signal, sys; from predictor.early_exit import leave_at_once_on_signals as f; f();"
         "os.kill(os.getpid(), signal.SIGINT); sys.exit(99)"
     )
     assert subprocess.run([sys.executable, "-c", program, command], timeout=60, check=False).returncode == code

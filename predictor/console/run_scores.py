@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from predictor.console.errorcurve import ErrorCurve
+from predictor.console.error_curve import ErrorCurve
 from predictor.console.freshness import Freshness
 from predictor.console.scoring import Scores
 from trainer.metrics import SCORED_SAMPLES

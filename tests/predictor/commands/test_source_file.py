@@ -14,7 +14,7 @@ from simulation import joined, sent
 
 from predictor import cli
 from predictor.api.settings import choose_model
-from predictor.commands import sourcefile
+from predictor.commands import source_file
 from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Reply, Say
@@ -41,7 +41,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes, int], Non
 
     def fill(content: bytes, size: int = 65536) -> None:
         file = io.BytesIO(content)
-        monkeypatch.setattr(sourcefile, "_read", lambda count: file.read(min(count, size)))
+        monkeypatch.setattr(source_file, "_read", lambda count: file.read(min(count, size)))
 
     return fill
 
@@ -109,7 +109,7 @@ def applied(path: Path, *arguments: object) -> np.ndarray:
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_a_predictor_says_of_a_file_what_apply_writes_bit_for_bit(tmp_path: Path, chunk: int) -> None:
     path = table(tmp_path)
-    signal = sourcefile.signal_of(path, None, None, TableOptions(), loops=False, chunk=chunk)
+    signal = source_file.signal_of(path, None, None, TableOptions(), loops=False, chunk=chunk)
     seqs, values, words = estimates(Publisher(SourceConfig(chunk=chunk, targets=False), signal, 1))
     assert seqs == ROWS
     assert values.tobytes() == applied(path)[ROWS].tobytes()
@@ -121,7 +121,7 @@ def test_a_predictor_says_the_same_of_a_pipe(
     tmp_path: Path, pipe: Callable[[bytes, int], None], size: int
 ) -> None:
     pipe(TABLE.encode(), size)
-    live = sourcefile.signal_of(sourcefile.PIPE, 250.0, None, TableOptions(), loops=False, chunk=1)
+    live = source_file.signal_of(source_file.PIPE, 250.0, None, TableOptions(), loops=False, chunk=1)
     assert isinstance(live, LiveSignal)
     seqs, values, _ = estimates(Publisher(SourceConfig(paced=False, targets=False), live, 1))
     live.leave()

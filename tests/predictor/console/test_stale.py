@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor.console import words
+from predictor.console import formatting
 from predictor.console.collector import Collector, Selection
-from predictor.console.errorcurve import ErrorCurve
-from predictor.console.joined import MAX_SAMPLES, JoinedSamples
+from predictor.console.error_curve import ErrorCurve
 from predictor.console.render import plain_line, render
 from predictor.console.runs import FollowedRun
+from predictor.console.sample_ring import MAX_SAMPLES, JoinedSamples
 from predictor.console.snapshot import Health, StreamSummary
 from streamer.clock import Instant
 from streamer.messages import Chunk, Incoming, Info, Kind, Status
@@ -367,4 +367,4 @@ def test_whatever_is_heard_in_whatever_order_there_is_a_picture_of_one_run(spoke
 
 @given(st.floats(0, 1e12))
 def test_an_age_takes_four_letters_at_most(value: float) -> None:
-    assert len(words.age(value)) <= 4
+    assert len(formatting.age(value)) <= 4

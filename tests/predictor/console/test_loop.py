@@ -18,8 +18,8 @@ from predictor.commands.console import _require_samples, command
 from predictor.console.collector import Collector, Selection
 from predictor.console.display import Screen, Ticker, check_writable, display_on, save_svg
 from predictor.console.keyboard import Keyboard
+from predictor.console.loop import watch
 from predictor.console.snapshot import Snapshot
-from predictor.console.watch import watch
 from streamer.clock import Instant
 from streamer.errors import FileError, NothingHeard, UsageError
 from streamer.messages import Chunk, Incoming, Kind, Message, Status

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 
-from predictor.console import claims, words
+from predictor.console import formatting, untrusted
 from predictor.console.chart import Axis, Curve, draw
 from predictor.console.coalesce import coalesce
 from predictor.console.collector import Collector, Selection
-from predictor.console.errorcurve import MAX_BUCKETS, CurvePoint, ErrorCurve
-from predictor.console.joined import MAX_SAMPLES, JoinedSamples
+from predictor.console.error_curve import MAX_BUCKETS, CurvePoint, ErrorCurve
+from predictor.console.loop import press
 from predictor.console.rates import RateMeter
 from predictor.console.render import plain_line, render
+from predictor.console.sample_ring import MAX_SAMPLES, JoinedSamples
 from predictor.console.snapshot import Health, Snapshot, StreamSummary
 from predictor.console.stream import StreamView
-from predictor.console.watch import press
 from streamer.clock import Instant
 from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Status
 
@@ -544,22 +544,22 @@ class TestLies:
 
     def test_claims_are_of_their_type_or_nothing(self) -> None:
         said = {"a": True, "b": "x" * 999, "c": float("nan"), "d": -3, "e": 10**400, "f": "\x1b[2J", "g": 2.5}
-        assert [claims.number(said, key) for key in "abcdeg"] == [None, None, None, -3.0, None, 2.5]
-        assert [claims.count(said, key) for key in "dg"] == [None, 2]
-        assert claims.text(said, "f") == "?[2J"
-        assert len(claims.text(said, "b") or "") == 32
-        assert claims.section(said, "a") is None
+        assert [untrusted.number(said, key) for key in "abcdeg"] == [None, None, None, -3.0, None, 2.5]
+        assert [untrusted.count(said, key) for key in "dg"] == [None, 2]
+        assert untrusted.text(said, "f") == "?[2J"
+        assert len(untrusted.text(said, "b") or "") == 32
+        assert untrusted.section(said, "a") is None
 
 
 class TestWords:
     @given(value=st.floats(allow_nan=False, allow_infinity=False))
     def test_every_number_fits_its_cell(self, value: float) -> None:
-        for word in (words.plain, words.error, words.hertz, words.seconds):
+        for word in (formatting.plain, formatting.error, formatting.hertz, formatting.seconds):
             assert len(word(value)) <= 13
-        assert len(words.whole(int(abs(value)))) <= 13
+        assert len(formatting.whole(int(abs(value)))) <= 13
 
     def test_units(self) -> None:
-        told = [words.seconds(s) for s in (0.0002, 0.0123, 4.2, 600, 10_000)]
+        told = [formatting.seconds(s) for s in (0.0002, 0.0123, 4.2, 600, 10_000)]
         assert told == ["200 us", "12.3 ms", "4.2 s", "10 min", "2.78 h"]
-        assert words.hertz(99.96) == "100.0 Hz"
-        assert words.seconds(None) == words.error(None) == words.whole(None) == "-"
+        assert formatting.hertz(99.96) == "100.0 Hz"
+        assert formatting.seconds(None) == formatting.error(None) == formatting.whole(None) == "-"
