@@ -61,15 +61,13 @@ def command(
     _check_writable("--out", out)
     _check_writable("--plot", plot)
     # Here and not above, so that --help needs no torch, and only who draws needs matplotlib.
-    import torch
-
-    from trainer.offline.training import configure
+    from trainer.offline.training import configure, use_one_thread
 
     if plot is not None:
         from trainer.offline.figure import check_format
 
         check_format(plot)
-    torch.set_num_threads(1)  # Networks this small gain nothing from more, and sums keep their order.
+    use_one_thread()
     config = configure(recipe, cell=cell, hidden=hidden, layers=layers, updates=updates, seed=seed)
     state = _resumed(config, out) if resume else None
     if out is None:

@@ -14,8 +14,9 @@ PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not
         ("import predictor.cli", {"torch", "numpy", "zmq", "rich", "plotext", "matplotlib", "safetensors"}),
         ("import predictor.commands.source", {"torch", "rich", "plotext", "matplotlib", "safetensors"}),
         (
-            "import predictor.commands.predict as p; from predictor.daemon.core import Predictor; m = p.choose_model; "
-            "Predictor(m('tutorial', {}, None)); p.choose_learning('target').make_learner(m('new', {}, 1))",
+            "import predictor.commands.predict as p; from predictor.daemon.core import Predictor; "
+            "m = p.choose_model; Predictor(m('tutorial', {}, None)); "
+            "p.choose_learning('target').make_learner(m('new', {}, 1))",
             {"torch", "rich", "plotext", "matplotlib"},
         ),
         ("import predictor.commands.apply", {"torch", "rich", "plotext", "matplotlib"}),

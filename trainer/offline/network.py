@@ -72,7 +72,7 @@ class Network(_WithWeights):
 
 
 class GatedNetwork(_WithWeights):
-    """Layers that, from what a bank of resonators heard, choose the gains to mix it with (`trainer.filterbank.bank`).
+    """Layers that choose the gains to mix the outputs of a filter bank with (`trainer.filterbank.bank`).
 
     Parameters
     ----------

@@ -84,6 +84,11 @@ class TrainConfig:
             raise UsageError(f"seed: must be 0 to {MAX_SEED}, got {self.seed}")
 
 
+def use_one_thread() -> None:
+    """Let torch compute in one thread: networks this small gain nothing from more, and sums keep their order."""
+    torch.set_num_threads(1)
+
+
 def configure(
     recipe: str,
     *,

@@ -1,10 +1,10 @@
 """A gated model's layers and their gradient as array operations; no torch.
 
-What is recurrent in a gated model is fixed (`trainer.filterbank.bank`), so the gradient of a window needs no way back through
-time. What stands before and behind it (`trainer.conditioning`) is there as in the engine: a window is heard as it
-was served, and targets are compared with what would be published. The lead that is undone counts as given: no
-gradient goes through it. `trainer.offline.network` is the reference: forward and gradient are tested against autograd to
-1e-6.
+The recurrent part of a gated model is fixed (`trainer.filterbank.bank`), so the gradient of a window needs no way
+back through time. What stands before and behind it (`trainer.conditioning`) is there as in the engine: a window is
+processed as it was served, and targets are compared with what would be published. The lead that is undone counts
+as given: no gradient goes through it. `trainer.offline.network` is the reference: forward and gradient are tested
+against autograd to 1e-6.
 """
 
 from collections.abc import Mapping, Sequence

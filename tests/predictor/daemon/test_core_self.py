@@ -20,7 +20,7 @@ from streamer.ordering.retry import Patience
 from streamer.wire import codec
 from trainer.model import Model, ModelConfig, new_model
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "status.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "status.md"
 GIVEN = choose_learning("self", (3.3, 4.8)).self_config  # of the simulation's 100 samples a second
 FOUND = choose_learning("self").self_config
 

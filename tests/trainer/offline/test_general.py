@@ -312,7 +312,7 @@ class TestResuming:
             load_checkpoint(small(), path)
 
     def test_a_model_file_is_no_checkpoint(self) -> None:
-        path = Path(training.__file__).parent / "models" / "tutorial.safetensors"
+        path = Path(training.__file__).parents[1] / "models" / "tutorial.safetensors"
         with pytest.raises(FileError, match="format must be sincos-checkpoint-1"):
             load_checkpoint(small(), path)
 
