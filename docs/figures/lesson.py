@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.offline import Progress, configure, train
+from trainer.offline.training import Progress, configure, train
 
 HERE = Path(__file__).parent
 HALF_CYCLE, HEIGHT = 80, 60  # pixels: of an update, of the amplitude 1
