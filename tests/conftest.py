@@ -1,4 +1,4 @@
-"""What all tests share: one thread each for torch and NumPy, and how much of the fault matrix is run.
+"""What all tests share: one thread each for torch and NumPy, and how much of what is expensive is run.
 
 The tests' arrays are tiny, and machines that run tests are busy.
 """
@@ -6,34 +6,41 @@ The tests' arrays are tiny, and machines that run tests are busy.
 import os
 import secrets
 
+# Of this process and of those that it starts; torch itself is imported by the tests that need it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import dose
 import pytest
-import torch
-from hypothesis import settings
-
-torch.set_num_threads(1)
-settings.register_profile("busy", deadline=None)  # an example may take long where others run beside it
-settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of tests/faults."""
+    """Add the options of the dose and of tests/faults."""
+    parser.addoption("--dose", choices=dose.NAMES, default="quick", help="how much of what is expensive is run")
     group = parser.getgroup("faults", "the fault matrix of tests/faults")
-    group.addoption("--dose", choices=("quick", "release"), default="quick", help="how much of each fault")
     group.addoption("--fault-seed", type=int, metavar="N", help="of every random choice; drawn when not given")
     group.addoption("--fault-report", metavar="FILE", help="write what was run: as JSON, or as a table to FILE.md")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed once, so that all tests of a run share it."""
+    """Choose the dose before tests are imported; draw the seed once, so that all tests of a run share it."""
     if config.option.fault_report and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--fault-report: is written by one process; give -n 0 too")
     if config.option.fault_seed is None:
         config.option.fault_seed = secrets.randbelow(2**31)
-    config.addinivalue_line("markers", "release: left out of the quick dose of the fault matrix")
+    dose.choose(config.option.dose)
+    config.addinivalue_line("markers", "release: left out of the quick dose")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say with what the fault matrix is run."""
     return f"faults: --dose {config.option.dose} --fault-seed {config.option.fault_seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of the quick dose what is only for a release."""
+    if config.option.dose == "release":
+        return
+    left_out = [item for item in items if item.get_closest_marker("release")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dose import Dose, chosen
 from ear import Ear
-from fixtures import Dose
 from ports import Ports
 from processes import Starter, commands
 
@@ -36,8 +36,8 @@ class Injected:
 
 
 @pytest.fixture
-def dose(pytestconfig: pytest.Config) -> Dose:
-    return Dose(pytestconfig.option.dose)
+def dose() -> Dose:
+    return chosen()
 
 
 @pytest.fixture
@@ -87,15 +87,6 @@ def listen(start: Starter) -> Iterator[Callable[..., Ear]]:
     yield open_ear
     for ear in ears:
         ear.close()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of the quick dose what is only for a release."""
-    if config.option.dose == "release":
-        return
-    left_out = [item for item in items if item.get_closest_marker("release")]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.conditioning import (
@@ -172,7 +173,7 @@ def wild(samples: int, channels: int, seed: int) -> np.ndarray:
     return signals.astype(np.float32)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(10, release=40)
 @given(seed=st.integers(0, 999), cuts=st.lists(st.integers(1, 299), max_size=5, unique=True))
 def test_many_channels_one_channel_and_one_sample_give_the_same_bits(seed: int, cuts: list[int]) -> None:
     channels = FEW_CHANNELS + 2

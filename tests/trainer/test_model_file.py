@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
 
@@ -77,19 +78,19 @@ def test_shipped_models_say_how_they_came_to_be(name: str) -> None:
     assert {"recipe", "seed", "updates", "loss", "torch"} <= model.provenance.keys()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(37, release=300)
 @given(length=st.integers(0, len(GOOD_BYTES) - 1))
 def test_truncated_files_are_refused(length: int) -> None:
     assert "model.safetensors" in refused(GOOD_BYTES[:length])
 
 
-@settings(max_examples=300, deadline=None)
+@examples(75, release=600)
 @given(content=st.binary(max_size=200))
 def test_foreign_files_are_refused(content: bytes) -> None:
     refused(content)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(100, release=800)
 @given(place=st.integers(0, len(GOOD_BYTES) - 1), value=st.integers(0, 255))
 def test_a_damaged_file_is_a_model_or_refused(place: int, value: int) -> None:
     content = bytearray(GOOD_BYTES)
@@ -109,7 +110,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(80, release=400)
 @given(key=st.sampled_from(list(CONFIG)), value=JSON)
 def test_a_configuration_that_lies_is_refused(key: str, value: object) -> None:
     with file_of(save(WEIGHTS, metadata(**{key: value}))) as path:
@@ -137,7 +138,7 @@ def test_files_from_before_nominal_frequencies_still_load() -> None:
         assert load_model(path).config == ModelConfig("rnn", 3, 1, ("cos",))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(50, release=400)
 @given(changes=st.dictionaries(st.sampled_from(["format", "config", "provenance"]), st.text(max_size=20)))
 def test_metadata_that_is_nonsense_is_refused(changes: dict[str, str]) -> None:
     for key in changes:

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
@@ -533,7 +534,7 @@ ANYTHING = st.recursive(
 
 
 class TestLies:
-    @settings(max_examples=60, deadline=None)
+    @examples(30, release=180)
     @given(said=st.dictionaries(st.sampled_from(KEYS), ANYTHING))
     def test_no_status_body_can_break_the_picture(self, said: dict[str, object]) -> None:
         collector = collected([inputs(0, 60), Status("demo", RUN, 1, 1, said), Status("", 0, 0, 1, said)])

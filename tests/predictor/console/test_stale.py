@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.console import formatting
@@ -345,7 +346,7 @@ SPOKEN = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25, release=100)
 @given(st.lists(SPOKEN, min_size=1, max_size=40))
 def test_whatever_is_heard_in_whatever_order_there_is_a_picture_of_one_run(spoken: list[tuple]) -> None:  # type: ignore[type-arg]
     played = Played()

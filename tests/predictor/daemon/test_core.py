@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from simulation import WALL_NS, answer, at, chunk, joined, published, said, sent, status_of
 
@@ -64,7 +65,7 @@ def test_an_estimate_repeats_run_seq_time_and_rate_of_its_input() -> None:
         )  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30, release=120)
 @given(size=st.integers(1, 60), channels=st.integers(1, 3))
 def test_chunking_does_not_change_a_bit(size: int, channels: int) -> None:
     signal = Signal(channels=channels, noise=0.2)
@@ -101,7 +102,7 @@ def outgoing(
     return told
 
 
-@settings(max_examples=50, deadline=None)
+@examples(20, release=100)
 @given(data=st.data())
 def test_who_came_with_whom_changes_no_bit(data: st.DataObject) -> None:
     """Streams of any size, chunks of any length, duplicates, gaps, restarts and targets, in any batches."""

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from simulation import at, chunk
 from world import Disk
@@ -159,7 +160,7 @@ def test_targets_that_were_given_up_are_not_learnt_from_after_a_restart() -> Non
     assert second.body()["target_gap_samples"] == 10
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15, release=80)
 @given(
     way=st.sampled_from(["none", "target"]),
     kept_at=st.integers(0, 12),

@@ -9,7 +9,8 @@ from random import Random
 import numpy as np
 import pytest
 from atonce import parts_of, received
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from sameness import differences
 from simulation import at, chunk
@@ -171,7 +172,7 @@ class Script:
 
 
 @pytest.mark.parametrize("way", ["rnn", "gru", "gated", "learning", "nominal"])
-@settings(max_examples=8, deadline=None)
+@examples(4, release=20)
 @given(seed=st.integers(0, 2**32))
 def test_whatever_happens_the_same_goes_out_and_the_same_is_kept(way: str, seed: int) -> None:
     fast, slow, script = predictor(way), predictor(way), Script(seed)

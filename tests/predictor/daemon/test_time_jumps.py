@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from dose import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from predictor.daemon.time_jumps import Jump, TimeJumps
@@ -108,7 +109,7 @@ def jittered(seed: int, kind: str, jitter_ms: float, rate_hz: float, samples: in
     cuts=st.sampled_from([0, 3, 500]),
     error=st.sampled_from([1.0, 1.0001, 1.01, 0.5]),
 )
-@settings(max_examples=60, deadline=None)
+@examples(30, release=120)
 @example(0, "ticks", 5.0, 1000.0, 1, 0, 1.0)
 @example(0, "ticks", 100.0, 250.0, 1, 0, 1.0)
 @example(0, "steered", 0.001, 250.0, 100, 0, 1.0)
@@ -136,7 +137,7 @@ def test_a_jump_far_beyond_the_jitter_is_found_among_it(kind: str) -> None:
     cuts=st.lists(st.integers(1, 300), min_size=1, max_size=40),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=30, deadline=None)
+@examples(30, release=120)
 def test_together_or_one_by_one_is_the_same(steps: list[int], cuts: list[int], seed: int) -> None:
     jitter = np.random.default_rng(seed).integers(-1000, 1000, len(steps))
     times_ns = START_NS + np.cumsum(np.array(steps, np.int64) * MS + jitter)

@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from simulation import answer, at, chunk, joined, sent
 
@@ -130,10 +131,10 @@ def learner(kind: str) -> Predictor:
     return Predictor(SMALL if kind == "small" else DEFAULT, config)
 
 
-SIZES = st.lists(st.integers(1, 900), min_size=1, max_size=6)
+SIZES = st.lists(st.integers(1, 900), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, release=60)
 @given(kind=st.sampled_from(["default", "small", "target", "self"]), sizes=SIZES, data=st.data())
 def test_estimates_are_those_of_messages_done_one_by_one(kind: str, sizes: list[int], data: st.DataObject) -> None:
     signal, messages, seq = wave(sum(sizes) + 900), [], 0
@@ -161,7 +162,7 @@ def test_estimates_are_those_of_messages_done_one_by_one(kind: str, sizes: list[
 
 @pytest.mark.parametrize("kind", ["default", "target", "self"])
 def test_a_state_taken_in_the_middle_of_a_message_goes_on_with_the_same_bits(kind: str) -> None:
-    signal = wave(20_000 if kind != "target" else 80_000)
+    signal = wave({"default": 5_000, "target": 30_000, "self": 1_000}[kind])
     whole = joined(answer(learner(kind), [chunk(0, signal), chunk(len(signal), signal[:100])]))
     core = learner(kind)
     core._snapshots = Predictor(SMALL, PredictorConfig(checkpoint_every_s=0.1))._snapshots

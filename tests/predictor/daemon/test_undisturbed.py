@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 from atonce import received
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
 from simulation import status_of
@@ -101,6 +102,12 @@ def heard(way: str, said: Script, faults: Faults, seed: int = 0, from_ms: int = 
     return daemon
 
 
+@cache
+def undisturbed(way: str, count: int, chunk: int, delay: int, **more: object) -> Daemon:
+    """What comes of a script on a perfect network; the same for all examples."""
+    return heard(way, script(count, chunk=chunk, delay=delay, **more), Faults())  # type: ignore[arg-type]
+
+
 faulty = st.builds(
     Faults,
     loss=st.sampled_from([0.0, 0.05, 0.2]),
@@ -114,29 +121,29 @@ WAYS = [("none", 400), ("target", 400), ("self", 900), ("nominal", 400)]
 @pytest.mark.parametrize(("way", "count"), WAYS)
 @pytest.mark.parametrize("delay", [0, 25])
 @pytest.mark.parametrize("chunk", [1, 7])
-@settings(max_examples=3, deadline=None)
+@examples(1, release=6)
 @given(faults=faulty, from_ms=st.sampled_from([0, 0, 40, 1200]), seed=st.integers(0, 2**32))
 def test_no_fault_changes_a_bit(
     way: str, count: int, delay: int, chunk: int, faults: Faults, from_ms: int, seed: int
 ) -> None:
     said = script(count, chunk=chunk, delay=delay)
-    golden = heard(way, said, Faults())
+    golden = undisturbed(way, count, chunk, delay)
     assert len(golden.said) == count
     disturbed = heard(way, said, faults, seed, from_ms)
     assert disturbed.said == golden.said
     assert disturbed.seqs == golden.seqs
 
 
-@settings(max_examples=10, deadline=None)
+@examples(3, release=20)
 @given(faulty, st.sampled_from(["none", "target"]), st.integers(0, 2**32))
 def test_streams_that_are_disturbed_together_keep_their_bits(faults: Faults, way: str, seed: int) -> None:
     scripts = [
-        script(150, chunk=size, delay=delay, stream=f"s{k}", start_ms=3 * k, wave=0.2 + 0.05 * k)
+        {"count": 150, "chunk": size, "delay": delay, "stream": f"s{k}", "start_ms": 3 * k, "wave": 0.2 + 0.05 * k}
         for k, (size, delay) in enumerate([(1, 0), (1, 0), (1, 25), (3, 0), (7, 10), (1, 0)])
     ]
-    together = heard(way, merged(*scripts), faults, seed)
+    together = heard(way, merged(*(script(**said) for said in scripts)), faults, seed)  # type: ignore[arg-type]
     for said in scripts:
-        alone = heard(way, said, Faults())
+        alone = undisturbed(way, **said)  # type: ignore[arg-type]
         for key, estimate in alone.said.items():
             assert together.said[key] == estimate
     assert all(seqs == list(range(150)) for seqs in together.seqs.values())
@@ -152,7 +159,7 @@ def test_the_faults_happen_and_are_counted() -> None:
     assert (status["gaps"], status["target_gaps"], status["replays"]) == (0, 0, True)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(8, release=40)
 @given(faulty, st.sampled_from(["none", "target", "self"]), st.sampled_from([0, 5, 60]), st.booleans(),
        st.integers(0, 2**32))  # fmt: skip
 def test_a_sample_gets_one_estimate_or_lies_in_one_reported_gap(

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.engine.decimated import Averaged
@@ -89,7 +90,7 @@ def test_a_signal_that_the_model_knows_is_stepped_by_the_engine_itself() -> None
 # The same arithmetic however it comes
 
 
-@settings(max_examples=40, deadline=None)
+@examples(20, release=120)
 @given(
     cuts=st.lists(st.integers(1, 59), max_size=6, unique=True),
     cycle=st.sampled_from([5.0, 9.0, 50.0, 75.0, 300.0, 500.0]),

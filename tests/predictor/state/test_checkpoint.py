@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from restarting import content_of
 from safetensors.numpy import load, save
@@ -53,7 +54,7 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(50, release=300)
 @given(tree=STATES)
 def test_what_goes_in_comes_out(tree: Tree) -> None:
     assert same(decode(content_of(tree)), tree | {"streams": tree.get("streams", [])})
@@ -94,7 +95,7 @@ def test_a_file_cut_anywhere_is_noticed() -> None:
         decode(SMALL + b"\0")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(75, release=600)
 @given(content=st.binary(max_size=300))
 def test_foreign_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(FileError):

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from restarting import SAMPLES, SELF_SAMPLES, content_of, core_of, kept, messages_of, model, said_of
 from simulation import at, chunk
@@ -168,7 +169,7 @@ def go_on(core: Predictor, messages: list[Any], left: list[tuple[str, int, int, 
 
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
-@settings(max_examples=120, deadline=None)
+@examples(40, release=200)
 @given(st.data())
 def test_odd_states_are_refused_or_gone_on_from(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(KINDS), "kind")
@@ -236,7 +237,7 @@ def test_what_ended_a_predictor_later_is_refused_at_its_start(
 
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
-@settings(max_examples=20, deadline=None)
+@examples(20, release=80)
 @given(
     st.sampled_from([kind for kind in KINDS if kind[1] != "self"]), st.sampled_from([1e-30, 1.0, 1e10, 1e29]),
     st.sampled_from([np.nan, np.inf, -1e38, 1e30, 0.0, 1e-44]), st.integers(0, 2**32),

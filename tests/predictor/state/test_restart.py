@@ -6,7 +6,8 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from dose import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from restarting import (
     SAMPLES,
@@ -148,7 +149,7 @@ def test_a_restart_changes_no_bit(case: Case) -> None:
     after, expected, counters = undisturbed(case)
     assert all((body["model_version"] > 0) is (case.learning != "none") for body in counters.values())  # type: ignore[operator]
 
-    @settings(max_examples=2 if case.learning == "self" else 5, deadline=None, database=None, derandomize=True)
+    @examples(2, release=8, database=None)
     @given(place=st.integers(case.first, len(case.messages) - 1), idle=st.booleans())
     def stopped(place: int, idle: bool) -> None:
         first = case.make()

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.state.retained_estimates import Retained
@@ -46,7 +47,7 @@ def restarted(tree: dict) -> History:  # type: ignore[type-arg]
     return history
 
 
-@settings(deadline=None, max_examples=50)
+@examples(25, release=150)
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), min_size=1, max_size=30))
 def test_what_could_be_asked_for_can_be_after_a_restart(pieces: list[tuple[int, bool, bool]]) -> None:
     history = History(30.0, 2**20)

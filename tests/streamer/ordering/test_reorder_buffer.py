@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import Chunk, Kind
@@ -57,7 +58,7 @@ class Streams:
 steps = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(1, 30)), max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(80, release=400)
 @given(st.lists(st.sampled_from([1, 1, 8, 500]), min_size=1, max_size=5), steps)
 def test_who_stays_within_its_share_loses_nothing_whatever_the_others_do(
     channels: list[int], rounds: list[tuple[int, int, int]]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import Phase, example, given, settings
+from dose import examples
+from hypothesis import Phase, example, given
 from hypothesis import strategies as st
 from lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 
@@ -98,7 +99,7 @@ def played(reader: Reader, faults: Faults, seed: int, *sources: Source) -> None:
 kinds_ = st.sampled_from([(INPUT,), (INPUT, TARGET)])
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+@examples(4, release=20, phases=[Phase.explicit, Phase.generate])
 @given(faulty, kinds_, st.sampled_from([1, 7]), st.integers(1, 1500), st.integers(0, 2**32))
 def test_a_restarted_source_loses_nothing_that_can_be_had(
     faults: Faults, kinds: tuple[Kind, ...], chunk: int, down_ms: int, seed: int
@@ -115,7 +116,7 @@ def test_a_restarted_source_loses_nothing_that_can_be_had(
         assert told == list(range(len(told)))
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+@examples(4, release=20, phases=[Phase.explicit, Phase.generate])
 @given(faulty, kinds_, st.integers(0, 2**32), st.booleans())
 def test_a_run_that_comes_back_goes_on_where_it_was(
     faults: Faults, kinds: tuple[Kind, ...], seed: int, ended: bool
@@ -138,7 +139,7 @@ def test_a_run_that_comes_back_goes_on_where_it_was(
         assert not ended or len(told) == 100
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+@examples(4, release=20, phases=[Phase.explicit, Phase.generate])
 @given(faulty, kinds_, st.integers(0, 2**32), st.sampled_from([1, 20]))
 @example(Faults(loss=0.2, twice=0.2, late=0.5, late_ms=400), (INPUT, TARGET), 839, 20)
 @example(Faults(loss=0.2, twice=0.2, late=0.1, late_ms=400), (INPUT, TARGET), 107361, 1)
@@ -157,7 +158,7 @@ def test_of_two_sources_one_is_followed_and_the_other_when_it_has_ended(
         assert accounted(reader, kind, 2) == list(range(200 * chunk))
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+@examples(4, release=20, phases=[Phase.explicit, Phase.generate])
 @given(kinds_, st.booleans(), st.integers(0, 2**32), st.sampled_from([20, 100, 300]))
 @example((INPUT,), False, 16559, 300)
 def test_a_turned_bit_of_run_switches_nothing(

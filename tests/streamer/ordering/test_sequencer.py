@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
@@ -115,7 +116,7 @@ cuts = st.sampled_from([1, 1, 7, 20])
 UNTIL = 60 * SECOND
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25, release=150)
 @given(faulty, cuts, st.sampled_from([0, 0, 25]), st.sampled_from([(INPUT,), (INPUT, TARGET)]),
        st.integers(0, 300), st.integers(0, 2**32))  # fmt: skip
 def test_where_everything_is_kept_the_order_is_the_sources(
@@ -131,7 +132,7 @@ def test_where_everything_is_kept_the_order_is_the_sources(
     assert reader.due_ns() is None
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25, release=150)
 @given(faulty, cuts, st.sampled_from([0, 25]), st.sampled_from([(INPUT,), (INPUT, TARGET)]),
        st.integers(0, 300), st.sampled_from([0, 1, 5, 40]), st.sampled_from([0, 3000, 100_000]),
        st.booleans(), st.integers(0, 2**32))  # fmt: skip

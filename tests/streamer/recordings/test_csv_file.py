@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import FileError, UsageError
@@ -211,7 +212,7 @@ def test_each_of_many_gaps_is_where_it_was(tmp_path: Path) -> None:
     check(recording, rows=rows)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(50, release=300)
 @given(
     missing=st.sets(st.integers(5, ROWS - 5), max_size=12),
     jitter=st.floats(0, 0.2),
@@ -418,7 +419,7 @@ def test_a_column_that_is_not_there_is_refused(tmp_path: Path, options: dict[str
         read(tmp_path, table(lambda n: f"{n / 250},{fixed(n)}", head="time,a\n"), **options)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(50, release=400)
 @given(content=st.text(alphabet='0123456789.,;-+e# \t\n"abtime:x', max_size=200))
 def test_any_text_is_read_or_refused_and_never_anything_else(
     tmp_path_factory: pytest.TempPathFactory, content: str

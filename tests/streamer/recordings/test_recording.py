@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import FileError
@@ -74,7 +75,7 @@ def test_an_array_of_anything_else_is_refused(tmp_path: Path, array: np.ndarray,
         read_recording(path)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(25, release=200)
 @given(place=st.integers(0, 159), byte=st.integers(0, 255), cut=st.integers(0, 160))
 def test_a_damaged_array_is_read_or_refused_and_never_anything_else(
     tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, cut: int
@@ -259,7 +260,7 @@ def test_a_chunk_of_odd_length_is_passed_over_with_its_padding_or_without(tmp_pa
     np.testing.assert_array_equal(whole(read_recording(path)), FRAMES / 32768)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(50, release=400)
 @given(place=st.integers(0, 59), byte=st.integers(0, 255), cut=st.integers(0, 80))
 def test_a_damaged_wav_is_read_or_refused_and_never_anything_else(
     tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, cut: int

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from dose import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from streamer.clock import Instant
@@ -160,7 +161,7 @@ def test_cut_before_the_first_chunk_a_run_begins(path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, release=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_without_harm(tmp_path: Path, noise: bytes) -> None:
     path = tmp_path / "noise"
     path.write_bytes(journal_format.MAGIC + noise)
@@ -174,7 +175,7 @@ def test_any_bytes_are_read_without_harm(tmp_path: Path, noise: bytes) -> None:
     cut=st.integers(0, 2000), flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), max_size=4),
     inserted=st.tuples(st.integers(0, 2000), st.binary(max_size=20)),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(37, release=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_done_to_it_it_yields_only_what_was_written(
     tmp_path: Path, cut: int, flips: list[tuple[int, int]], inserted: tuple[int, bytes]
 ) -> None:

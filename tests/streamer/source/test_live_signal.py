@@ -8,7 +8,8 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.clock import Instant
@@ -168,7 +169,7 @@ def test_a_first_column_that_rises_is_waited_for_until_it_is_known(row: str, hea
     np.testing.assert_allclose(values, WAVE[:300], atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(25, release=150)
 @given(seed=st.integers(0, 2**32 - 1), missing=st.sets(st.integers(40, 290), max_size=8))
 def test_jitter_is_no_gap(seed: int, missing: set[int]) -> None:
     jitter = np.random.default_rng(seed).uniform(-0.15, 0.15, 300)
@@ -215,7 +216,7 @@ def test_what_cannot_be_told_ends_it_with_a_word(content: str, options: dict[str
         read(table(content, **options))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(25, release=200)
 @given(content=st.text(alphabet='0123456789.,;-+e# \t\n"abtime:x', max_size=150))
 def test_any_text_is_read_or_refused_and_never_anything_else(content: str) -> None:
     try:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.clock import Instant
@@ -119,7 +120,7 @@ def test_a_loop_goes_on_counting() -> None:
     np.testing.assert_array_equal(np.concatenate([c.values for c in said])[..., 0], recording().raw[rows])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(25, release=200)
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=6),
     chunk=st.integers(1, 8),

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import UsageError
@@ -19,7 +20,7 @@ from streamer.waveforms import WAVEFORMS, Oscillation
     start=st.integers(0, 5000) | st.integers(10**9, 10**9 + 5000),
     cuts=st.lists(st.integers(0, 2100), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
+@examples(30, release=180)
 def test_any_chunking_gives_the_same_bits(waveform: str, channels: int, start: int, cuts: list[int]) -> None:
     signal = Signal(Oscillation(waveform, every_s=0.7), 100.0, channels, offset=0.3, noise=0.5, seed=7)
     edges = sorted({0, 2100, *cuts})

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import WireError
@@ -186,7 +187,7 @@ def mutated(parts: list[bytes], data: st.DataObject) -> list[bytes]:
 
 
 @given(MESSAGES, st.data())
-@settings(max_examples=300)
+@examples(100, release=600)
 def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: st.DataObject) -> None:
     result = decoded_or_refused(mutated(codec.encode(message), data))
     if isinstance(result, Chunk):  # whatever is let through can be aged and said again
@@ -194,7 +195,7 @@ def test_a_mutated_message_is_a_message_or_a_wire_error(message: Message, data: 
 
 
 @given(RANGES, st.data())
-@settings(max_examples=300)
+@examples(100, release=600)
 def test_a_mutated_request_is_a_request_or_a_wire_error(
     wanted: tuple[Kind, str, int, int, int], data: st.DataObject
 ) -> None:

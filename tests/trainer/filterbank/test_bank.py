@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import FloatArray
@@ -62,7 +63,7 @@ def test_the_nearest_centre_is_picked(cycle_samples: float) -> None:
     assert abs(np.log(centres[quick.argmax()] / cycle_samples)) < 1.5 * bank.SPACING
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30, release=120)
 @given(cuts=st.lists(st.integers(1, 79), max_size=6, unique=True).map(sorted), channels=st.integers(1, 3))
 def test_every_chunking_hears_the_same_bits(cuts: list[int], channels: int) -> None:
     inputs = np.random.default_rng(1).standard_normal((80, channels)).astype(np.float32)

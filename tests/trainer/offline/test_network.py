@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from dose import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -63,7 +64,7 @@ def test_predict_equals_plain_torch(cell: str) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-@settings(max_examples=10, deadline=None)
+@examples(10, release=40)
 @given(cuts=st.lists(st.integers(1, 59), max_size=5, unique=True).map(sorted))
 def test_chunks_through_predict_equal_the_whole(config: ModelConfig, cuts: list[int]) -> None:
     model, inputs = new_model(config, seed=1), signals(60, 2)
