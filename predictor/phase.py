@@ -1,6 +1,7 @@
 """Phase and amplitude of an oscillation from its quadrature: the one convention that all commands share."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.messages import FloatArray
 
@@ -32,3 +33,26 @@ def in_phase_of(estimates: FloatArray, inputs: FloatArray) -> FloatArray:
     It is the second field; where there is none, the input.
     """
     return estimates[..., 1] if estimates.shape[-1] > 1 else inputs
+
+
+def turn_deg(cos: FloatArray, in_phase: FloatArray, before: FloatArray | None) -> NDArray[np.float64]:
+    """Return how far ``cos + i in_phase`` has turned since the sample before.
+
+    Parameters
+    ----------
+    cos, in_phase : float32 array, shape (samples, ...)
+    before : float32 array, shape (2, ...), or None
+        cos and in-phase component of the sample before the first one.
+
+    Returns
+    -------
+    float64 array, shape (samples, ...)
+        Degrees from -180 to 180. NaN where there is no sample before, or one of the two has no phase.
+    """
+    first = np.full((2, 1, *cos.shape[1:]), np.nan) if before is None else before[:, None]
+    here = np.concatenate([first, np.stack([cos, in_phase])], axis=1).astype(np.float64)
+    with np.errstate(all="ignore"):
+        amplitude = np.hypot(*here)
+        x, y = np.where(amplitude > 0, here / amplitude, np.nan)
+        turn = np.arctan2(y[1:] * x[:-1] - x[1:] * y[:-1], x[1:] * x[:-1] + y[1:] * y[:-1])
+        return np.asarray(np.degrees(turn), np.float64)

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.stream import MakeLearner
+from predictor.engine.timescale import TimeScale, time_scale
 from streamer.errors import UsageError
 from trainer.model import Model, ModelConfig, new_model
 from trainer.model_file import SHIPPED, load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
+from trainer.selfsupervised.band import Band
 from trainer.selfsupervised.learner import SelfConfig
 
 METHODS = ("target", "self")
@@ -98,3 +101,75 @@ def choose_learning(
         learning_rate=learning_rate,
     )
     return Learning(make_learner=partial(OnlineLearner, config=config))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is chosen for a signal whose samples are at hand, by `sincos apply` and by the Python API.
+
+    Parameters
+    ----------
+    model : str
+        A shipped model, `new`, or a file.
+    seed : int or None
+        Of the random weights of `new`.
+    learn : str or None
+        One of `METHODS`.
+    band_hz : (float, float) or None
+        Where the rhythm is, for `self`.
+    nominal_hz : float or None
+        Scale the model's time to signals of about that frequency.
+    window_samples, stride_samples, learning_rate : int, int, float, or None
+        Of `target`.
+    reset_on_gap : bool
+        After missing samples, start from the initial hidden state rather than go on with the present one.
+    """
+
+    model: str = "default"
+    seed: int | None = None
+    learn: str | None = None
+    band_hz: tuple[float, float] | None = None
+    nominal_hz: float | None = None
+    window_samples: int | None = None
+    stride_samples: int | None = None
+    learning_rate: float | None = None
+    reset_on_gap: bool = False
+
+    def choose_model(self) -> Model:
+        """Return the model.
+
+        Raises
+        ------
+        FileError
+            If there is no such model.
+        """
+        return choose_model(self.model, {}, self.seed)
+
+    def time_scale(self, rate_hz: float | None) -> TimeScale | None:
+        """Return what `nominal_hz` amounts to; None without it.
+
+        Raises
+        ------
+        UsageError
+            If samples at that rate do not show such a frequency.
+        """
+        return None if self.nominal_hz is None else time_scale(rate_hz or 0.0, self.nominal_hz)
+
+    def core(self, model: Model, rate_hz: float | None) -> Predictor:
+        """Return the daemon's core with these settings, which keeps no estimates for others.
+
+        Raises
+        ------
+        UsageError
+            If a setting is out of range, or does not go with another one or with the rate.
+        """
+        learning = choose_learning(
+            self.learn, self.band_hz, self.window_samples, self.stride_samples, self.learning_rate,
+            self.nominal_hz,
+        )  # fmt: skip
+        config = PredictorConfig(self.reset_on_gap, nominal_hz=self.nominal_hz, retain_s=0.0, retain_bytes=0)
+        core = Predictor(model, config, learning.make_learner, learning.self_config)
+        self.time_scale(rate_hz)
+        if self.band_hz is not None and rate_hz:
+            Band(*(edge / rate_hz for edge in self.band_hz))
+        return core

@@ -1,23 +1,22 @@
 """A recording through the daemon's core: chunks in, estimates out, on the recording's own time."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from predictor.apply.feed import Feed
 from predictor.daemon.core import Predictor
 from predictor.daemon.domain_check import ENTRIES
-from streamer.clock import Instant
-from streamer.effects import Effect, Send
+from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE
 from streamer.errors import FileError
-from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
+from streamer.messages import FloatArray
 from streamer.recordings.recording import Recording
 from streamer.wire.codec import MAX_CHANNELS
 
 STREAM = "recording"
-RUN = 1
 BLOCK_VALUES = 8192  # read and answered at once: a signal or a progress bar waits no longer than for these
 LEAST_LOOKS, MOST_LOOKS = 10, 100  # at the stream's status, evenly over the recording, if it is long enough
 
@@ -52,8 +51,7 @@ class Application:
     rate_hz : float
         0 where it is not known.
     one_by_one : bool
-        Say each sample alone and its target after it, as a source does by default. A core that learns says
-        other things where many come at once; one that does not says the same, and sooner.
+        As of a `Feed`.
 
     Attributes
     ----------
@@ -74,17 +72,14 @@ class Application:
         self, core: Predictor, recording: Recording, targets: Recording | None, rate_hz: float, *, one_by_one: bool
     ) -> None:
         check_channels(recording)
-        self.last_status: dict[str, Any] = {}
+        self.last_status: Mapping[str, Any] = {}
         self.verdicts: list[bool] = []
         self.unfamiliar: Counter[int] = Counter()
-        self._core = core
         self._recording = recording
         self._targets = targets
         self._target_fields = _target_fields(recording, targets) if targets else 0
-        self._rate_hz = rate_hz
-        self._one_by_one = one_by_one
+        self._feed = Feed(core, STREAM, rate_hz, has_targets=targets is not None, one_by_one=one_by_one)
         self._squares, self._scored = 0.0, 0
-        self._next_seq = 0
 
     @property
     def channels(self) -> int:
@@ -101,60 +96,65 @@ class Application:
         recording = self._recording
         step = max(1, min(BLOCK_VALUES // recording.columns, max(ENTRIES, recording.rows // LEAST_LOOKS)))
         look_every = max(1, recording.rows // step // MOST_LOOKS) * step
+        feed = self._feed
         for begin, part_end, part_seq in recording.parts():
+            feed.skip(part_seq - feed.next_seq)
             for first in range(begin, part_end, step):
                 end = min(first + step, part_end)
-                seq = part_seq + first - begin
-                inputs = recording.block(first, end)
-                targets = self._targets_of(first, end)
-                estimates = np.concatenate(list(self._answers(seq, inputs, targets)))
+                seq, inputs, targets = feed.next_seq, recording.block(first, end), self._targets_of(first, end)
+                estimates = feed.answer(inputs, targets)
                 if targets is not None:
                     self._score(estimates, targets)
                 if end % look_every == 0:
-                    list(self._heed(self._core.tick(self._instant(seq + len(inputs)))))
+                    self._note(feed.look())
                 yield Block(seq, inputs, estimates)
-        list(self._heed(self._core.stop(self._instant(recording.samples))))
+        self._note(feed.stop())
 
-    def _answers(self, seq: int, inputs: FloatArray, targets: FloatArray | None) -> Iterator[FloatArray]:
-        """Yield the estimates [samples, channels, fields] of a block, piece by piece."""
-        step = 1 if self._one_by_one else len(inputs)
-        for first in range(0, len(inputs), step):
-            piece = slice(first, first + step)
-            messages: list[Incoming] = [self._chunk(Kind.INPUT, seq + first, inputs[piece, :, None])]
-            if targets is not None:
-                messages.append(self._chunk(Kind.TARGET, seq + first, targets[piece]))
-            messages += self._gone(seq + first)
-            self._next_seq = seq + first + len(inputs[piece])
-            now = self._instant(seq + first + step - 1)
-            yield from self._heed(self._core.receive(messages, now))
-            yield from self._heed(self._core.catch_up(now))
+    def _note(self, status: Mapping[str, Any]) -> None:
+        """Remember what a status says."""
+        self._feed.remarks.clear()  # `warnings` sums up
+        if status:
+            self.last_status = status
+            if status["familiar"] is not None:
+                self.verdicts.append(status["familiar"])
+                self.unfamiliar.update(status["unfamiliar_channels"])
 
-    def _gone(self, seq: int) -> list[Gone]:
-        """Return what a source would answer who asks for the samples that are missing before this one."""
-        missing = seq - self._next_seq
-        kinds = (Kind.INPUT, Kind.TARGET) if self._targets is not None else (Kind.INPUT,)
-        return [Gone(kind, STREAM, RUN, self._next_seq, missing) for kind in kinds] if missing else []
+    @property
+    def familiar_share(self) -> float | None:
+        """Share of the looks that could tell at which the signal was one that the model knows."""
+        return sum(self.verdicts) / len(self.verdicts) if self.verdicts else None
 
-    def _heed(self, effects: Iterable[Effect]) -> Iterator[FloatArray]:
-        """Yield the estimates among effects; remember what the status says."""
-        for effect in effects:
-            match effect:
-                case Send(Chunk(kind=Kind.ESTIMATE, values=values)):
-                    yield values
-                case Send(Status(stream=name, body=body)) if name == STREAM:
-                    self.last_status = dict(body)
-                    if body["familiar"] is not None:
-                        self.verdicts.append(body["familiar"])
-                        self.unfamiliar.update(body["unfamiliar_channels"])
+    def unfamiliar_shares(self) -> dict[int, float]:
+        """Return the channels that were out of the model's range, each with the share of checks that found it."""
+        checks = len(self.verdicts)
+        return {channel: count / checks for channel, count in sorted(self.unfamiliar.items())}
 
-    def _chunk(self, kind: Kind, seq: int, values: FloatArray) -> Chunk:
-        return Chunk(kind, STREAM, RUN, seq, self._time_ns(seq), self._rate_hz, values)
+    def warnings(self) -> Iterator[str]:
+        """Yield what is to be said of the estimates, once all blocks are through."""
+        status, share = self.last_status, self.familiar_share
+        if status["unusable"]:
+            yield (
+                f"{status['unusable']} sample(s) not finite or beyond 1e30 replaced by the channel's last value"
+            )
+        trouble = (status["learning"] or {}).get("trouble")
+        if trouble is not None:
+            yield f"nothing was learnt: {trouble}"
+        if share is not None and share < 1:
+            cycle, step = status["cycle_samples"], status["samples_per_step"]
+            is_slow_or_fast = cycle is None or not SHORTEST_CYCLE <= cycle / step <= LONGEST_CYCLE
+            remedy = "; --nominal-hz may help" if is_slow_or_fast else ""
+            yield f"outside what the model knows in {100 * (1 - share):.0f} % of the looks{remedy}"
+        yield from self._channel_warnings()
 
-    def _time_ns(self, seq: int) -> int:
-        return round(seq * 1e9 / self._rate_hz) if self._rate_hz else 0
-
-    def _instant(self, seq: int) -> Instant:
-        return Instant(self._time_ns(seq), self._time_ns(seq))
+    def _channel_warnings(self) -> Iterator[str]:
+        shares = self.unfamiliar_shares()
+        if shares and self.channels > 1:
+            few = ", ".join(f"{channel} ({100 * share:.0f} %)" for channel, share in list(shares.items())[:10])
+            more = f" and {len(shares) - 10} more" if len(shares) > 10 else ""
+            yield (
+                f"{len(shares)} of {self.channels} channels out of the model's range, in so many of the checks: "
+                f"{few}{more}; what is said of them is not to be trusted"
+            )
 
     def _targets_of(self, first: int, end: int) -> FloatArray | None:
         if self._targets is None:

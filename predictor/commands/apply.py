@@ -16,14 +16,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from predictor.api.settings import choose_learning, choose_model
+from predictor.api.recording import prepare
+from predictor.api.settings import Settings
 from predictor.apply.application import Application, Block
 from predictor.apply.estimate_file import open_results
 from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import learning_options
 from predictor.commands.tables import table_options
-from predictor.daemon.core import Predictor, PredictorConfig
-from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE, time_scale
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.recordings.csv_layout import TableOptions
@@ -66,28 +65,24 @@ def command(
     start_logging("apply", quiet=quiet)
     np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
     _check_distinct(input_path, targets_path, output_path)
-    model = choose_model(model_name, {}, seed)
+    settings = Settings(
+        model_name, seed, learn, band_hz, nominal_hz, window_samples, stride_samples, learning_rate
+    )
+    model = settings.choose_model()
     recording = read_recording(input_path, table_options=replace(table, rate_hz=rate_hz))
     targets = read_recording(targets_path, dims=(1, 2, 3)) if targets_path else None
     if rate_hz is not None:
         check_range("--rate", rate_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
     rate_hz = recording.rate(rate_hz)
-    if learn == "target" and targets is None:
-        raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
-    if band_hz is not None and rate_hz is None:
-        raise UsageError(f"--band: is in Hz, and {input_path} does not say its samples a second; give --rate")
-    learning = choose_learning(learn, band_hz, window_samples, stride_samples, learning_rate, nominal_hz)
-    core = Predictor(
-        model, PredictorConfig(nominal_hz=nominal_hz), learning.make_learner, learning.self_config
-    )
-    if nominal_hz is not None:
-        log.info("%s", time_scale(rate_hz or 0.0, nominal_hz))
-    application = Application(core, recording, targets, rate_hz or 0.0, one_by_one=learn == "target")
+    application = prepare(settings, model, recording, targets, rate_hz)
+    if (scale := settings.time_scale(rate_hz)) is not None:
+        log.info("%s", scale)
     clock = SystemClock()
     started_ns = clock.now().mono_ns
     _run(application, recording, model, output_path, quiet=quiet)
     elapsed_s = (clock.now().mono_ns - started_ns) / 1e9
-    _warn(application)
+    for text in application.warnings():
+        log.warning("%s", text)
     summary = {
         "input": str(input_path),
         "output": str(output_path),
@@ -102,8 +97,8 @@ def command(
         "unusable": application.last_status["unusable"],
         "updates": application.last_status["model_version"],
         "rmse": application.rmse,
-        "familiar_share": _share(application.verdicts),
-        "unfamiliar_channels": _unfamiliar(application),
+        "familiar_share": application.familiar_share,
+        "unfamiliar_channels": application.unfamiliar_shares(),
         "cycle_samples": application.last_status["cycle_samples"],
         "learning": application.last_status["learning"],
     }
@@ -131,41 +126,6 @@ def _run(application: Application, recording: Recording, model: Model, path: Pat
                 log.warning("stopped at sample %d of %d: %s is not written",
                             block.seq + len(block.inputs), recording.samples, path)
                 raise click.exceptions.Exit(128 + (stop.number or signal.SIGINT))
-
-
-def _warn(application: Application) -> None:
-    unusable, share = application.last_status["unusable"], _share(application.verdicts)
-    if unusable:
-        log.warning("%d sample(s) not finite or beyond 1e30 replaced by the channel's last value", unusable)
-    trouble = (application.last_status["learning"] or {}).get("trouble")
-    if trouble is not None:
-        log.warning("nothing was learnt: %s", trouble)
-    if share is not None and share < 1:
-        strange = 100 * (1 - share)
-        cycle, step = application.last_status["cycle_samples"], application.last_status["samples_per_step"]
-        is_slow_or_fast = cycle is None or not SHORTEST_CYCLE <= cycle / step <= LONGEST_CYCLE
-        log.warning(
-            "outside what the model knows in %.0f %% of the looks%s",
-            strange, "; --nominal-hz may help" if is_slow_or_fast else "",
-        )  # fmt: skip
-    shares = _unfamiliar(application)
-    if shares and application.channels > 1:
-        few = ", ".join(f"{channel} ({100 * share:.0f} %)" for channel, share in list(shares.items())[:10])
-        more = f" and {len(shares) - 10} more" if len(shares) > 10 else ""
-        log.warning(
-            "%d of %d channels out of the model's range, in so many of the checks: %s%s; what is said of them is "
-            "not to be trusted", len(shares), application.channels, few, more,
-        )  # fmt: skip
-
-
-def _unfamiliar(application: Application) -> dict[int, float]:
-    """Return the channels that were out of the model's range, each with the share of checks that found it."""
-    checks = len(application.verdicts)
-    return {channel: count / checks for channel, count in sorted(application.unfamiliar.items())}
-
-
-def _share(verdicts: list[bool]) -> float | None:
-    return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def _check_distinct(input_path: Path, targets_path: Path | None, output_path: Path) -> None:

@@ -12,7 +12,7 @@ from predictor.state.folder import StateFolder
 from predictor.state.writer import Keeper
 from streamer.clock import Instant, SystemClock
 from streamer.effects import ERROR, Effect, Say
-from streamer.errors import FileError, OperatorError, UsageError
+from streamer.errors import FileError, OperatorError, StateError, UsageError
 from streamer.shell import log
 from trainer.model import Model
 
@@ -68,17 +68,17 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
         yield None
         return
     with StateFolder(folder) as states, Keeper(states) as keeper:
-        tree, damaged = states.latest()
         memory, remarks = keeper.memory()
-        for line in (*damaged, *remarks):
-            log.warning("%s", line)
         core.recall(memory)
-        if tree is not None:
-            try:
+        try:
+            tree, damaged = states.latest()
+            for line in (*damaged, *remarks):
+                log.warning("%s", line)
+            if tree is not None:
                 core.restore(tree, SystemClock().now())
-            except FileError as error:
-                raise FileError(f"--state-dir: {folder}: {error}; give another directory") from None
-            log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
+                log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
+        except (FileError, StateError) as error:
+            raise type(error)(f"--state-dir: {folder}: {error}, or give another directory") from None
         yield keeper
         last = keeper.finish()
         if last is not None and last.error is not None:

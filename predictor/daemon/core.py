@@ -13,10 +13,11 @@ from predictor.daemon.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.daemon.turns import Heard, Turns
 from predictor.engine.arithmetic import arithmetic, remark
 from predictor.engine.stepper import FEW_CHANNELS, Engine
+from predictor.state.checkpoint import pack
 from predictor.state.checkpoint_schedule import Snapshots
 from predictor.state.fingerprint import check_identity, identity, model_hash
 from streamer.clock import Instant
-from streamer.effects import ERROR, INFO, WARNING, Effect, Say, Send
+from streamer.effects import ERROR, INFO, WARNING, Checkpoint, Effect, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.messages import (
     ANSWERED,
@@ -469,6 +470,14 @@ class Predictor:
             self._identity = self._own_identity()
             self._snapshots.renew()
 
+    def checkpoint(self) -> Checkpoint:
+        """Return the state of all streams as it stands between two messages."""
+        for name in list(self.streams):
+            self._settle(name)
+        taken = [(name, stream.snapshot()) for name, stream in self.streams.items()]
+        packed = [pack(tree, name) for name, tree in taken if tree is not None]
+        return Checkpoint({"identity": self._own_identity()}, packed)
+
     def recall(self, memory: Memory) -> None:
         """Have decisions written down from now on, and decide again what former lives did; before `restore`."""
         self._memory = memory
@@ -483,9 +492,9 @@ class Predictor:
         FileError
             If it is no such state.
         """
-        theirs = subtree(tree, "identity")
-        check_identity(theirs, self._identity)
-        elsewhere = remark(theirs.get("arithmetic"), self._identity["arithmetic"])
+        theirs, ours = subtree(tree, "identity"), self._identity or self._own_identity()
+        check_identity(theirs, ours)
+        elsewhere = remark(theirs.get("arithmetic"), ours["arithmetic"])
         if elsewhere is not None:
             text, serious = elsewhere
             self._remarks.append(Say(text, WARNING if serious else INFO))

@@ -182,7 +182,7 @@ def _check(content: bytes) -> None:
     if metadata["format"] != FORMAT:
         raise StateError(
             f"format must be {FORMAT}, got {str(metadata['format'])[:60]!r}: another version wrote it; go on with "
-            "that one, or give another --state-dir"
+            "that one"
         )
 
 

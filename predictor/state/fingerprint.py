@@ -58,6 +58,5 @@ def check_identity(theirs: Tree, ours: Tree) -> None:
             if key == "model":
                 was, now = f"{str(theirs.get('name'))[:60]} {was[:12]}", f"{ours['name']} {now[:12]}"
             raise StateError(
-                f"--state-dir: the state there is of {words}: {was}, and this is {now}; start with what it was "
-                "made with, or give another directory"
+                f"the state there is of {words}: {was}, and this is {now}; start with what it was made with"
             )
