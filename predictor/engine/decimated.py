@@ -74,15 +74,15 @@ class Averaged:
     def _step(self, carried: "_Carried") -> None:
         """Let the hidden state whose turn it is take the mean of the latest samples."""
         which = carried.position // self._hop % self._states
-        heard = min(carried.position + 1, self._samples)
+        count = min(carried.position + 1, self._samples)
         carried.sums[which] = carried.sum
         carried.sum[:] = 0
-        mean = carried.sums.sum(axis=0, keepdims=True) / np.float32(heard)
+        mean = carried.sums.sum(axis=0, keepdims=True) / np.float32(count)
         outputs, carried.hidden[which] = self._engine.run(mean, carried.hidden[which])
         estimate = np.ascontiguousarray(outputs[0]).view(np.complex64)[:, 0]
         half = self._measure(carried, which, estimate) / np.float32(2 * self._samples)
-        gain = np.sin(half * heard) / (np.sin(half) * heard)  # of a mean, at this frequency
-        carried.estimate = estimate * np.exp(1j * (heard - 1) * half) / gain
+        gain = np.sin(half * count) / (np.sin(half) * count)  # of a mean, at this frequency
+        carried.estimate = estimate * np.exp(1j * (count - 1) * half) / gain
         carried.turn = np.exp(2j * half)
 
     def _measure(self, carried: "_Carried", which: int, estimate: ComplexArray) -> FloatArray:

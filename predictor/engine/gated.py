@@ -1,4 +1,4 @@
-"""A gated model's step as plain arrays: the bank hears, the layers choose gains, the gains mix what was heard."""
+"""A gated model's step as plain arrays: a filter bank, layers that choose gains, and outputs times gains."""
 
 import struct
 
@@ -8,21 +8,21 @@ from predictor.engine.resident import ResidentSeated
 from streamer.messages import FloatArray
 from trainer.conditioning import Conditioner, numbers_of, rows_of
 from trainer.filterbank.bank import bank_of
-from trainer.filterbank.features import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, PICTURE_ROWS
-from trainer.filterbank.single_channel import Ear
+from trainer.filterbank.features import FEATURE_OFFSETS, FEATURE_ROWS, FEATURE_SCALES, GAINS, RAW_ROWS
+from trainer.filterbank.single_channel import SingleChannelBank
 from trainer.model import ModelConfig, Weights
 
 TILE = 128  # channels; more, and the resonators of a few samples leave the core's own cache
 SAMPLE, ESTIMATE = struct.Struct("<f"), struct.Struct("<ff")
-FEW_VALUES = 10  # samples times channels; so few are quicker heard one by one
+FEW_VALUES = 10  # samples times channels; so few are quicker one by one
 
 
 def fuse(weights: Weights, layer: int) -> FloatArray:
-    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first takes the rows of a picture."""
+    """Return the matrix [hidden, inputs + 1] of a layer, its bias last; the first takes raw features."""
     weight, bias = weights[f"body.{layer}.weight"], weights[f"body.{layer}.bias"]
     if layer == 0:
         bias = bias + weight @ FEATURE_OFFSETS[FEATURE_ROWS]
-        features, weight = weight, np.zeros((len(weight), PICTURE_ROWS), np.float32)
+        features, weight = weight, np.zeros((len(weight), RAW_ROWS), np.float32)
         weight[:, FEATURE_ROWS] = features * FEATURE_SCALES[FEATURE_ROWS]
     return np.asfortranarray(np.concatenate([weight, bias[:, None]], axis=1))
 
@@ -52,7 +52,7 @@ class GatedPipeline:
         self._fields = len(config.fields)
         self._samples = self._bank.block_samples(width)
         self._multiply = _apart if apart else _together
-        sizes = [PICTURE_ROWS] + [config.hidden] * config.layers
+        sizes = [RAW_ROWS] + [config.hidden] * config.layers
         self._columns = [np.zeros((self._samples, width, size + 1), np.float32) for size in sizes]
         for columns in self._columns:
             columns[..., -1] = 1
@@ -90,13 +90,13 @@ class GatedPipeline:
     ) -> None:
         samples, channels = inputs.shape
         below = self._columns[0][:samples]
-        picture, _ = self._bank.picture(inputs, state, into=(below[:, :channels, :-1], after))
+        raw_features, _ = self._bank.raw_features(inputs, state, into=(below[:, :channels, :-1], after))
         for matrix, columns in zip(fused, self._columns[1:], strict=True):
             above = columns[:samples]
             np.tanh(self._multiply(matrix, below), above[..., :-1])
             below = above
         gains = self._multiply(head, below)[:, :channels].view(np.complex64)
-        mixed = np.matmul(gains[..., None, :], picture.read[..., None])
+        mixed = np.matmul(gains[..., None, :], raw_features.read[..., None])
         estimates[...] = mixed[..., 0].view(np.float32)[..., : self._fields]
 
 
@@ -104,7 +104,7 @@ class _OneByOne:
     """The same sample by sample and channel by channel, on vectors."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self.ear = Ear(bank_of(config.nominal_samples))
+        self.bank = SingleChannelBank(bank_of(config.nominal_samples))
         self._fields = len(config.fields)
         columns = [np.ones(config.hidden + 1, np.float32) for _ in range(config.layers)]
         self._layers = [(column, column[:-1]) for column in columns]
@@ -120,31 +120,31 @@ class _OneByOne:
         after: FloatArray,
         estimates: FloatArray,
     ) -> None:
-        ear, single = self.ear, self._fields == 1
+        bank, single = self.bank, self._fields == 1
         for channel, samples in enumerate(inputs.T.tolist()):
-            ear.state[...] = state[:, channel]
+            bank.state[...] = state[:, channel]
             for number, sample in enumerate(samples):
-                ear.hear(sample)
+                bank.step(sample)
                 estimate = self.mix(fused, head)
                 estimates[number, channel, 0] = estimate.real
                 if not single:
                     estimates[number, channel, 1] = estimate.imag
-            after[:, channel] = ear.state
+            after[:, channel] = bank.state
 
     def mix(self, fused: list[FloatArray], head: FloatArray) -> np.complex64:
-        """Return the estimate, cos + i sin, of what the ear heard last."""
-        below = self.ear.column
+        """Return the estimate, cos + i sin, of the bank's latest sample."""
+        below = self.bank.column
         for matrix, (column, hidden) in zip(fused, self._layers, strict=True):
             matrix.dot(below, hidden)
             np.tanh(hidden, hidden)
             below = column
         head.dot(below, self._gains)
-        estimate: np.complex64 = self._complex_gains.dot(self.ear.read)
+        estimate: np.complex64 = self._complex_gains.dot(self.bank.read)
         return estimate
 
 
 class GatedSeat:
-    """One channel's state in an ear; see `predictor.engine.resident.Seat`.
+    """One channel's state in a bank of its own; see `predictor.engine.resident.Seat`.
 
     Parameters
     ----------
@@ -160,10 +160,10 @@ class GatedSeat:
     def load(self, state: FloatArray) -> None:
         if self._rows:
             self._conditioner.load(numbers_of(state)[0].tolist())
-        self._one.ear.state[...] = state[self._rows :, 0]
+        self._one.bank.state[...] = state[self._rows :, 0]
 
     def save(self) -> FloatArray:
-        state = self._one.ear.state[:, None]
+        state = self._one.bank.state[:, None]
         if not self._rows:
             return state.copy()
         return np.concatenate([rows_of(np.array([self._conditioner.save()])), state])
@@ -172,12 +172,12 @@ class GatedSeat:
         (sample,) = SAMPLE.unpack(payload)
         one, conditioner = self._one, self._conditioner
         if not self._rows:
-            one.ear.hear(sample)
+            one.bank.step(sample)
             return one.mix(fused, head).tobytes()[:4]
-        heard = conditioner.condition(sample)
+        conditioned = conditioner.condition(sample)
         if conditioner.count == 1:
-            one.ear.state.fill(0)
-        one.ear.hear(heard)
+            one.bank.state.fill(0)
+        one.bank.step(conditioned)
         estimate = one.mix(fused, head).item()
         cos, sin = estimate.real, estimate.imag
         lead = conditioner.lead(cos, sin)

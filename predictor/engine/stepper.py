@@ -24,7 +24,7 @@ FEW_CHANNELS = 8  # each in a product of its own; from here on one product for a
 TILE = 512  # columns; more, and a step's arrays leave the core's own cache
 LEAST_TILE = 16
 BLOCK_VALUES = 16_384  # of one layer's columns, over as many samples as that allows
-MOST_SAMPLES = 32
+MAX_SAMPLES = 32
 
 
 class Engine:
@@ -132,16 +132,16 @@ class Engine:
     ) -> None:
         """Write `after` and `estimates`."""
         rows, nominal = self.config.conditioning_rows, self.config.nominal_samples
-        heard = condition(inputs, numbers_of(state), nominal)
+        conditioned = condition(inputs, numbers_of(state), nominal)
         before = state[rows:]
-        for piece, anew in heard.pieces():
+        for piece, anew in conditioned.pieces():
             if anew.any():
                 before = before.copy("F")
                 before[:, anew] = 0
-            self._run_tiles(heard.inputs[piece], before, after[rows:], estimates[piece], apart)
+            self._run_tiles(conditioned.inputs[piece], before, after[rows:], estimates[piece], apart)
             before = after[rows:]
-        undo(estimates, leads(estimates, heard.numbers, nominal))
-        after[:rows] = rows_of(heard.numbers)
+        undo(estimates, leads(estimates, conditioned.numbers, nominal))
+        after[:rows] = rows_of(conditioned.numbers)
 
     def _run_tiles(
         self, inputs: FloatArray, state: FloatArray, after: FloatArray, estimates: FloatArray, apart: bool
@@ -176,7 +176,7 @@ class _Pipeline:
 
     def __init__(self, config: ModelConfig, width: int, apart: bool) -> None:
         rows = config.hidden + (config.hidden if config.layers > 1 else 1) + 1
-        samples = max(1, min(MOST_SAMPLES, BLOCK_VALUES // (rows * width)))
+        samples = max(1, min(MAX_SAMPLES, BLOCK_VALUES // (rows * width)))
         self._workspace = Workspace(samples, width, apart=apart)
         self._layers = [
             CELLS[config.cell](config.hidden if layer else 1, config.hidden, self._workspace)

@@ -18,7 +18,7 @@ BEST_CYCLE = 25.0  # samples a cycle: the middle of what the model knows, with a
 SHORTEST_CYCLE, LONGEST_CYCLE = 12.0, 50.0  # that the model knows
 INTERPOLATED_CYCLE = 16.0  # at least: more steps a sample shorten the memory and let in more noise
 LEAST_CYCLE = 4.0  # below, straight lines are no sine any more: 4 degrees of error half an octave off 3.5, 8 at 3
-MOST_SAMPLES = 2**20  # a step: the position, up to twice as large, is kept exactly in a float32
+MAX_SAMPLES = 2**20  # a step: the position, up to twice as large, is kept exactly in a float32
 HIDDEN_STATES = (
     4  # that take turns, where there is room: one costs up to a tenth more error, more than 4 gain nothing
 )
@@ -88,9 +88,9 @@ def time_scale(rate_hz: float, nominal_hz: float) -> TimeScale:
     if not rate_hz:
         raise UsageError("--nominal-hz: needs the rate of the samples, and that is not known")
     cycle = rate_hz / nominal_hz
-    if not LEAST_CYCLE <= cycle <= BEST_CYCLE * MOST_SAMPLES:
+    if not LEAST_CYCLE <= cycle <= BEST_CYCLE * MAX_SAMPLES:
         raise UsageError(
-            f"--nominal-hz: at {rate_hz:g} samples/s must be {rate_hz / BEST_CYCLE / MOST_SAMPLES:.3g} to "
+            f"--nominal-hz: at {rate_hz:g} samples/s must be {rate_hz / BEST_CYCLE / MAX_SAMPLES:.3g} to "
             f"{rate_hz / LEAST_CYCLE:g}, for at least {LEAST_CYCLE:g} samples a cycle, got {nominal_hz:g}"
         )
     turn = 2 * math.pi / cycle

@@ -1,1 +1,1 @@
-"""The bank of resonators through which a gated model hears a signal, in NumPy, and the features made of it."""
+"""Filter bank of a gated model, in NumPy, and the features made of its outputs."""

@@ -1,14 +1,30 @@
-"""A fixed bank of resonators: the linear recurrent units a gated model hears through.
+"""Filter bank of a gated model: resonators whose outputs the model mixes, and the features that choose the mix.
 
+Theory of operation
+-------------------
 Each resonator is one complex pole, a linear recurrent unit (Orvieto et al., "Resurrecting recurrent neural
-networks for long sequences", 2023): r[n] = p r[n-1] + (1 - |p|) x[n], p = exp(-1/memory + i omega). Five memories,
-from a quarter of a cycle to ten cycles, stand at centre frequencies with one ratio from each to the next. At every
-sample the strongest centre is picked, from powers averaged over a few cycles, and the resonators at fixed steps
-from it are read: so a network sees the same picture whatever the frequency. All is turned to the phase of one of
-them and divided by their magnitude, so that neither phase nor amplitude matters.
+networks for long sequences", 2023)::
 
-Everything is linear, a product or an average; nothing here is learnt. A channel's rows are neighbours in memory.
-A sample of one channel that comes alone is heard by `trainer.filterbank.single_channel`, to the same bits.
+    r[n] = p r[n-1] + (1 - |p|) x[n]        p = exp(-1 / memory + i omega)
+
+Five memories, from a quarter of a cycle to ten cycles, stand at centre frequencies with one ratio from each to the
+next. ::
+
+    sample --> resonators --> powers of the centres, averaged --> peak
+                   |                                               |
+                   +--> resonators at fixed steps from the peak <--+
+                                        |
+                   turned to one phase, divided by one level --> features --> network --> gains
+                                        |                                                  |
+                                        +----------------> sum of output times gain <------+--> estimate
+
+At every sample the peak, the strongest centre, is taken from powers averaged over a few cycles, and the resonators
+at fixed steps from it are read: the features look the same whatever the frequency. All are turned to the phase of
+one reference resonator and divided by one level, so that neither phase nor amplitude matters. Running moments
+(means and mean squares over two time constants) tell how steady they are.
+
+Everything here is linear, a product or an average; nothing is learnt. A channel's rows are neighbours in memory.
+`trainer.filterbank.single_channel` steps one sample of one channel, to the same bits.
 """
 
 from collections.abc import Sequence
@@ -19,23 +35,23 @@ import numpy as np
 
 from streamer.messages import FloatArray
 from trainer.filterbank.features import (
-    ALL_COURSES,
+    ALL_MOMENTS,
     ANCHORS,
     CENTRES,
     CENTRES_EACH_SIDE,
-    COURSE_CYCLES,
-    COURSES,
-    LEAST_BRIGHTNESS,
-    LEAST_PART_POWER,
-    LEAST_SPREADS,
     LOGARITHMS,
     MEANS,
     MIDDLE,
+    MIN_BRIGHTNESS,
+    MIN_PART_POWER,
+    MIN_SPREADS,
+    MOMENT_CYCLES,
+    MOMENTS,
     NEAR_BOTH,
     OFFSET_MEMORIES_SAMPLES,
     OTHERS,
-    PICK,
-    PICTURE_ROWS,
+    PEAK,
+    RAW_ROWS,
     SHORT,
     SPECTRUM,
     SPECTRUM_DISTANCES,
@@ -43,9 +59,9 @@ from trainer.filterbank.features import (
     TURNED,
     ComplexArray,
     DoubleArray,
-    Heard,
+    Features,
     IndexArray,
-    Picture,
+    RawFeatures,
     slices_of,
 )
 
@@ -53,21 +69,21 @@ Gathered = TypeVar("Gathered", FloatArray, ComplexArray)
 
 DESIGN_NOMINAL_SAMPLES = 25.0
 SPACING = 0.036  # of neighbouring centres, in ln(frequency)
-PICK_WEIGHTS = ((MIDDLE, 0.5), (SHORT, 1.0))
-QUICK_CYCLES, SLOW_CYCLES = 3.0, 20.0  # that powers are averaged over, for the pick and for the picture
+PEAK_WEIGHTS = ((MIDDLE, 0.5), (SHORT, 1.0))
+QUICK_CYCLES, SLOW_CYCLES = 3.0, 20.0  # that powers are averaged over, for the peak and for the features
 LARGEST = 1e15  # its square, and that of what is 1e-30 of it, are normal float32
 NO_POWER = 1e-36  # what silence is divided by
-MOST_SAMPLES = 64
-MOST_ROOMS = 8
+MAX_SAMPLES = 64
+MAX_WORK_ARRAYS = 8
 BLOCK_VALUES = 393_216  # of the resonators' states, over as many samples as that allows
 
 
-class Bank:
-    """The resonators for one nominal frequency. Holds no state.
+class FilterBank:
+    """A filter bank for one nominal frequency. It holds no state.
 
     A state's rows are the real and the imaginary part of each resonator in turn; quick, then slow averages of the
-    centres' powers; and of the anchors' courses all means, then all mean squares, over one time constant after
-    another.
+    centres' powers; and the running moments of the anchors: all means, then all mean squares, over one time
+    constant after another.
 
     Parameters
     ----------
@@ -79,17 +95,17 @@ class Bank:
     resonators : int
     poles : complex64 array, shape (resonators,)
     gains : float32 array, shape (resonators,)
-    read : array of int, shape (CENTRES, HEARD)
-        Which resonators belong to each pick. The number after the last resonator stands for the sample, and holds
+    read : array of int, shape (CENTRES, READ)
+        Which resonators belong to each peak. The number after the last resonator stands for the sample, and holds
         the constant's place.
-    pick_weights : float32 array, shape (2 * CENTRES,)
+    peak_weights : float32 array, shape (2 * CENTRES,)
         Of the powers of the first resonators.
     power_shares, power_decays : float32 arrays, shape (2 * CENTRES,)
         What a new value, and what the average before it, add to an average.
-    course_shares, course_decays : float32 arrays, shape (CENTRES, courses' rows)
-        The same, for each pick.
+    moment_shares, moment_decays : float32 arrays, shape (CENTRES, rows of moments)
+        The same, for each peak.
     rows : list of slice
-        Of a state: the resonators, the powers and the courses.
+        Of a state: the resonators, the powers and the moments.
     """
 
     def __init__(self, nominal_samples: float) -> None:
@@ -108,12 +124,12 @@ class Bank:
         self.power_shares, self.power_decays = (
             each.reshape(-1) for each in _shares(centre_cycles, (QUICK_CYCLES, SLOW_CYCLES))
         )
-        self.course_shares, self.course_decays = (
-            np.tile(np.repeat(each.T, COURSES, axis=1), 2) for each in _shares(centre_cycles, COURSE_CYCLES)
+        self.moment_shares, self.moment_decays = (
+            np.tile(np.repeat(each.T, MOMENTS, axis=1), 2) for each in _shares(centre_cycles, MOMENT_CYCLES)
         )
-        self.pick_weights = np.repeat(np.array([weight for _, weight in PICK_WEIGHTS], np.float32), CENTRES)
-        self.rows = slices_of(2 * self.resonators, 2 * CENTRES, 2 * ALL_COURSES)
-        self._rooms: dict[int, ComplexArray] = {}
+        self.peak_weights = np.repeat(np.array([weight for _, weight in PEAK_WEIGHTS], np.float32), CENTRES)
+        self.rows = slices_of(2 * self.resonators, 2 * CENTRES, 2 * ALL_MOMENTS)
+        self._work_arrays: dict[int, ComplexArray] = {}
 
     @property
     def state_rows(self) -> int:
@@ -121,13 +137,13 @@ class Bank:
         return int(self.rows[-1].stop)
 
     def block_samples(self, channels: int) -> int:
-        """Return how many samples to listen to at once, so that working arrays stay in the core's cache."""
-        return max(1, min(MOST_SAMPLES, BLOCK_VALUES // (2 * self.resonators * channels)))
+        """Return how many samples to step at once, so that working arrays stay in the core's cache."""
+        return max(1, min(MAX_SAMPLES, BLOCK_VALUES // (2 * self.resonators * channels)))
 
-    def listen(
-        self, inputs: FloatArray, state: FloatArray, wanted: Sequence[int] | IndexArray | None = None
-    ) -> tuple[Heard, FloatArray]:
-        """Hear consecutive samples.
+    def step_block(
+        self, inputs: FloatArray, state: FloatArray, selected: Sequence[int] | IndexArray | None = None
+    ) -> tuple[Features, FloatArray]:
+        """Step over consecutive samples.
 
         Parameters
         ----------
@@ -135,62 +151,64 @@ class Bank:
             Finite.
         state : float32 array, shape (rows, channels)
             Zeros at the start, or what the previous call returned; left untouched.
-        wanted : indices or None
-            Of the samples to tell of; None tells of all.
+        selected : indices or None
+            Of the samples whose features are returned; None stands for all.
 
         Returns
         -------
-        heard : Heard
+        features : Features
         state : float32 array, shape (rows, channels)
         """
-        picture, after = self.picture(inputs, state, None if wanted is None else np.asarray(wanted, np.intp))
-        return picture.heard(), after
+        raw_features, after = self.raw_features(
+            inputs, state, None if selected is None else np.asarray(selected, np.intp)
+        )
+        return raw_features.features(), after
 
-    def picture(
+    def raw_features(
         self,
         inputs: FloatArray,
         state: FloatArray,
-        wanted: IndexArray | None = None,
+        selected: IndexArray | None = None,
         into: tuple[FloatArray, FloatArray] | None = None,
-    ) -> tuple[Picture, FloatArray]:
-        """As `listen`; `into`, if given, becomes the picture's rows and the state after.
+    ) -> tuple[RawFeatures, FloatArray]:
+        """As `step_block`; `into`, if given, becomes the rows of the raw features and the state after.
 
         The latter may be the state before.
         """
         samples, channels = inputs.shape
         inputs = np.minimum(np.maximum(inputs, np.float32(-LARGEST)), np.float32(LARGEST))
-        ring, powers, courses = (state[rows].T for rows in self.rows)
-        rung = self._ring(inputs, ring)
-        averages = self._average_powers(rung, powers)
+        ring, powers, moments = (state[rows].T for rows in self.rows)
+        states = self._states(inputs, ring)
+        averages = self._average_powers(states, powers)
         strongest = averages.reshape(samples, channels, 2, CENTRES).argmax(axis=-1)
-        picks, at = strongest[..., 0], np.arange(samples)
-        found = _gather(rung, (self.read if wanted is None else self.read[:, : len(ANCHORS)])[picks], at)
+        peaks, at = strongest[..., 0], np.arange(samples)
+        found = _gather(states, (self.read if selected is None else self.read[:, : len(ANCHORS)])[peaks], at)
         turns, levels = _frame(found[..., : len(ANCHORS)])
         turned, logarithms = _turned(found, turns, levels)
-        followed = self._follow_courses(turned, logarithms, picks, courses)
+        followed = self._update_moments(turned, logarithms, peaks, moments)
         rows, after = into or (None, np.empty((self.state_rows, channels), np.float32, order="F"))
-        np.concatenate([_floats(rung[-1, :, :-1]), averages[-1], followed[-1]], axis=1, out=after.T)
-        if wanted is not None:
-            at, picks, strongest, followed = wanted, picks[wanted], strongest[wanted], followed[wanted]
-            turns, levels = turns[:, wanted], levels[wanted]
-            found = _gather(rung, self.read[picks], at)
+        np.concatenate([_floats(states[-1, :, :-1]), averages[-1], followed[-1]], axis=1, out=after.T)
+        if selected is not None:
+            at, peaks, strongest, followed = selected, peaks[selected], strongest[selected], followed[selected]
+            turns, levels = turns[:, selected], levels[selected]
+            found = _gather(states, self.read[peaks], at)
             turned, logarithms = _turned(found, turns, levels)
         found.real[..., -1], found.imag[..., -1] = turns * levels
         if rows is None:
-            rows = np.empty((*picks.shape, PICTURE_ROWS), np.float32)
+            rows = np.empty((*peaks.shape, RAW_ROWS), np.float32)
         rows[..., TURNED], rows[..., LOGARITHMS] = turned, logarithms
         rows[..., SPECTRUM] = _spectrum(averages, strongest, at)
         rows[..., MEANS], rows[..., SPREADS] = _means_and_spreads(followed)
-        rows[..., PICK] = pick_feature(picks)
-        return Picture(rows, found, turns, levels), after
+        rows[..., PEAK] = peak_feature(peaks)
+        return RawFeatures(rows, found, turns, levels), after
 
-    def _ring(self, inputs: FloatArray, before: FloatArray) -> ComplexArray:
+    def _states(self, inputs: FloatArray, before: FloatArray) -> ComplexArray:
         """Return the resonators' states, and the sample [samples, channels, resonators + 1]."""
         samples, channels = inputs.shape
-        rung = self._room(samples, channels)
-        rung[..., -1] = inputs
+        working = self._work_array(samples, channels)
+        working[..., -1] = inputs
         last = (before if before.strides[-1] == before.itemsize else before.copy("C")).view(np.complex64)
-        states = rung[..., :-1]
+        states = working[..., :-1]
         if channels == 1:  # NumPy is quickest with one axis
             last, states, drives = last[0], states[:, 0], iter(inputs * self.gains)
         else:  # so many as fit into the core's cache
@@ -200,61 +218,61 @@ class Bank:
             np.multiply(last, self.poles, state)
             np.add(real, drive, real)
             last = state
-        return rung
+        return working
 
-    def _room(self, samples: int, channels: int) -> ComplexArray:
+    def _work_array(self, samples: int, channels: int) -> ComplexArray:
         """Return a working array, the same one again: to the system, new memory of this size is dear."""
-        room = self._rooms.get(channels)
-        if room is None or len(room) < samples:
-            if len(self._rooms) == MOST_ROOMS:
-                self._rooms.clear()
-            room = self._rooms[channels] = np.empty((samples, channels, self.resonators + 1), np.complex64)
-        return room[:samples]
+        work = self._work_arrays.get(channels)
+        if work is None or len(work) < samples:
+            if len(self._work_arrays) == MAX_WORK_ARRAYS:
+                self._work_arrays.clear()
+            work = self._work_arrays[channels] = np.empty((samples, channels, self.resonators + 1), np.complex64)
+        return work[:samples]
 
-    def _average_powers(self, rung: ComplexArray, before: FloatArray) -> FloatArray:
+    def _average_powers(self, states: ComplexArray, before: FloatArray) -> FloatArray:
         """Return quick and slow averages [samples, channels, 2 * CENTRES] of the centres' powers."""
-        powers = _powers(rung[..., : len(self.pick_weights)])
-        powers *= self.pick_weights
+        powers = _powers(states[..., : len(self.peak_weights)])
+        powers *= self.peak_weights
         total = powers[..., :CENTRES] + powers[..., CENTRES:]
         averages = np.concatenate([total, total], axis=-1)
         averages *= self.power_shares
         _leak(averages, self.power_decays, before)
         return averages
 
-    def _follow_courses(
-        self, turned: FloatArray, logarithms: FloatArray, picks: IndexArray, before: FloatArray
+    def _update_moments(
+        self, turned: FloatArray, logarithms: FloatArray, peaks: IndexArray, before: FloatArray
     ) -> FloatArray:
         """Return averages [samples, channels, 4 * COURSES]: of values, then of their squares."""
         count = len(ANCHORS)
         once = np.concatenate(
-            [turned[..., : 2 * count], logarithms[..., :count], pick_feature(picks)[..., None]], axis=-1
+            [turned[..., : 2 * count], logarithms[..., :count], peak_feature(peaks)[..., None]], axis=-1
         )
         squares = np.square(once)
         averages = np.concatenate([once, once, squares, squares], axis=-1)
-        averages *= self.course_shares[picks]
-        _leak(averages, self.course_decays[picks], before)
+        averages *= self.moment_shares[peaks]
+        _leak(averages, self.moment_decays[peaks], before)
         return averages
 
 
 @cache
-def bank_of(nominal_samples: float) -> Bank:
+def bank_of(nominal_samples: float) -> FilterBank:
     """Return the bank for a nominal frequency."""
-    return Bank(nominal_samples)
+    return FilterBank(nominal_samples)
 
 
 def _places() -> list[tuple[float, int]]:
-    """Return (memory, place) of all resonators: those that the pick is made from, then what else is read.
+    """Return (memory, place) of all resonators: those that the peak is taken from, then what else is read.
 
     Places count centres upwards in frequency from the nominal one.
     """
     centres = range(-CENTRES_EACH_SIDE, CENTRES_EACH_SIDE + 1)
-    places = [(memory, centre) for memory, _ in PICK_WEIGHTS for centre in centres]
+    places = [(memory, centre) for memory, _ in PEAK_WEIGHTS for centre in centres]
     reached = {(memory, centre + distance): None for memory, distance in (*ANCHORS, *OTHERS) for centre in centres}
     return [*places, *(place for place in reached if place not in set(places))]
 
 
 def _read_rows(places: list[tuple[float, int]], resonators: int) -> IndexArray:
-    """Return the resonators [centres, HEARD] that belong to each pick."""
+    """Return the resonators [centres, HEARD] that belong to each peak."""
     row = {place: number for number, place in enumerate(places)}
     centres = range(-CENTRES_EACH_SIDE, CENTRES_EACH_SIDE + 1)
     near = [[row[memory, centre + distance] for memory, distance in (*ANCHORS, *OTHERS)] for centre in centres]
@@ -337,18 +355,18 @@ def _turned(read: ComplexArray, turns: DoubleArray, levels: DoubleArray) -> tupl
     rotations.real[..., 0], rotations.imag[..., 0] = turns[0] / levels, -turns[1] / levels
     logarithms = _powers(read)
     logarithms *= (1 / (levels * levels)).astype(np.float32)[..., None]
-    logarithms += LEAST_PART_POWER
+    logarithms += MIN_PART_POWER
     np.log(logarithms, logarithms)
     return _floats(read * rotations), logarithms
 
 
-def pick_feature(picks: IndexArray) -> FloatArray:
-    """Return a pick as a feature, from -1 to 1."""
-    return picks.astype(np.float32) * np.float32(2 / CENTRES) - np.float32(1)
+def peak_feature(peaks: IndexArray) -> FloatArray:
+    """Return a peak as a feature, from -1 to 1."""
+    return peaks.astype(np.float32) * np.float32(2 / CENTRES) - np.float32(1)
 
 
 def _spectrum(averages: FloatArray, strongest: IndexArray, at: IndexArray) -> FloatArray:
-    """Return averaged powers around the pick, as logarithms below the strongest.
+    """Return averaged powers around the peak, as logarithms below the strongest.
 
     `strongest` [samples, channels, 2] are the places of the quick and of the slow averages' largest.
     """
@@ -356,17 +374,17 @@ def _spectrum(averages: FloatArray, strongest: IndexArray, at: IndexArray) -> Fl
     scales = (1 / np.maximum(highest, NO_POWER)).astype(np.float32)
     spectrum = _gather(averages, NEAR_BOTH[strongest[..., 0]], at)
     spectrum *= scales.repeat(len(SPECTRUM_DISTANCES), axis=-1)
-    spectrum += LEAST_BRIGHTNESS
+    spectrum += MIN_BRIGHTNESS
     np.log(spectrum, spectrum)
     return spectrum
 
 
-def _means_and_spreads(courses: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _means_and_spreads(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return means, and logarithms of standard deviations."""
-    means, squares = courses[..., :ALL_COURSES], courses[..., ALL_COURSES:]
+    means, squares = moments[..., :ALL_MOMENTS], moments[..., ALL_MOMENTS:]
     spreads: FloatArray = squares - np.square(means)
     np.abs(spreads, spreads)  # what is below 0 is rounding, and NumPy's maximum takes five times as long
     np.sqrt(spreads, spreads)
-    spreads += LEAST_SPREADS
+    spreads += MIN_SPREADS
     np.log(spreads, spreads)
     return means, spreads

@@ -1,9 +1,10 @@
 """The general recipe: a gated model learns from random signals of many kinds, batch after batch.
 
-The bank of resonators is fixed, so its pictures are plain examples: a batch of signals is heard once, some of its
-samples are told of, shuffled, and learnt in small lots. A batch is drawn from the seed and its own number alone: a
-training that goes on from a checkpoint makes the same updates as one that was never interrupted. When the first
-stage is over, its best weights learn on from longer ones, too, with an optimizer that knows nothing of the first.
+The bank of resonators is fixed, so its features are plain examples: the bank steps over a batch of signals once;
+some of its samples are selected, shuffled, and learnt in small lots. A batch is drawn from the seed and its own
+number alone: a training that goes on from a checkpoint makes the same updates as one that was never interrupted.
+When the first stage is over, its best weights learn on from longer ones, too, with an optimizer that knows nothing
+of the first.
 """
 
 import copy
@@ -18,15 +19,15 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from streamer.messages import FloatArray
-from trainer.filterbank.bank import Bank, bank_of
-from trainer.filterbank.features import FEATURES, HEARD, Heard
+from trainer.filterbank.bank import FilterBank, bank_of
+from trainer.filterbank.features import FEATURES, READ, Features
 from trainer.model import ModelConfig, Weights
 from trainer.offline import training_signals
 from trainer.offline.network import GatedNetwork, multiply
 from trainer.offline.schedule import LEARNING_RATE, UPDATES_A_BATCH, first_stage, learning_rate
 
 CHANNELS = 512  # signals a batch
-TILE_CHANNELS = 64  # heard together: more would leave the core's cache
+TILE_CHANNELS = 64  # stepped together: more would leave the core's cache
 SHORTEST_SAMPLES, LONGEST_SAMPLES = 750, 1_500
 TOLD_SAMPLES = 256  # of a batch's samples, the same for all its signals
 # In every other batch of the second stage; after 5,500 samples 1 % of the start is left of any average.
@@ -48,7 +49,7 @@ VALIDATION_BATCH = 2**31  # above any training batch, so that no training signal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """What was heard at some samples of some signals, one example a row.
+    """Features at some samples of some signals, one example a row.
 
     Parameters
     ----------
@@ -76,29 +77,29 @@ class Examples:
         )
 
 
-def draw_examples(seed: int, batch: int, bank: Bank, channels: int, long: bool = False) -> Examples:
+def draw_examples(seed: int, batch: int, bank: FilterBank, channels: int, long: bool = False) -> Examples:
     """Return the examples of a batch of random signals; `long`: such as only the second stage has."""
     generator = np.random.default_rng([seed, batch])
     longest, count = (SETTLING_LONGEST_SAMPLES, SETTLING_TOLD_SAMPLES) if long else (LONGEST_SAMPLES, TOLD_SAMPLES)
     samples = int(generator.integers(SHORTEST_SAMPLES, longest + 1))
     change = int(generator.integers(training_signals.FIRST_CHANGE_SAMPLES, samples - CHANGE_SAMPLES))
     signals = training_signals.draw(generator, samples, channels, change)
-    told = _told_samples(generator, samples, change, count)
-    features = np.empty((len(told), channels, FEATURES), np.float32)
-    parts = np.empty((len(told), channels, 2, HEARD), np.float32)
-    turns = np.empty((len(told), channels, 2), np.float32)
+    selected = _selected_samples(generator, samples, change, count)
+    features = np.empty((len(selected), channels, FEATURES), np.float32)
+    parts = np.empty((len(selected), channels, 2, READ), np.float32)
+    turns = np.empty((len(selected), channels, 2), np.float32)
     for first in range(0, channels, TILE_CHANNELS):
         tile = slice(first, first + TILE_CHANNELS)
-        for rows, heard in _heard(bank, signals.inputs[:, tile], told):
-            features[rows, tile] = np.moveaxis(heard.features, -1, 1)
-            parts[rows, tile] = np.moveaxis(heard.parts, -1, 1)
-            turns[rows, tile] = np.moveaxis(heard.turns * heard.levels[:, None], -1, 1)
-    weights = _weights(signals, told).astype(np.float32)
-    by_sample = (features, parts, turns, signals.targets[told], weights)
+        for rows, block in _blocks(bank, signals.inputs[:, tile], selected):
+            features[rows, tile] = np.moveaxis(block.features, -1, 1)
+            parts[rows, tile] = np.moveaxis(block.parts, -1, 1)
+            turns[rows, tile] = np.moveaxis(block.turns * block.levels[:, None], -1, 1)
+    weights = _weights(signals, selected).astype(np.float32)
+    by_sample = (features, parts, turns, signals.targets[selected], weights)
     return Examples(*(torch.from_numpy(array.reshape(-1, *array.shape[2:])) for array in by_sample))
 
 
-def _told_samples(generator: np.random.Generator, samples: int, change: int, count: int) -> NDArray[np.intp]:
+def _selected_samples(generator: np.random.Generator, samples: int, change: int, count: int) -> NDArray[np.intp]:
     early, late = round(EARLY_SHARE * count), round(CHANGE_SHARE * count)
     return np.unique(
         np.concatenate(
@@ -111,29 +112,29 @@ def _told_samples(generator: np.random.Generator, samples: int, change: int, cou
     )
 
 
-def _heard(bank: Bank, inputs: FloatArray, told: NDArray[np.intp]) -> Iterator[tuple[slice, Heard]]:
-    """Yield what was heard at the told samples, and which of them these are."""
-    inputs = np.ascontiguousarray(inputs[: told[-1] + 1])
+def _blocks(bank: FilterBank, inputs: FloatArray, selected: NDArray[np.intp]) -> Iterator[tuple[slice, Features]]:
+    """Yield the features at the selected samples, and which of them these are."""
+    inputs = np.ascontiguousarray(inputs[: selected[-1] + 1])
     state = np.zeros((bank.state_rows, inputs.shape[1]), np.float32)
     longest = bank.block_samples(inputs.shape[1])
     for first in range(0, len(inputs), longest):
-        rows = slice(*np.searchsorted(told, [first, first + longest]))
-        heard, state = bank.listen(inputs[first : first + longest], state, told[rows] - first)
-        if len(heard.turns):
-            yield rows, heard
+        rows = slice(*np.searchsorted(selected, [first, first + longest]))
+        block, state = bank.step_block(inputs[first : first + longest], state, selected[rows] - first)
+        if len(block.turns):
+            yield rows, block
 
 
-def _weights(signals: training_signals.Signals, told: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return weights [told samples, channels]: the less, the larger an error is to be expected.
+def _weights(signals: training_signals.Signals, selected: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return weights [selected samples, channels]: the less, the larger an error is to be expected.
 
     Of a steady tone's phase, from n samples at A^2 / (2 sigma^2) = eta, the variance is at least 4 / (eta n) (the
     Cramer-Rao bound at the newest sample, the frequency unknown too); a mean magnitude is 0.8 of its root.
     """
     eta = 0.5 / np.maximum(signals.noise_variance, 1e-9)
     memory = np.where(signals.steady, STEADY_SAMPLES, CHANGING_SAMPLES)
-    heard = told[:, None] + 1.0
-    reachable = 0.8 * np.sqrt(4 / (eta * np.minimum(heard, memory)))
-    reachable = np.where(np.isnan(reachable), RHYTHM_ERROR, reachable) + 0.75 / np.maximum(heard, 5)
+    samples = selected[:, None] + 1.0  # up to each one
+    reachable = 0.8 * np.sqrt(4 / (eta * np.minimum(samples, memory)))
+    reachable = np.where(np.isnan(reachable), RHYTHM_ERROR, reachable) + 0.75 / np.maximum(samples, 5)
     weights = (reachable + LEAST_ERROR) ** -WEIGHT_EXPONENT
     normalised: NDArray[np.float64] = weights / weights.mean()
     return normalised
@@ -212,13 +213,13 @@ class GeneralPupil:
             self._settle()
         stage_end = self._updates if self._settling else self._first
         long = self._settling and batch % 2 == 1  # by turns: long signals alone would unlearn what changes quickly
-        heard = draw_examples(self._seed, batch, self._bank, SETTLING_CHANNELS if long else CHANNELS, long)
-        order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(heard)))
+        examples = draw_examples(self._seed, batch, self._bank, SETTLING_CHANNELS if long else CHANNELS, long)
+        order = torch.from_numpy(np.random.default_rng([self._seed, batch, 1]).permutation(len(examples)))
         losses = []
         for rows in order.chunk(UPDATES_A_BATCH):
             if self.updates == stage_end:
                 break
-            loss = self._update(heard.take(rows))
+            loss = self._update(examples.take(rows))
             if loss is None:
                 return None
             losses.append(loss)

@@ -155,19 +155,19 @@ def predict(model: Model, inputs: FloatArray, state: FloatArray | None = None) -
 def _predict_gated(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
     rows, nominal = model.config.conditioning_rows, model.config.nominal_samples
     if not rows:
-        return _predict_heard(model, inputs, state)
-    heard, estimates = condition(inputs, numbers_of(state), nominal), []
+        return _predict_conditioned(model, inputs, state)
+    conditioned, estimates = condition(inputs, numbers_of(state), nominal), []
     hidden = state[rows:].copy()
-    for piece, anew in heard.pieces():
+    for piece, anew in conditioned.pieces():
         hidden[:, anew] = 0
-        said, hidden = _predict_heard(model, heard.inputs[piece], hidden)
+        said, hidden = _predict_conditioned(model, conditioned.inputs[piece], hidden)
         estimates.append(said)
     together = np.concatenate(estimates)
-    undo(together, leads(together, heard.numbers, nominal))
-    return together, np.concatenate([rows_of(heard.numbers), hidden])
+    undo(together, leads(together, conditioned.numbers, nominal))
+    return together, np.concatenate([rows_of(conditioned.numbers), hidden])
 
 
-def _predict_heard(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _predict_conditioned(model: Model, inputs: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
     """As `predict`, of a gated model without what stands before and behind it."""
     bank, network = bank_of(model.config.nominal_samples), GatedNetwork(model.config)
     network.load_weights(model.weights)
@@ -175,11 +175,11 @@ def _predict_heard(model: Model, inputs: FloatArray, state: FloatArray) -> tuple
     estimates = np.empty((samples, channels, len(model.config.fields)), np.float32)
     longest = bank.block_samples(channels)
     for first in range(0, samples, longest):
-        heard, state = bank.listen(inputs[first : first + longest], state)
+        block, state = bank.step_block(inputs[first : first + longest], state)
         with torch.no_grad():
-            turns = heard.turns * heard.levels[:, None]
-            told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, turns))
-            said = network(*told).numpy()
+            turns = block.turns * block.levels[:, None]
+            arguments = (torch.from_numpy(by_example(array)) for array in (block.features, block.parts, turns))
+            said = network(*arguments).numpy()
         estimates[first : first + longest] = said.reshape(-1, channels, 2)[..., : estimates.shape[-1]]
     return estimates, state
 

@@ -14,7 +14,7 @@ import numpy as np
 from streamer.messages import FloatArray
 from trainer.conditioning import DoubleArray, condition, leads, numbers_of, rows_of
 from trainer.filterbank.bank import bank_of
-from trainer.filterbank.features import GAINS, Heard
+from trainer.filterbank.features import GAINS, Features
 from trainer.model import ModelConfig, Weights
 
 ONE = np.float32(1)
@@ -47,42 +47,44 @@ class Mixing:
         state : float32 array, shape (rows, channels)
         """
         self._inputs, self._before = inputs, state
-        heard, numbers, bank_state = self._listen(len(inputs))
+        block, numbers, bank_state = self._step_block(len(inputs))
         weights = self._weights
-        self._below = [_by_channel(heard.features)]
+        self._below = [_by_channel(block.features)]
         for name in self._layers:
             self._below.append(np.tanh(self._below[-1] @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]))
         gains = self._below[-1] @ weights["head.weight"].T + weights["head.bias"]
         # Turned beforehand, so that what is left is one complex product.
-        self._real, self._imaginary = _turned(_by_channel(heard.parts), _by_channel(heard.turns))
+        self._real, self._imaginary = _turned(_by_channel(block.parts), _by_channel(block.turns))
         real, imaginary = gains[..., :GAINS], gains[..., GAINS:]
         cos = (real * self._real - imaginary * self._imaginary).sum(axis=-1)
         sin = (real * self._imaginary + imaginary * self._real).sum(axis=-1)
         self._said = np.stack([cos, sin], axis=-1)[..., : self._fields]
         self._lead, self._after = self._leads(numbers, bank_state)
         if not self._rows:
-            return self._said, heard.levels
+            return self._said, block.levels
         lead = self._lead.astype(np.float32)
-        return np.stack([cos + lead * sin, sin - lead * cos], axis=-1), heard.levels
+        return np.stack([cos + lead * sin, sin - lead * cos], axis=-1), block.levels
 
     def state_after(self, samples: int) -> FloatArray:
         """Return the state [rows, channels] after so many samples of the last forward."""
         if samples == len(self._inputs):
             return self._after
-        _, numbers, bank_state = self._listen(samples, [])
+        _, numbers, bank_state = self._step_block(samples, [])
         return self._leads(numbers, bank_state, samples)[1]
 
-    def _listen(self, samples: int, wanted: list[int] | None = None) -> tuple[Heard, DoubleArray, FloatArray]:
-        """Hear the first samples of the window; return what was heard, and what is carried on."""
+    def _step_block(
+        self, samples: int, selected: list[int] | None = None
+    ) -> tuple[Features, DoubleArray, FloatArray]:
+        """Step the bank over the window's first samples; return their features, and what is carried on."""
         inputs, state = self._inputs[:samples], self._before
         if not self._rows:
-            heard, after = self._bank.listen(inputs, state, wanted)
-            return heard, NO_NUMBERS, after
+            block, after = self._bank.step_block(inputs, state, selected)
+            return block, NO_NUMBERS, after
         conditioned = condition(inputs, numbers_of(state), self._nominal)
         state, parts = state[self._rows :].copy(), []
         for piece, anew in conditioned.pieces():
             state[:, anew] = 0
-            part, state = self._bank.listen(conditioned.inputs[piece], state, wanted)
+            part, state = self._bank.step_block(conditioned.inputs[piece], state, selected)
             parts.append(part)
         return _joined(parts), conditioned.numbers, state
 
@@ -125,7 +127,7 @@ def _turned(parts: FloatArray, turns: FloatArray) -> tuple[FloatArray, FloatArra
     return a * c - b * d, a * d + b * c
 
 
-def _joined(parts: Sequence[Heard]) -> Heard:
-    """Return what was heard of consecutive samples as one."""
+def _joined(parts: Sequence[Features]) -> Features:
+    """Return the features of consecutive samples as one."""
     names = ("features", "parts", "turns", "levels")
-    return Heard(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Features(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from predictor.cli import cli
 from streamer.errors import FileError, UsageError
 from trainer.filterbank.bank import bank_of
-from trainer.filterbank.features import FEATURES, HEARD
+from trainer.filterbank.features import FEATURES, READ
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model
 from trainer.offline import general, schedule, training, training_signals
@@ -76,21 +76,23 @@ class TestExamples:
         samples = int(generator.integers(330, longest + 1))
         change = int(generator.integers(training_signals.FIRST_CHANGE_SAMPLES, samples - general.CHANGE_SAMPLES))
         signals = training_signals.draw(generator, samples, 12, change)
-        heard, _ = BANK.listen(signals.inputs, np.zeros((BANK.state_rows, 12), np.float32))
-        told = [
+        block, _ = BANK.step_block(signals.inputs, np.zeros((BANK.state_rows, 12), np.float32))
+        selected = [
             int(np.flatnonzero((signals.targets[:, 0] == target.numpy()).all(axis=1))[0])
             for target in batch.targets[::12]
         ]
-        assert told == sorted(set(told))
-        assert 0.8 * most < len(told) <= most
-        assert 0.8 * samples < told[-1] < samples
-        assert len(batch) == 12 * len(told)
-        shape = (len(told), 12)
-        assert np.array_equal(batch.features.reshape(*shape, FEATURES), np.moveaxis(heard.features[told], -1, 1))
-        assert np.array_equal(batch.parts.reshape(*shape, 2, HEARD), np.moveaxis(heard.parts[told], -1, 1))
-        turns = (heard.turns * heard.levels[:, None])[told]
+        assert selected == sorted(set(selected))
+        assert 0.8 * most < len(selected) <= most
+        assert 0.8 * samples < selected[-1] < samples
+        assert len(batch) == 12 * len(selected)
+        shape = (len(selected), 12)
+        assert np.array_equal(
+            batch.features.reshape(*shape, FEATURES), np.moveaxis(block.features[selected], -1, 1)
+        )
+        assert np.array_equal(batch.parts.reshape(*shape, 2, READ), np.moveaxis(block.parts[selected], -1, 1))
+        turns = (block.turns * block.levels[:, None])[selected]
         assert np.array_equal(batch.turns.reshape(*shape, 2), np.moveaxis(turns, -1, 1))
-        assert np.array_equal(batch.targets.reshape(*shape, 2), signals.targets[told])
+        assert np.array_equal(batch.targets.reshape(*shape, 2), signals.targets[selected])
 
     def test_tiles_are_only_a_matter_of_speed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = draw_examples(3, 5, BANK, channels=12)
@@ -117,13 +119,13 @@ class TestLoss:
     @staticmethod
     def loss(estimate: complex, target: complex) -> float:
         one = torch.ones(1)
-        parts = torch.zeros(1, 2, HEARD)
+        parts = torch.zeros(1, 2, READ)
         parts[0, 0, -1] = 1  # the constant, whose gain is then the estimate
         network = GatedNetwork(ModelConfig("gated", 4))
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.zero_()
-            network.head.bias[HEARD - 1], network.head.bias[2 * HEARD - 1] = estimate.real, estimate.imag
+            network.head.bias[READ - 1], network.head.bias[2 * READ - 1] = estimate.real, estimate.imag
         batch = general.Examples(
             torch.zeros(1, FEATURES),
             parts,

@@ -64,9 +64,9 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
     network = GatedNetwork(model.config)
     network.load_weights(model.weights)
     conditioned = condition(inputs, numbers_of(state), 25.0) if rows else None
-    heard, after = bank.listen(conditioned.inputs if conditioned else inputs, state[rows:])
-    told = [torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns)]
-    expected = network(*told).unflatten(0, (samples, channels))[..., : len(fields)]
+    block, after = bank.step_block(conditioned.inputs if conditioned else inputs, state[rows:])
+    selected = [torch.from_numpy(by_example(array)) for array in (block.features, block.parts, block.turns)]
+    expected = network(*selected).unflatten(0, (samples, channels))[..., : len(fields)]
     if conditioned:
         lead = torch.from_numpy(leads(expected.detach().numpy(), conditioned.numbers, 25.0)).float()
         cos, sin = expected.unbind(-1)
@@ -75,7 +75,7 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
     expected.backward(torch.from_numpy(d_outputs))
     scale = max(1.0, float(expected.detach().abs().max()))
     np.testing.assert_allclose(outputs, expected.detach().numpy(), atol=1e-6 * scale)
-    np.testing.assert_array_equal(levels, heard.levels)
+    np.testing.assert_array_equal(levels, block.levels)
     np.testing.assert_array_equal(mixing.state_after(samples)[rows:], after[rows:])
     if conditioned:
         np.testing.assert_allclose(numbers_of(mixing.state_after(samples)), conditioned.numbers, atol=1e-5)

@@ -71,11 +71,11 @@ def test_a_gated_model_learns_as_plain_torch_would(length: int, stride: int) -> 
 
         numbers, bank_state = numbers_of(state), state[model.config.conditioning_rows :]
         conditioned, carried = (condition(window.inputs[:end], numbers, 25.0) for end in (length, stride))
-        heard, _ = bank.listen(conditioned.inputs, bank_state)
-        _, bank_state = bank.listen(carried.inputs, bank_state)
-        told = (torch.from_numpy(by_example(array)) for array in (heard.features, heard.parts, heard.turns))
-        scaled = torch.from_numpy((window.targets / heard.levels[..., None]).reshape(-1, 2))
-        cos, sin = network(*told).unbind(-1)
+        block, _ = bank.step_block(conditioned.inputs, bank_state)
+        _, bank_state = bank.step_block(carried.inputs, bank_state)
+        selected = (torch.from_numpy(by_example(array)) for array in (block.features, block.parts, block.turns))
+        scaled = torch.from_numpy((window.targets / block.levels[..., None]).reshape(-1, 2))
+        cos, sin = network(*selected).unbind(-1)
         said = torch.stack([cos, sin], dim=-1).detach().numpy().reshape(length, 2, 2)
         lead = torch.from_numpy(leads(said, conditioned.numbers, 25.0).reshape(-1)).float()
         leads(said[:stride], carried.numbers, 25.0)
