@@ -70,6 +70,8 @@ class Reflex:
             return
         if stream.muted or order.run is None or order.expected == AMISS or order.expected >= codec.MAX_SEQ:
             return
+        if order.run != order.source_run:  # its messages have another run than its estimates
+            return
         self._samples_left = stream.lessons.slack
         if stream.state.shape[1] != 1 or self._samples_left <= 0:
             return

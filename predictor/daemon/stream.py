@@ -243,7 +243,7 @@ class Stream:
         """
         if self.lessons.learner is not None and not self._sequencer.take_second(target):
             return False
-        self._teach(target)
+        self._teach(self._sequencer.named(target))
         return True
 
     def _hear_target(self, chunk: Chunk, now: Instant) -> Iterator[Effect]:
@@ -254,8 +254,9 @@ class Stream:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
         word = Word(info.run, ends, info.time_ns, info.replays, info.ended)
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
-        self._ends.note(info.run, info.next_seq, ended=info.ended)
-        if info.run == self._sequencer.run:
+        run = self._sequencer.name_of(word)
+        self._ends.note(run, info.next_seq, ended=info.ended)
+        if run == self._sequencer.run:
             self._time.spoken(now)
             self._paced = info.paced
             self._tallies.info(info.next_target_seq, has_targets=bool(info.target_fields))
@@ -271,10 +272,10 @@ class Stream:
                     yield from self._gap(event)
                 case NewRun():
                     yield from self._leave(event, now)
-                case StartedAgain(run, seq):
+                case StartedAgain(run, seq, name):
                     text = (
-                        f"run {run:016x} starts again at {seq}: its samples are dropped as duplicates until it "
-                        f"has passed sample {self._sequencer.next_seq}; a source must draw a new run at each start"
+                        f"run {run:016x} starts again at {seq}: what comes now has run {name:016x} in estimates; "
+                        "a source must draw a new run at each start"
                     )
                     yield Say(f"stream {self.name}: {text}", WARNING)
                 case Rivals(followed, other):
@@ -529,6 +530,7 @@ class Stream:
         body = {
             "health": self._time.health.name,
             "final_seq": self.final_seq,
+            "source_run": f"{self._sequencer.source_run or 0:016x}",
             "model": self._model.name,
             "fields": list(self._model.config.fields),
             "model_version": counters.updates,
@@ -642,7 +644,7 @@ class Stream:
     def recall(self, former: Former) -> None:
         """Decide again what former lives decided, and have what is new written down; at the beginning."""
         self._former = former
-        self._sequencer.recall(former.gaps)
+        self._sequencer.recall(former.gaps, former.restarts)
 
     def _leave(self, new: NewRun, now: Instant) -> Iterator[Effect]:
         """Leave a run for another, and go on with that one where it was left before."""
@@ -663,8 +665,10 @@ class Stream:
             return
         published_to = self._published_to
         self._published_to = self._former.published_to(new.run)
+        restart = self._sequencer.restart(new.run)
         decision = RunDecision(
-            self.name, new.run, new.left_run, new.left_place, max(published_to, new.left_place[0])
+            self.name, new.run, new.left_run, new.left_place, max(published_to, new.left_place[0]),
+            () if restart is None else tuple(restart.row()),
         )  # fmt: skip
         before = self._former.runs.get(new.run)
         if decision == before:

@@ -34,7 +34,7 @@ class _Followed:
             yield replay
         if last is not None and now_ns >= self.asked_ns + PROBE_NS and self.clock.is_silent(now_ns):
             end = last.seq + last.samples
-            if last.run == sequencer.run and sequencer.due_ns() is not None and end > sequencer.next_seq:
+            if last.run == sequencer.source_run and sequencer.due_ns() is not None and end > sequencer.next_seq:
                 self.asked_ns = now_ns
                 yield replace(last, seq=sequencer.next_seq, samples=end - sequencer.next_seq)
 
@@ -112,7 +112,8 @@ class InOrder:
             sequencer, clock = followed.sequencer, followed.clock
             word = Word(message.run, (end,), message.time_ns, replays)
             yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)), now_ns)
-            is_behind = sequencer.run == message.run and sequencer.next_seq >= end and not _is_left(message)
+            is_followed = sequencer.run == sequencer.name_of(word)
+            is_behind = is_followed and sequencer.next_seq >= end and not _is_left(message)
             clock.fall_behind(now_ns, behind=is_behind)
             self._wake(followed, now_ns)
 

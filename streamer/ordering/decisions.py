@@ -15,6 +15,7 @@ from streamer.messages import Kind
 
 MAX_BODY_BYTES = 1_024
 MOST = 2**64 - 1
+RESTART_VALUES = 6
 _KINDS = {"input": Kind.INPUT, "target": Kind.TARGET}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -68,6 +69,9 @@ class RunDecision:
         How far that was followed: the next input and the next target.
     left_published : int
         How far its estimates are published.
+    again : tuple of int
+        Where the source says it under an id that it had used before, how it started again: the values of a
+        `Restart`.
     """
 
     stream: str
@@ -75,6 +79,7 @@ class RunDecision:
     left_run: int | None = None
     left_place: tuple[int, int] = (0, 0)
     left_published: int = 0
+    again: tuple[int, ...] = ()
 
 
 Decision = GapDecision | RunDecision
@@ -90,6 +95,8 @@ class Former:
         Run -> samples given up, in order.
     runs : dict
         Run -> how it was begun, the last time.
+    restarts : list of tuple of int
+        The values of each `Restart`, in order.
     published : dict
         Run that was left -> one past the last sample with a published estimate.
     last_published : callable
@@ -98,6 +105,7 @@ class Former:
 
     gaps: dict[int, list[GapDecision]] = field(default_factory=dict)
     runs: dict[int, RunDecision] = field(default_factory=dict)
+    restarts: list[tuple[int, ...]] = field(default_factory=list)
     published: dict[int, int] = field(default_factory=dict)
     last_published: Callable[[int], int] = lambda _run: 0
 
@@ -125,6 +133,8 @@ class Memory:
             if isinstance(decision, GapDecision):
                 former.gaps.setdefault(decision.run, []).append(decision)
                 continue
+            if decision.again and decision.run not in former.runs:
+                former.restarts.append(decision.again)
             former.runs[decision.run] = decision
             if decision.left_run is not None:
                 before = former.published.get(decision.left_run, 0)
@@ -156,6 +166,8 @@ def encode(decision: Decision) -> bytes:
             "begin": decision.run, "stream": decision.stream, "left": decision.left_run,
             "place": list(decision.left_place), "published": decision.left_published,
         }  # fmt: skip
+        if decision.again:
+            content["again"] = list(decision.again)
     return framed(json.dumps(content).encode())
 
 
@@ -199,9 +211,12 @@ def _decision(body: bytes) -> Decision | None:
             kind, run, reset = _KINDS[content["gap"]], _index(content["run"]), content["reset"] is True
             return GapDecision(stream, run, kind, seq, samples, other, reset, published)
         left, (first, second) = content["left"], content["place"]
+        again = tuple(map(_index, content.get("again", ())))
+        if len(again) not in (0, RESTART_VALUES):
+            return None
         return RunDecision(
             stream, _index(content["begin"]), None if left is None else _index(left),
-            (_index(first), _index(second)), _index(content["published"]),
+            (_index(first), _index(second)), _index(content["published"]), again,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -29,10 +29,21 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class StartedAgain:
-    """A source numbers new samples of a run as it did old ones, from `seq` on: they are taken as duplicates."""
+    """A source numbers new samples of a run as it did old ones, from `seq` on: they are followed as another run.
+
+    Parameters
+    ----------
+    run : int
+        As the source says it.
+    seq : int
+        The first sample that was heard.
+    name : int
+        The run that they are followed as.
+    """
 
     run: int
     seq: int
+    name: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,22 @@ class Credence:
         When the latest message came that alone tells of something.
     last_ns, last_seq : int
         The latest source time among the messages handed out, and the seq of that message; -1 before the first.
+    first_ns, first_seq : int
+        The same of the first of them.
     rate_hz : float
         Of the samples; 0 while that is not known.
     """
 
-    __slots__ = ("_announcements", "_doubted", "doubted_since_ns", "end", "last_ns", "last_seq", "rate_hz")
+    __slots__ = (
+        "_announcements", "_doubted", "doubted_since_ns", "end", "first_ns", "first_seq", "last_ns", "last_seq",
+        "rate_hz",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.end = 0
         self.doubted_since_ns = 0
         self.last_ns, self.last_seq = -1, 0
+        self.first_ns, self.first_seq = -1, 0
         self.rate_hz = 0.0
         self._doubted = (0, 0, 0)  # samples that one message alone tells of, from and to, and that message's time
         self._announcements = (_NEVER, _NEVER)  # the latest two: end, source time, when it came

@@ -26,11 +26,14 @@ Message = Chunk | Burst | Word
 
 @dataclass(slots=True)
 class Position:
-    """Where a run was left."""
+    """Where a run was left, and by its source's times, 0 where they are not known, when it began and ended."""
 
     next_seq: int
     next_second_seq: int
     channels: int
+    first_seq: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ tallies tell, however they came.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, replace
 from typing import Any
 
 from streamer.errors import FileError
@@ -13,6 +14,7 @@ from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering.decisions import GapDecision
 from streamer.ordering.events import Event, Gap, NewRun, Rivals, StartedAgain, Word
 from streamer.ordering.reorder_buffer import Budget, Item
+from streamer.ordering.restarts import Found, Place, Restart, Restarts
 from streamer.ordering.retry import ASK_AGAIN_NS, Patience
 from streamer.ordering.run_tail import Tail
 from streamer.ordering.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
@@ -53,11 +55,10 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_again", "_again_ns", "_arrivals", "_closing", "_contenders", "_contested_ns",
-        "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
-        "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
-        "expected", "kinds", "now_ns", "run", "second_to", "stream",
+        "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_restarts", "_second",
+        "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels",
+        "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +92,7 @@ class Sequencer:
         self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
         self._stood = (-1, -1, -1, -1)  # where the run was when it was last seen to move on ...
         self._spoke_ns = 0  # ... and when that was
-        self._again = (-1, -1)  # old numbers with new times: from, to
-        self._again_ns = -WARN_EVERY_NS  # when that was said
+        self._restarts = Restarts(self._share, heeds_infos=self.kinds[0] is not Kind.ESTIMATE)
         self._begin_tracks()
 
     def _begin_tracks(self) -> None:
@@ -123,8 +123,10 @@ class Sequencer:
             "run": self.run,
             "next_seq": self.next_seq,
             "next_second_seq": self.next_second_seq,
-            "left": [[run, at.next_seq, at.next_second_seq, at.channels] for run, at in self._left.items()],
+            "left": [[run, *astuple(at)] for run, at in self._left.items()],
             "latest_ns": self._latest_ns,
+            "times": [*astuple(self._main.place)[1:4]],
+            "restarts": self._restarts.rows(),
         }
 
     def restore(self, position: Mapping[str, Any], channels: int) -> None:
@@ -138,9 +140,9 @@ class Sequencer:
         left: Any = position.get("left")
         numbers: list[Any] = [position.get(name) for name in ("run", "next_seq", "next_second_seq")]
         latest_ns = position.get("latest_ns")
-        rows: list[Any] = left if isinstance(left, list) else [None]
-        whole = all(isinstance(row, list) and len(row) == 4 and all(map(_is_index, row)) for row in rows)
-        if not whole or not all(map(_is_index, numbers)):
+        rows, restarts = _rows(left, 7), _rows(position.get("restarts"), 6)
+        times = _rows([position.get("times")], 3)
+        if rows is None or restarts is None or times is None or not all(map(_is_index, numbers)):
             raise FileError(f"state: a position must be whole numbers, got {str(position)[:200]}")
         if type(latest_ns) is not int:
             raise FileError(f"state: latest_ns must be a whole number, got {str(latest_ns)[:60]}")
@@ -151,6 +153,8 @@ class Sequencer:
         self.expected = self._main.next_seq
         self.channels = channels
         self._left = {run: Position(*place) for run, *place in rows[-REMEMBERED_RUNS:]}
+        self._restarts.add_before(Restart(*row) for row in restarts)
+        self._main.go_on(Place(self._main.next_seq, *times[0]))
         self._take_up_decisions()
         if self._pending:
             self.expected = AMISS
@@ -170,12 +174,20 @@ class Sequencer:
 
     # What a former life decided
 
-    def recall(self, gaps: Mapping[int, Sequence[GapDecision]]) -> None:
-        """Give up again, of each run, what a former life gave up, in order; to be called before anything else.
+    def recall(self, gaps: Mapping[int, Sequence[GapDecision]], restarts: Iterable[Sequence[int]] = ()) -> None:
+        """Decide again what a former life decided; to be called before anything else.
 
         Nothing beyond such a gap is handed out, of either kind, until both are where they were at the decision.
+
+        Parameters
+        ----------
+        gaps : mapping
+            Run -> what was given up, in order.
+        restarts : iterable of sequence of int
+            The values of each `Restart`, in order.
         """
         self._decided = dict(gaps)
+        self._restarts.add(Restart(*row) for row in restarts)
 
     def _take_up_decisions(self) -> None:
         """Look up what was decided of the run that is followed now, from where it is on."""
@@ -239,6 +251,13 @@ class Sequencer:
 
     def receive(self, message: Chunk | Burst, now_ns: int) -> Iterator[Event]:
         """Take samples; return what can be handed out."""
+        if not self._is_ambiguous(message):
+            yield from self._receive(message, now_ns)
+            return
+        for chunk in (message,) if isinstance(message, Chunk) else message.chunks():
+            yield from self._tell_apart(chunk, now_ns)
+
+    def _receive(self, message: Chunk | Burst, now_ns: int) -> Iterator[Event]:
         chunk = message if isinstance(message, Chunk) else message.chunk
         if chunk.run != self.run:
             if self.run is not None:
@@ -262,14 +281,22 @@ class Sequencer:
             yield from self._note_speech(chunk.time_ns, now_ns)
             if self._closing is not None:
                 self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
-        if chunk.end_seq <= track.next_seq and 0 < track.credence.last_ns < chunk.time_ns:
-            yield from self._note_again(chunk, now_ns)
         track.add(message, now_ns, self._arrivals)
         yield from self._drain(now_ns)
         yield from self._leave_if_done(now_ns)
 
     def hear(self, word: Word, now_ns: int) -> Iterator[Event]:
         """Heed how far a run is said to be."""
+        name = self._restarts.name_of_word(word)
+        found = self._restarts.hear(word, self._place(name), needs_info=self._needs_info(name))
+        if isinstance(found, Found):
+            yield from self._start_again(found, now_ns)
+        elif found:
+            yield from self._heed_word(word if name == word.run else replace(word, run=name), now_ns)
+        else:
+            self._guard()
+
+    def _heed_word(self, word: Word, now_ns: int) -> Iterator[Event]:
         if word.run != self.run:
             if self.run is not None:
                 if not self._is_known(word):
@@ -293,7 +320,7 @@ class Sequencer:
     def lose(self, gone: Gone, now_ns: int) -> Iterator[Event]:
         """Heed that samples cannot be had any more."""
         track = self._track(gone.kind)
-        if track is None or gone.run != self.run:
+        if track is None or gone.run != self.source_run:
             return
         end = gone.seq + gone.samples
         whole = track.asked_just_to(end) or end >= track.next_seq + FAR_SAMPLES
@@ -321,15 +348,82 @@ class Sequencer:
 
     # Runs
 
-    def _note_again(self, chunk: Chunk, now_ns: int) -> Iterator[Event]:
-        """Note old numbers with a time later than all before: two in a row, and the run has started again."""
-        seq, end = self._again
-        if chunk.seq != end:
-            seq = chunk.seq
-        elif now_ns - self._again_ns >= WARN_EVERY_NS:
-            self._again_ns = now_ns
-            yield StartedAgain(chunk.run, seq)
-        self._again = seq, chunk.end_seq
+    @property
+    def source_run(self) -> int | None:
+        """The run being followed as its source says it: another id where it has started again."""
+        return self.run if self.run is None else self._restarts.said_as(self.run)
+
+    def restart(self, run: int) -> Restart | None:
+        """Return how a run started again; None if it did not."""
+        return self._restarts.of(run)
+
+    def named(self, chunk: Chunk) -> Chunk:
+        """Return a message with the run that it is of."""
+        if not self._restarts:
+            return chunk
+        name = self._restarts.name(chunk)
+        return chunk if name == chunk.run else replace(chunk, run=name)
+
+    def name_of(self, word: Word) -> int:
+        """Return the run that an info is of."""
+        return self._restarts.name_of_word(word)
+
+    def _place(self, name: int) -> Place | None:
+        """Return how far a run was handed out; None if nothing of it was."""
+        if name == self.run:
+            return self._main.place
+        left = self._left.get(name)
+        if left is not None:
+            return Place(left.next_seq, left.first_seq, left.first_ns, left.last_ns)
+        restart = self._restarts.of(name)
+        return None if restart is None else restart.place
+
+    def _needs_info(self, name: int) -> bool:
+        """Whether samples alone do not tell that a run has started again."""
+        return name == self.run and self._main.replays is True and self._main.kind is not Kind.ESTIMATE
+
+    def _is_ambiguous(self, message: Chunk | Burst) -> bool:
+        """Whether samples may be of a run that has started again."""
+        chunk = message if isinstance(message, Chunk) else message.chunk
+        if self._restarts.concerns(chunk.run):
+            return True
+        if chunk.run == self.run:
+            track = self._main
+            if chunk.seq >= track.next_seq or chunk.kind is not track.kind:
+                return False
+        elif chunk.run not in self._left:
+            return False
+        place = self._place(chunk.run)
+        return place is not None and self._restarts.suspects(message, place)
+
+    def _tell_apart(self, chunk: Chunk, now_ns: int) -> Iterator[Event]:
+        """Take a message of a run that may have started again."""
+        name, is_main = self._restarts.name(chunk), chunk.kind is self._main.kind
+        found = self._restarts.take(
+            chunk, name, self._place(name), is_main=is_main, needs_info=self._needs_info(name)
+        )
+        if isinstance(found, Chunk):
+            yield from self._receive(found, now_ns)
+        elif found is not None:
+            yield from self._start_again(found, now_ns)
+        else:
+            self._guard()
+
+    def _guard(self) -> None:
+        """Have what seems to come next looked at where it may be of another start of the run."""
+        if self._restarts.guards(self.run, self.next_seq):
+            self.expected = AMISS
+
+    def _start_again(self, found: Found, now_ns: int) -> Iterator[Event]:
+        """Take up a run that has started again."""
+        restart = found.restart
+        if self.source_run == restart.run:  # which may have gone on since
+            self._latest_ns = max(self._latest_ns, self._main.credence.last_ns)
+        yield StartedAgain(restart.run, restart.seq, restart.name)
+        if found.word is not None:
+            yield from self._heed_word(found.word, now_ns)
+        for chunk in found.chunks:
+            yield from self._receive(chunk, now_ns)
 
     @property
     def _joins_anywhere_now(self) -> bool:
@@ -442,7 +536,7 @@ class Sequencer:
             place = self.next_seq, self.next_second_seq
             self._left.pop(self.run, None)
             if any(place):
-                self._left[self.run] = Position(*place, self.channels or 0)
+                self._left[self.run] = Position(*place, self.channels or 0, *astuple(self._main.place)[1:4])
             while len(self._left) > REMEMBERED_RUNS:
                 del self._left[next(iter(self._left))]
             if self._pending:
@@ -451,7 +545,8 @@ class Sequencer:
         self._begin_tracks()
         left = self._left.pop(run, None)
         if left is not None:
-            self._main.next_seq, self.channels = left.next_seq, left.channels or None
+            self._main.go_on(Place(left.next_seq, left.first_seq, left.first_ns, left.last_ns))
+            self.channels = left.channels or None
             if self._second is not None:
                 self._second.next_seq = left.next_second_seq
         self.run, self._latest_ns, self._ended = run, time_ns, False
@@ -487,6 +582,7 @@ class Sequencer:
         for track in self._tracks:
             track.clear()
         self._contenders.clear()
+        self._restarts.clear()
 
     # Order
 
@@ -510,6 +606,7 @@ class Sequencer:
             if begun and not self._pending and all(track.undisturbed for track in self._tracks)
             else AMISS
         )
+        self._guard()
         if self._second is not None:
             self.second_to = self._second.next_seq
 
@@ -603,9 +700,10 @@ class Sequencer:
                 tail = self._tails[place].ask(track.next_seq, now_ns)
                 wanted = [] if tail is None else [tail]
             self.counts.asked += len(wanted)
-            if self.run is not None:
+            run = self.source_run
+            if run is not None:
                 for seq, samples in wanted:
-                    yield Replay(track.kind, self.stream, self.run, seq, samples)
+                    yield Replay(track.kind, self.stream, run, seq, samples)
 
     def _gap(self, track: Track, samples: int, decided: GapDecision | None = None) -> Gap:
         assert self.run is not None
@@ -617,3 +715,10 @@ class Sequencer:
 
 def _is_index(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**64
+
+
+def _rows(value: Any, width: int) -> list[Any] | None:
+    """Return a list of rows of so many whole numbers; None if it is not one."""
+    rows = value if isinstance(value, list) else [None]
+    whole = all(isinstance(row, list) and len(row) == width and all(map(_is_index, row)) for row in rows)
+    return rows if whole else None

@@ -1,5 +1,6 @@
 """One kind of samples of one run, put in order: what is next, what is missing, what is held. Pure logic."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,7 @@ from streamer.messages import Burst, Chunk, Kind
 from streamer.ordering.events import Part
 from streamer.ordering.plausibility import Credence
 from streamer.ordering.reorder_buffer import Held, Item, Share, item
+from streamer.ordering.restarts import Place
 from streamer.ordering.retry import Asking, Patience
 
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
@@ -14,6 +16,7 @@ PORTION_BYTES = 2**20
 LOOK_EVERY_NS = 1_000_000_000
 OVERSLEPT_NS = 1_500_000_000  # since the last look: who looks was stopped meanwhile (SIGSTOP, a closed lid)
 MOST_SLEEPS = 4
+REMEMBERED_GAPS = 64
 MOST_HOLES = 16  # that are asked for at a time, so that a long way to the source costs each of them less
 NO_LIMIT = 2**64
 MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
@@ -64,6 +67,7 @@ class Track:
         "_counts",
         "_deadline_ns",
         "_dropped_end",
+        "_given_up",
         "_held",
         "_looked_ns",
         "_needed_end",
@@ -94,6 +98,7 @@ class Track:
         self._dropped_end = 0  # what was held, and could not be any longer
         self._looked_ns = 0
         self._sleeps = 0  # looks in a row that came far too late
+        self._given_up: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_GAPS)  # from and to
         self._since_ns: int | None = None  # since when samples are missing after the last one held
         self.credence = Credence()
         self._portion_samples = 1
@@ -279,9 +284,13 @@ class Track:
         if isinstance(message, Chunk):
             seq, time_ns = message.seq, message.time_ns
         else:
-            time_ns = int(message.times_ns[-1])
-            seq = message.chunk.end_seq - message.samples
+            place = int(message.times_ns.argmax())  # stamps jitter
+            time_ns = int(message.times_ns[place])
+            seq = message.chunk.seq + place * message.samples
         if time_ns > credence.last_ns:
+            if credence.first_ns < 0:
+                chunk = message if isinstance(message, Chunk) else message.chunk
+                credence.first_ns, credence.first_seq = chunk.time_ns, chunk.seq
             credence.last_ns, credence.last_seq = time_ns, seq
 
     def _head_to_limit(self) -> Iterator[Part]:
@@ -294,10 +303,32 @@ class Track:
                 self.note(chunk)
                 yield Part(replace(chunk, values=chunk.values[: end - chunk.seq]), skip, head.live)
 
+    @property
+    def place(self) -> Place:
+        """How far it was handed out."""
+        credence = self.credence
+        if credence.last_ns <= 0:
+            return Place(self.next_seq)
+        end = self.next_seq
+        for gap in reversed(self._given_up):
+            end = gap[0] if gap[1] == end else end
+        last_ns = credence.last_ns
+        if end > credence.last_seq + 1 and credence.rate_hz:  # and half a sample, for times are rounded
+            last_ns += round((end - credence.last_seq - 0.5) * 1e9 / credence.rate_hz)
+        return Place(self.next_seq, credence.first_seq, max(0, credence.first_ns), last_ns, tuple(self._given_up))
+
+    def go_on(self, place: Place) -> None:
+        """Go on where samples were handed out up to there."""
+        self.next_seq = place.next_seq
+        credence = self.credence
+        credence.first_seq, credence.first_ns = place.first_seq, place.first_ns
+        credence.last_seq, credence.last_ns = place.next_seq, place.last_ns or -1
+
     # What is missing
 
     def skip(self, samples: int) -> None:
         """Go on without the next samples, which are missing."""
+        self._given_up.append((self.next_seq, self.next_seq + samples))
         self.next_seq += samples
         self._asking.given_up()
         if not self._held:

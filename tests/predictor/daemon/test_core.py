@@ -17,6 +17,7 @@ from predictor.daemon.stream import slice_values
 from predictor.engine.stepper import Engine
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
+from streamer.ordering.restarts import restarted_run
 from streamer.ordering.retry import Patience
 from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
@@ -244,15 +245,31 @@ def test_a_new_run_starts_from_the_initial_state_and_is_said() -> None:
     assert status_of(core, seconds=2)["runs"] == 2
 
 
-def test_a_run_that_starts_again_is_named_once_and_no_duplicate_makes_it_so() -> None:
+def test_a_run_that_starts_again_is_estimated_as_another_and_named_once() -> None:
     core = Predictor(model())
     answer(core, [chunk(seq, [0.1]) for seq in range(20)])
     copies = [chunk(seq, [0.1]) for seq in range(3)]
-    again = [replace(copy, time_ns=copy.time_ns + 60_000_000_000) for copy in copies]
+    late = [chunk(seq, [0.3]) for seq in range(30)]
+    again = [replace(one, time_ns=one.time_ns + 60_000_000_000) for one in late]
     assert not said(core.receive(copies, at(1)))
-    lines = said(core.receive(again, at(2)))
-    assert [line for line in lines if "run 0000000000000001 starts again at 0" in line] == lines
-    assert len(lines) == 1
+    effects = [effect for one in again for effect in core.receive([one], at(2))]
+    run = restarted_run(1, again[0].time_ns)
+    lines = said(effects)
+    assert sum("run 0000000000000001 starts again at 0" in line for line in lines) == 1
+    assert any(f"new run {run:016x}" in line for line in lines)
+    estimates = [one for m in sent(effects) for one in parts(m)]
+    assert [(one.run, one.seq, one.time_ns) for one in estimates] == [(run, one.seq, one.time_ns) for one in again]
+    alone = answer(Predictor(model()), [replace(one, run=run) for one in again])
+    assert joined(estimates).tobytes() == joined(alone).tobytes()
+    status = status_of(core, seconds=3)
+    assert (status["duplicates"], status["gaps"], status["source_run"]) == (3, 0, "0000000000000001")
+
+
+def parts(message: object) -> list[Chunk]:
+    """The chunks that a message is, or is made of."""
+    if isinstance(message, Burst):
+        return list(message.chunks())
+    return [message] if isinstance(message, Chunk) else []
 
 
 def test_a_new_run_may_have_other_channels_but_a_run_may_not() -> None:
