@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lossy import SECOND, WALL_NS
-from streamer.restarts import mark_of, restarted_run
 
 from streamer.messages import Burst, Chunk, Gone, Kind
 from streamer.ordering.events import Event, Gap, Part, Rivals, StartedAgain, Word
+from streamer.ordering.restarts import mark_of, restarted_run
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import Sequencer
 
