@@ -16,6 +16,7 @@ from predictor.console.snapshot import Health, Learning, Shown, StreamSummary
 from predictor.phase import phase_and_amplitude
 from streamer.clock import Instant
 from streamer.messages import Chunk, Info, Kind, Status
+from streamer.ordering.run_names import RunNames
 
 SHOWN_SAMPLES = 20_000  # a few cycles of a slow signal at a high rate
 # What the console says itself while no predictor speaks; a status comes every second.
@@ -54,6 +55,7 @@ class StreamView:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._names = RunNames()
         self._followed = FollowedRun()
         self._beside: int | None = None
         self._run = _Run()
@@ -81,13 +83,14 @@ class StreamView:
         if isinstance(message, Status):
             yield from self._take_status(message, now)
             return
-        for one in self._followed.take(message, now.mono_ns):
-            if self.run != self._shown_run:
-                yield from self._begin_run(now)
-            if isinstance(one, Info):
-                self._run.info = one
-            else:
-                self._take_chunk(one, now)
+        for named in self._names.take(message):
+            for one in self._followed.take(named, now.mono_ns):
+                if self.run != self._shown_run:
+                    yield from self._begin_run(now)
+                if isinstance(one, Info):
+                    self._run.info = one
+                else:
+                    self._take_chunk(one, now)
         yield from self._note_beside()
 
     def settle(self, now: Instant) -> None:

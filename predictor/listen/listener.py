@@ -14,6 +14,7 @@ from streamer.errors import NothingHeard, UsageError
 from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
 from streamer.ordering.events import Gap
 from streamer.ordering.retry import Patience
+from streamer.ordering.run_names import RunNames
 from streamer.wire import codec
 
 SECOND_NS = 1_000_000_000
@@ -124,6 +125,7 @@ class Listener:
         self._remind_ns: int | None = None
         self._paused = False  # whether some kinds wait for others, for too much is held of them
         self._cos_alone = CosAlone()
+        self._names: dict[str, RunNames] = {}  # of streams, where they are not brought in order
 
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         """Print the lines that `messages` make or finish."""
@@ -195,6 +197,12 @@ class Listener:
             return  # asking for them would be in vain where the estimates have both fields
         for stream, event in self._in_order.take(message, now):
             yield from self._next(stream, event, now)
+        while self._in_order.renamed:
+            stream, run, name = self._in_order.renamed.pop()
+            join = self._joins.pop((stream, run), None)
+            if join is not None and (stream, name) not in self._joins:
+                join.run = name
+                self._joins[stream, name] = join
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask again for what is missing, or give it up."""
@@ -271,6 +279,18 @@ class Listener:
             yield report_line(message)
 
     def _joined_lines(self, message: Chunk | Info, now: Instant) -> Iterator[str]:
+        if self._in_order is None:
+            names = self._names.get(message.stream)
+            if names is None:
+                names = self._names[message.stream] = RunNames()
+                if len(self._names) > MAX_STREAMS:
+                    del self._names[next(iter(self._names))]
+            for one in names.take(message):
+                yield from self._join(one, now)
+            return
+        yield from self._join(self._in_order.named(message) if isinstance(message, Info) else message, now)
+
+    def _join(self, message: Chunk | Info, now: Instant) -> Iterator[str]:
         key = message.stream, message.run
         if key not in self._joins:
             yield from self._open(key, now)

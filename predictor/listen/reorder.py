@@ -61,6 +61,8 @@ class InOrder:
     def __init__(self, kinds: Sequence[Kind], patience: Patience) -> None:
         self.ignored = 0
         """Messages of streams beyond those followed."""
+        self.renamed: list[tuple[str, int, int]] = []
+        """Runs that are called otherwise from now on: stream, what was and what is the run."""
         self._kinds = set(kinds)
         self._patience = patience
         self._budget = Budget(patience.hold_bytes)
@@ -71,6 +73,8 @@ class InOrder:
         """Take a message; yield the samples that are next, and gaps between them, each with its stream's name."""
         now_ns = now.mono_ns
         self._hear_publisher(message, now_ns)
+        if isinstance(message, Chunk) and message.kind is Kind.ESTIMATE:
+            self._adopt(message)
         match message:
             case Chunk(kind=kind) if kind in self._kinds:
                 followed = self._follow(message.stream, kind, now_ns)
@@ -90,6 +94,21 @@ class InOrder:
             case Status(stream, run, next_seq) if stream and (run or next_seq):
                 replays = message.body.get("replays") is True
                 yield from self._hear(message, Kind.ESTIMATE, next_seq, replays=replays, now_ns=now_ns)
+
+    def named(self, info: Info) -> Info:
+        """Return an info with the run that estimates have."""
+        followed = self._followed.get((info.stream, Kind.INPUT))
+        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays)
+        name = info.run if followed is None else followed.sequencer.name_of(word)
+        return info if name == info.run else replace(info, run=name)
+
+    def _adopt(self, estimate: Chunk) -> None:
+        """Call a run that started again as its estimates do: who begins to listen later cannot tell by itself."""
+        for kind in (Kind.INPUT, Kind.TARGET):
+            followed = self._followed.get((estimate.stream, kind))
+            run = None if followed is None else followed.sequencer.run
+            if followed is not None and run is not None and followed.sequencer.adopt(estimate.run):
+                self.renamed.append((estimate.stream, run, estimate.run))
 
     def _hear_publisher(self, message: Chunk | Info | Status | Gone, now_ns: int) -> None:
         """Note that who publishes a stream is there: its source, of inputs and targets, or its predictor."""

@@ -22,6 +22,7 @@ from streamer.ordering.events import Word
 from streamer.ordering.reorder_buffer import Share, cost_bytes
 
 MOST_RESTARTS = 64  # remembered of a stream
+LONGEST_NS = 7 * 86_400_000_000_000  # before it was first heard here, that a run may have started again
 EARLIER_NS = 1_000_000_000  # by less, times may be because they jitter
 MOST_HELD = 4_096  # messages until it is certain that the run has started again
 _MASK = 2**64 - 1
@@ -79,6 +80,13 @@ class Place:
     first_ns: int = 0
     last_ns: int = 0
     given_up: Sequence[tuple[int, int]] = ()
+
+    def after(self, chunk: Chunk) -> "Place":
+        """Return the place once a message has been handed out, too."""
+        last_ns = chunk.time_ns
+        if len(chunk.values) > 1 and chunk.rate_hz and last_ns:  # and half a sample, for times are rounded
+            last_ns += round((len(chunk.values) - 0.5) * 1e9 / chunk.rate_hz)
+        return replace(self, next_seq=max(self.next_seq, chunk.end_seq), last_ns=max(self.last_ns, last_ns))
 
     def is_new(self, chunk: Chunk) -> bool:
         """Whether a message with old numbers has a time that none of the old ones can have."""
@@ -306,6 +314,33 @@ class Restarts:
         """Take note of restarts, each earlier than those known of its run."""
         later, self._all = self._all, []
         self.add([*restarts, *later])
+
+    def adopt(self, name: int, called: int, place: Place) -> bool:
+        """Call a run as others call it, if they do; return whether it is to be called so from now on.
+
+        Parameters
+        ----------
+        name : int
+            Of a run that others speak of.
+        called : int
+            What a run is called here.
+        place : Place
+            How far that one was handed out.
+        """
+        present = self.of(called)
+        run = called if present is None else present.run
+        since_ns = mark_of(run, name)
+        if self.of(name) is not None or name == run or not since_ns <= place.first_ns < since_ns + LONGEST_NS:
+            return False
+        if present is None:
+            former = (0, 0)  # whatever comes of it
+        elif since_ns > present.former_ns:
+            former = present.former_seq, present.former_ns
+            self._all.remove(present)
+        else:
+            return False
+        self.add([Restart(run, name, place.first_seq, since_ns, *former)])
+        return True
 
     def rows(self) -> list[list[int]]:
         """Return what is known as plain numbers."""

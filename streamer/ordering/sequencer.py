@@ -357,6 +357,13 @@ class Sequencer:
         """Return how a run started again; None if it did not."""
         return self._restarts.of(run)
 
+    def adopt(self, name: int) -> bool:
+        """Call the run that is followed as its estimates do, if it is theirs; return whether that is new."""
+        if self.run is None or name == self.run or not self._restarts.adopt(name, self.run, self._main.place):
+            return False
+        self.run = name
+        return True
+
     def named(self, chunk: Chunk) -> Chunk:
         """Return a message with the run that it is of."""
         if not self._restarts:
