@@ -8,27 +8,32 @@ PATIENCE_S = 2.0
 
 
 class Syncer:
-    """A thread that calls fsync.
+    """A thread that calls fsync, in the order in which it is asked to.
 
     Attributes
     ----------
     error : OSError or None
         The last call's.
+    failures : int
+        Calls that failed. What was to be forced to disk by them may be lost even if later ones succeed.
     """
 
     def __init__(self) -> None:
         self.error: OSError | None = None
+        self.failures = 0
+        self._asked = self._done = 0
         self._wanted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="fsync", daemon=True)
         self._thread.start()
 
     @property
     def busy(self) -> bool:
-        """Whether a file still waits."""
-        return not self._wanted.empty()
+        """Whether something is not on disk yet that was asked for."""
+        return self._done < self._asked
 
     def sync(self, descriptor: int) -> None:
         """Force a file, or a folder, to disk by and by. The caller may close it meanwhile."""
+        self._asked += 1
         self._wanted.put(os.dup(descriptor))
 
     def close(self) -> None:
@@ -42,7 +47,9 @@ class Syncer:
                 os.fsync(descriptor)
             except OSError as error:
                 self.error = error
+                self.failures += 1
             else:
                 self.error = None
             finally:
                 os.close(descriptor)
+                self._done += 1

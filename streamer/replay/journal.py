@@ -13,6 +13,7 @@ from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.files.fsync import Syncer
 from streamer.files.regular_files import open_regular
+from streamer.files.replacement import sync_folder
 from streamer.messages import Chunk, Kind
 from streamer.replay import journal_format
 from streamer.replay.history import MESSAGE_BYTES
@@ -60,6 +61,7 @@ class JournalFile:
         self.run, self.next_seq, self.next_target_seq = run, 0, 0
         self._failing = self._was_unsynced = False
         self._missed_samples = self._retry_ns = 0
+        self._syncer = Syncer()
         try:
             self._lock, made = _locked(path)
             try:
@@ -72,6 +74,17 @@ class JournalFile:
         except OSError as error:
             raise FileError(f"{path}: cannot be used as a journal: {error.strerror}; give another file") from None
         self._syncer = Syncer()
+        self._asked_bytes = 0  # which the last call of the syncer was to force to disk
+        self._marked_bytes = self._size
+        for part in self._parts:
+            if part.path != path:
+                self._sync_older(part.path)  # a mark in the file after it says that it is on disk
+
+    def _sync_older(self, path: Path) -> None:
+        with contextlib.suppress(OSError, FileError):
+            descriptor = open_regular(path, os.O_RDONLY)
+            self._syncer.sync(descriptor)
+            os.close(descriptor)
 
     def _take_up(self) -> None:
         """Go on with the run that is there, or begin one."""
@@ -81,7 +94,7 @@ class JournalFile:
                 f"{self._path}: could not be written when the source ended, and lacks the end of its run: "
                 "a new run begins"
             ]
-            self._begin()
+            self._begin(forced=True)
             _remove(behind(self._path))
             return
         self._parts = scan(self._path, self._about)
@@ -92,7 +105,7 @@ class JournalFile:
             self.next_target_seq = max(self.next_target_seq, part.next_target_seq)
         last = self._parts[-1] if self._parts else None
         if last is None or last.path != self._path:
-            self._begin()
+            self._begin(forced=True)
             return
         self._size, self._weight = last.sound_bytes, last.weight
         self._descriptor = open_regular(self._path, _APPEND)
@@ -102,8 +115,16 @@ class JournalFile:
             os.close(self._descriptor)
             raise
 
-    def _begin(self, *, keep: bool = False) -> None:
-        """Begin the file, in place of any that is there; that one is kept as the older if there is need."""
+    def _begin(self, *, keep: bool = False, forced: bool = False) -> None:
+        """Begin the file, in place of any that is there.
+
+        Parameters
+        ----------
+        keep : bool
+            Keep that one as the older.
+        forced : bool
+            Come back when the file is on disk for good.
+        """
         first = opening(
             {
                 "format": FORMAT,
@@ -118,9 +139,13 @@ class JournalFile:
         descriptor = os.open(fresh, _APPEND | os.O_EXCL, 0o600)
         try:
             _write_whole(descriptor, first)
+            if forced:
+                os.fsync(descriptor)
             if keep and self._path.exists():
                 self._path.replace(older(self._path))
             fresh.replace(self._path)
+            if forced:
+                sync_folder(self._path.parent)
         except BaseException:
             _remove(fresh)
             os.close(descriptor)
@@ -161,7 +186,8 @@ class JournalFile:
     def news(self) -> list[str]:
         """Return what the operator should know, each thing once. Called each second: what is new is synced."""
         if not self._syncer.busy:
-            self._syncer.sync(self._descriptor)
+            self._mark()
+            self._sync()
         error = self._syncer.error
         if error is not None and not self._was_unsynced:
             self._news.append(f"{self._path}: cannot be forced to disk: {error.strerror}; a power cut may lose it")
@@ -171,10 +197,26 @@ class JournalFile:
 
     def close(self) -> None:
         """Force what was written to disk, and let others write."""
-        self._syncer.sync(self._descriptor)
+        self._sync()
         self._syncer.close()
+        if not self._syncer.busy:
+            self._mark()
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
         os.close(self._descriptor)
         os.close(self._lock)
+
+    def _sync(self) -> None:
+        self._asked_bytes = self._size
+        self._syncer.sync(self._descriptor)
+
+    def _mark(self) -> None:
+        """Note in the file how much of it is on disk, if that is more than it says already."""
+        if self._asked_bytes <= self._marked_bytes or self._failing or self._syncer.failures:
+            return  # after a failure nobody knows what is on disk, whatever succeeds later
+        with contextlib.suppress(OSError):  # the next one says it, too
+            self._write(journal_format.mark(self._asked_bytes))
+            self._marked_bytes = self._size
 
     def _write(self, record: bytes) -> None:
         """Write a record whole, or not at all."""
@@ -192,6 +234,7 @@ class JournalFile:
         self._syncer.sync(self._descriptor)
         before = self._descriptor
         self._begin(keep=True)
+        self._asked_bytes, self._marked_bytes = 0, self._size
         os.close(before)
         folder = os.open(self._path.parent, os.O_RDONLY)
         self._syncer.sync(folder)

@@ -1,7 +1,8 @@
 """A journal's bytes: a magic word, a record that says whose it is, then a record for every chunk.
 
 A record is its length, a checksum of length and body, and the body: JSON in the first, then a chunk's header and
-payload as they are on the wire. Reading finds every record that is whole, also beyond a damaged one.
+payload as they are on the wire. Marks in between, JSON too, say how much of the file was forced to disk by then.
+Reading finds every record that is whole, also beyond a damaged one.
 """
 
 import json
@@ -39,6 +40,17 @@ class Entry:
 def opening(about: Mapping[str, Any]) -> bytes:
     """Return how a journal begins."""
     return MAGIC + framed(json.dumps(about, allow_nan=False).encode())
+
+
+def mark(synced_bytes: int) -> bytes:
+    """Return a record that says how much of the file is on disk for good."""
+    return framed(json.dumps({"synced": synced_bytes}).encode())
+
+
+def decode_mark(body: bytes) -> int | None:
+    """Return how much of the file a record says to be on disk, or None if it is no such record."""
+    synced = (decode_about(body) or {}).get("synced")
+    return synced if type(synced) is int else None
 
 
 def chunk_record(chunk: Chunk) -> bytes:

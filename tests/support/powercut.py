@@ -188,6 +188,7 @@ class Recorder:
 class Image:
     """What is on a disk after a cut."""
 
+    ordered: bool = True  # names changed in the order in which they were changed
     names: dict[tuple[int, str], int] = field(default_factory=dict)
     data: dict[int, bytes] = field(default_factory=dict)
     folders: set[int] = field(default_factory=set)
@@ -211,7 +212,7 @@ class Image:
 def cut(recorder: Recorder, at: int, rng: random.Random) -> tuple[Image, list[Any]]:
     """Return a disk after a power cut behind so many events, and what the world had seen by then."""
     ordered, names_mode, data_mode = rng.random() < 0.5, rng.choice(MODES), rng.choice(MODES)
-    image = Image(folders=recorder.folders)
+    image = Image(ordered, folders=recorder.folders)
     pending: list[Named] = []
     versions: dict[int, list[bytes]] = {}
     seen: list[Any] = []

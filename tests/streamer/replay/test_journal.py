@@ -578,3 +578,22 @@ def test_a_new_file_is_not_begun_through_a_link(path: Path) -> None:
     written(path, pairs(2))
     assert target.read_text() == "precious"
     assert not path.is_symlink()
+
+
+def test_a_mark_tells_a_bad_disk_from_a_power_cut(path: Path) -> None:
+    """What is damaged before it is left out; what is damaged behind it ends the file."""
+    with opened(path) as journal:
+        for one in pairs(2):
+            journal.append(one, NOW)
+    marked = path.read_bytes()
+    with opened(path) as journal:
+        for one in pairs(2, first=2):
+            journal.append(one, NOW)
+        data = path.read_bytes()  # as a kill leaves it
+    ends = whole(data)
+    assert ends[5] == len(marked), "the beginning, four chunks and a mark"
+    for hit, kept in ((ends[1], [0, 2, 3, 4, 5, 6, 7]), (ends[6], [0, 1, 2, 3, 4])):
+        path.write_bytes(data[:hit] + bytes([data[hit] ^ 1]) + data[hit + 1 :])
+        part = Part(path, ABOUT)
+        assert encoded(part.chunks(RUN)) == encoded([pairs(4)[k] for k in kept])
+        assert (part.holes, part.dropped_bytes > 0) == ((1, False) if hit < len(marked) else (0, True))
