@@ -2,7 +2,7 @@
 
 A file belongs to the state that is written next: `decisions-12.log` holds what was decided from when state 11 was
 whole until state 12 was. Who goes on from a state needs the file of its number and all later ones; older ones go
-with their states. What is written outlives a kill of the process; it is not forced to disk.
+with their states. What is written outlives a kill of the process at once; it is forced to disk beside the loop.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from streamer.errors import FileError
+from streamer.files.fsync import Syncer
 from streamer.files.regular_files import open_regular
 from streamer.ordering.decisions import Decision, decode, encode
 
@@ -40,11 +41,15 @@ class DecisionLog:
     failures : int
     error : str or None
         Of the last write.
+    unsynced : bool
+        Something was written since `sync`.
     """
 
     def __init__(self, folder: Path, number: int, descriptor: int | None = None) -> None:
         self.failures = 0
         self.error: str | None = None
+        self._is_named = False  # on disk, by its name in the folder
+        self.unsynced = False
         self._folder = folder
         self._folder_descriptor = descriptor
         self._number = number
@@ -105,6 +110,16 @@ class DecisionLog:
             self._size += len(record)
             self._unwritten.clear()
             self.error = None
+            self.unsynced = True
+
+    def sync(self, syncer: Syncer) -> None:
+        """Have what was written forced to disk, with the file's name."""
+        self.unsynced = False
+        if self._descriptor >= 0:
+            syncer.sync(self._descriptor)
+            if not self._is_named and self._folder_descriptor is not None:
+                syncer.sync(self._folder_descriptor)
+            self._is_named = True
 
     def go_on(self, number: int) -> None:
         """Write to another file from now on: the state before `number` is whole."""
@@ -135,6 +150,7 @@ class DecisionLog:
         except FileError as error:
             raise OSError(errno.EINVAL, str(error)) from None
         self._descriptor, self._size = descriptor, os.fstat(descriptor).st_size
+        self._is_named = False
 
     def _content(self, path: Path) -> bytes:
         try:

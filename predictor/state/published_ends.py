@@ -1,8 +1,9 @@
 """How far the estimates of each run are published, in a file that survives the process: a slot for each run.
 
 A slot is 16 bytes: one past the last published sample, and the same number combined with a key of stream and run.
-So a slot says itself whose it is, and one that is damaged is nobody's. It is written before the estimate goes out,
-without forcing it to disk: that outlives a kill of the process, and takes about a microsecond.
+So a slot says itself whose it is, and one that is damaged is nobody's. It is written before the estimate goes out:
+that outlives a kill of the process, and takes about a microsecond. It is forced to disk each second, beside the
+loop.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from streamer.errors import FileError
+from streamer.files.fsync import Syncer
 from streamer.files.regular_files import open_regular
 from streamer.messages import Kind
 from streamer.wire import codec
@@ -58,11 +60,15 @@ class PublishedEnds:
     failures : int
     error : str or None
         Of the last write.
+    unsynced : bool
+        Something was written since `sync`.
     """
 
     def __init__(self, folder: Path, descriptor: int | None = None) -> None:
         self.failures = 0
         self.error: str | None = None
+        self.unsynced = True
+        self._is_named = False  # on disk, by its name in the folder
         self._path = folder / NAME
         self._folder_descriptor = descriptor
         self._descriptor = -1
@@ -101,6 +107,7 @@ class PublishedEnds:
         if end <= slot.end:
             return
         slot.end = end
+        self.unsynced = True
         content = SLOT.pack(end, end ^ slot.key)
         try:
             if self.error is not None:
@@ -158,6 +165,15 @@ class PublishedEnds:
         if os.pwrite(self._descriptor, self._image, 0) != len(self._image):
             raise OSError("written in part")
         self.error = None
+
+    def sync(self, syncer: Syncer) -> None:
+        """Have what was written forced to disk, with the file's name."""
+        self.unsynced = False
+        if self._descriptor >= 0:
+            syncer.sync(self._descriptor)
+            if not self._is_named and self._folder_descriptor is not None:
+                syncer.sync(self._folder_descriptor)
+            self._is_named = True
 
     def close(self) -> None:
         """Write nothing more."""

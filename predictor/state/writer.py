@@ -1,5 +1,6 @@
 """Writes what a predictor goes on from: states, decisions, published ends."""
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -9,14 +10,18 @@ from predictor.state.decision_log import DecisionLog
 from predictor.state.folder import StateFolder
 from predictor.state.published_ends import PublishedEnds
 from streamer.effects import Checkpoint
+from streamer.files.fsync import Syncer
 from streamer.messages import Recorded, Written
 from streamer.ordering.decisions import Decision, Memory
+
+ENDS_EVERY_S = 1.0
 
 
 class Keeper:
     """Takes a state while the last one has been reported as written, or not, and decisions at any time.
 
-    States are written beside the loop, one at a time, so that a slow disk delays no estimate.
+    States are written beside the loop, one at a time, so that a slow disk delays no estimate. Decisions are forced
+    to disk beside it at once, published ends each second, all of it at the end.
 
     Parameters
     ----------
@@ -36,6 +41,8 @@ class Keeper:
         self._decisions = DecisionLog(folder.path, folder.next_number, folder.descriptor)
         self.ends = PublishedEnds(folder.path, folder.descriptor)
         self._reported = Recorded(0)
+        self._syncer = Syncer()
+        self._ends_due_s = 0.0
 
     def memory(self) -> tuple[Memory, list[str]]:
         """Return what former lives decided and published, and what is to be said of the files.
@@ -63,18 +70,35 @@ class Keeper:
     def decide(self, decision: Decision) -> None:
         """Write a decision down."""
         self._decisions.write(decision)
+        self._force()
+
+    def _force(self) -> None:
+        """Have forced to disk what is to be, unless the disk is still busy with what was before."""
+        if self._syncer.busy:
+            return
+        if self._decisions.unsynced:
+            self._decisions.sync(self._syncer)
+        if self.ends.unsynced and time.monotonic() >= self._ends_due_s:
+            self._ends_due_s = time.monotonic() + ENDS_EVERY_S
+            self.ends.sync(self._syncer)
 
     def outcome(self) -> Written | Recorded | None:
         """Return, once, what became of the last state, or of what is written beside; None if nothing is new."""
+        self._force()
         if self._writing is not None and self._writing.done():
             written, self._writing = self._writing.result(), None
             if written.number is not None:
+                if self._decisions.unsynced:
+                    self._decisions.sync(self._syncer)
                 self._decisions.go_on(written.number + 1)
             return written
         if self._decisions.error is not None:
             self._decisions.try_again()
+        unforced = self._syncer.error
         error = self._decisions.error or self.ends.error
-        failures = self._decisions.failures + self.ends.failures
+        if error is None and unforced is not None:
+            error = f"{self._folder.path}: cannot be forced to disk: {unforced.strerror}"
+        failures = self._decisions.failures + self.ends.failures + self._syncer.failures
         if failures == self._reported.failures and error == self._reported.error:
             return None
         self._reported = Recorded(failures, error)
@@ -91,7 +115,10 @@ class Keeper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for what is being written."""
+        """Wait for what is being written, and a while for what is being forced to disk."""
         self._worker.shutdown(wait=True)
+        self._decisions.sync(self._syncer)
+        self.ends.sync(self._syncer)
+        self._syncer.close()
         self._decisions.close()
         self.ends.close()

@@ -61,6 +61,7 @@ class JournalFile:
         self.run, self.next_seq, self.next_target_seq = run, 0, 0
         self._failing = self._was_unsynced = False
         self._missed_samples = self._retry_ns = 0
+        self._place = path  # of the file that is written, while it can be
         self._syncer = Syncer()
         try:
             self._lock, made = _locked(path)
@@ -115,16 +116,8 @@ class JournalFile:
             os.close(self._descriptor)
             raise
 
-    def _begin(self, *, keep: bool = False, forced: bool = False) -> None:
-        """Begin the file, in place of any that is there.
-
-        Parameters
-        ----------
-        keep : bool
-            Keep that one as the older.
-        forced : bool
-            Come back when the file is on disk for good.
-        """
+    def _begin(self, *, forced: bool = False) -> None:
+        """Begin the file, in place of any that is there; come back when it is on disk for good, if so wanted."""
         first = opening(
             {
                 "format": FORMAT,
@@ -141,8 +134,6 @@ class JournalFile:
             _write_whole(descriptor, first)
             if forced:
                 os.fsync(descriptor)
-            if keep and self._path.exists():
-                self._path.replace(older(self._path))
             fresh.replace(self._path)
             if forced:
                 sync_folder(self._path.parent)
@@ -151,6 +142,7 @@ class JournalFile:
             os.close(descriptor)
             raise
         self._descriptor, self._size, self._weight = descriptor, len(first), 0
+        self._place = self._path
 
     @property
     def resumed(self) -> bool:
@@ -229,13 +221,23 @@ class JournalFile:
         self._size += len(record)
 
     def _rotate(self) -> None:
+        """Call the file the older one, and begin another once that name is on disk: or a cut could take both."""
         if self._failing and behind(self._path).exists():
-            behind(self._path).replace(self._path)
+            behind(self._path).replace(self._place)
+        if self._place == self._path:
+            self._path.replace(older(self._path))
+            self._place = older(self._path)
+            self._sync_folder()
+        if self._syncer.busy and self._weight <= 2 * self._most_bytes:
+            return
         self._syncer.sync(self._descriptor)
         before = self._descriptor
-        self._begin(keep=True)
+        self._begin()
         self._asked_bytes, self._marked_bytes = 0, self._size
         os.close(before)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY)
         self._syncer.sync(folder)
         os.close(folder)
@@ -245,8 +247,8 @@ class JournalFile:
             self._news.append(f"{self._path}: cannot be written: {error.strerror}; the source goes on without it")
         self._failing = True
         try:
-            if self._path.exists():
-                self._path.replace(behind(self._path))
+            if self._place.exists():
+                self._place.replace(behind(self._path))
         except OSError as trouble:
             self._news.append(f"{self._path}: remove it before the source starts again: {trouble.strerror}")
         self._retry_ns = now.mono_ns + RETRY_NS
@@ -255,7 +257,7 @@ class JournalFile:
         if self._failing:
             with contextlib.suppress(OSError):  # else a new run begins next time, though none would have to
                 if behind(self._path).exists():
-                    behind(self._path).replace(self._path)
+                    behind(self._path).replace(self._place)
             self._news.append(f"{self._path}: is written again; {self._missed_samples} samples are missing in it")
         self._failing = False
         self._missed_samples = 0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fixtures import Dose, Inject
 from powercut import Recorder, cuts
-from simulation import at
+from simulation import at, sent
 
 from streamer.effects import Finish, Send
 from streamer.messages import Chunk, Kind
@@ -115,6 +115,7 @@ def lived(config: SourceConfig, journal: JournalFile | None, begin_s: float) -> 
         deadline_ns = source.next_deadline_ns()
         assert deadline_ns is not None
         now = at(deadline_ns / 1e9)
+    yield from (said(one) for one in sent(source.stop(now)) if isinstance(one, Chunk))
 
 
 def record(work: Path, config: SourceConfig, undisturbed: Sequence[Said], rng: random.Random) -> Recorder:
@@ -155,7 +156,7 @@ def test_a_source_goes_on_at_a_moment_that_was_with_the_same_samples_under_the_s
     for _ in range(dose.pick(quick=1, release=10)):
         (work := tmp_path / "work").mkdir()
         recorder, seed = record(work, config, undisturbed, drawn), drawn.getrandbits(31)
-        for number, image, seen in cuts(recorder, dose.pick(quick=60, release=250), seed):
+        for number, image, seen in cuts(recorder, dose.pick(quick=60, release=100), seed):
             image.put(tmp_path / "cut")
             moment = seen[-1] if seen else Moment(0, 0, 0)
             try:

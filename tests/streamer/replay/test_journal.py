@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -367,6 +368,35 @@ LARGE = 10_000  # samples
 def fill(journal: JournalFile, first: int, count: int) -> None:
     for k in range(first, first + count):
         journal.append(chunk(LARGE * k, samples=LARGE), NOW)
+        settle(journal)
+
+
+def settle(journal: JournalFile) -> None:
+    """Wait until what is to be on disk is there."""
+    for _ in range(10_000):
+        if not journal._syncer.busy:
+            return
+        journal._syncer._thread.join(0.005)
+    raise AssertionError("the disk is slow")
+
+
+def test_a_file_is_not_begun_anew_before_the_old_ones_name_is_on_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it grow without end where the disk hangs."""
+    hangs = threading.Event()
+    with opened(path) as journal:
+        monkeypatch.setattr(os, "fsync", lambda _descriptor: hangs.wait(60))
+        for k in range(40):
+            journal.append(chunk(LARGE * k, samples=LARGE), NOW)
+        assert not path.exists()
+        assert older(path).stat().st_size > LEAST_BYTES
+        for k in range(40, 55):
+            journal.append(chunk(LARGE * k, samples=LARGE), NOW)
+        assert path.exists()
+        hangs.set()
+    with opened(path) as journal:
+        assert [one.seq // LARGE for one in journal.chunks()] == list(range(55))
 
 
 def test_it_stays_bounded_and_holds_the_latest(path: Path) -> None:
@@ -385,7 +415,7 @@ def test_it_stays_bounded_and_holds_the_latest(path: Path) -> None:
 
 
 def test_the_older_file_alone_is_enough_to_go_on(path: Path) -> None:
-    """As after a kill between the two renames."""
+    """As after a kill while the file has been renamed and no other is begun."""
     with opened(path) as journal:
         fill(journal, 0, 30)
     reached = Part(older(path), ABOUT).next_seq
@@ -399,12 +429,12 @@ def test_the_older_file_alone_is_enough_to_go_on(path: Path) -> None:
 
 def test_the_newer_file_alone_knows_how_far_the_run_was(path: Path) -> None:
     with opened(path) as journal:
-        fill(journal, 0, 27)  # the last begins a file
+        fill(journal, 0, 28)  # the last begins a file
     older(path).unlink()
     size = whole(path.read_bytes())[0]
     os.truncate(path, size)
     with opened(path, run=1) as journal:
-        assert (journal.run, journal.next_seq) == (RUN, 26 * LARGE)
+        assert (journal.run, journal.next_seq) == (RUN, 27 * LARGE)
 
 
 def test_an_older_file_of_another_run_is_left_alone(path: Path) -> None:
