@@ -62,6 +62,7 @@ class JournalFile:
         self._failing = self._was_unsynced = False
         self._missed_samples = self._retry_ns = 0
         self._place = path  # of the file that is written, while it can be
+        self._is_full = False
         self._syncer = Syncer()
         try:
             self._lock, made = _locked(path)
@@ -80,6 +81,7 @@ class JournalFile:
         for part in self._parts:
             if part.path != path:
                 self._sync_older(part.path)  # a mark in the file after it says that it is on disk
+        self._sync_folder()  # whoever was killed may not have come to that
 
     def _sync_older(self, path: Path) -> None:
         with contextlib.suppress(OSError, FileError):
@@ -106,6 +108,7 @@ class JournalFile:
             self.next_target_seq = max(self.next_target_seq, part.next_target_seq)
         last = self._parts[-1] if self._parts else None
         if last is None or last.path != self._path:
+            sync_folder(self._path.parent)  # the older one's name: whoever was killed may not have come to that
             self._begin(forced=True)
             return
         self._size, self._weight = last.sound_bytes, last.weight
@@ -142,7 +145,7 @@ class JournalFile:
             os.close(descriptor)
             raise
         self._descriptor, self._size, self._weight = descriptor, len(first), 0
-        self._place = self._path
+        self._place, self._is_full = self._path, False
 
     @property
     def resumed(self) -> bool:
@@ -221,14 +224,23 @@ class JournalFile:
         self._size += len(record)
 
     def _rotate(self) -> None:
-        """Call the file the older one, and begin another once that name is on disk: or a cut could take both."""
+        """Force the file to disk, call it the older one, begin another: each once what was before it is on disk.
+
+        Or a power cut could take both files. Where the disk hangs, the file grows to twice its size before that.
+        """
         if self._failing and behind(self._path).exists():
             behind(self._path).replace(self._place)
+        waits = self._weight <= 2 * self._most_bytes
+        if not self._is_full:
+            self._is_full = True
+            self._sync()
+        if self._syncer.busy and waits:
+            return
         if self._place == self._path:
             self._path.replace(older(self._path))
             self._place = older(self._path)
             self._sync_folder()
-        if self._syncer.busy and self._weight <= 2 * self._most_bytes:
+        if self._syncer.busy and waits:
             return
         self._syncer.sync(self._descriptor)
         before = self._descriptor
