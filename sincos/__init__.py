@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from predictor.api.estimates import Estimates as Estimates
+    from predictor.api.listening import Published as Published
+    from predictor.api.listening import listen as listen
+    from predictor.api.publishing import publish as publish
     from predictor.api.quadrature import Quadrature as Quadrature
     from predictor.api.recording import apply as apply
     from streamer.errors import AddressError as AddressError
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Estimates": "predictor.api.estimates",
+    "Published": "predictor.api.listening",
     "Quadrature": "predictor.api.quadrature",
     "apply": "predictor.api.recording",
+    "listen": "predictor.api.listening",
+    "publish": "predictor.api.publishing",
     "AddressError": "streamer.errors",
     "FileError": "streamer.errors",
     "NothingHeard": "streamer.errors",
@@ -46,11 +52,14 @@ __all__ = [
     "Estimates",
     "FileError",
     "NothingHeard",
+    "Published",
     "Quadrature",
     "SincosError",
     "StateError",
     "UsageError",
     "apply",
+    "listen",
+    "publish",
 ]
 
 

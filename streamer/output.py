@@ -21,8 +21,8 @@ log = logging.getLogger("sincos")
 class Stop(Protocol):
     """Whether a signal has asked to stop, and a descriptor that is readable once any has come."""
 
-    requested: bool
-
+    @property
+    def requested(self) -> bool: ...
     def fileno(self) -> int: ...
 
 

@@ -90,6 +90,42 @@ class StopSignal:
         self._writer.close()
 
 
+class Stop(Protocol):
+    """A wish to end or to reload, and a descriptor that is readable once there is one."""
+
+    @property
+    def requested(self) -> bool: ...
+    def take_reload(self) -> bool: ...
+    def fileno(self) -> int: ...
+
+
+class StopRequest:
+    """A stop that another thread asks for, where no signal can come."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._reader, self._writer = socket.socketpair()
+
+    def fileno(self) -> int:
+        """Readable once it was asked for."""
+        return self._reader.fileno()
+
+    def take_reload(self) -> bool:
+        """Nobody asks for a reload."""
+        return False
+
+    def request(self) -> None:
+        """Ask to stop."""
+        if not self.requested:
+            self.requested = True
+            self._writer.close()  # the other end is readable from now on
+
+    def close(self) -> None:
+        """Let go of the descriptors, once nobody looks at them any more."""
+        self._writer.close()
+        self._reader.close()
+
+
 def has_terminal() -> bool:
     """Return whether this process has a controlling terminal, which a hang-up takes away."""
     try:
@@ -111,7 +147,7 @@ def run(
     core: Core,
     transport: Transport,
     clock: Clock,
-    stop: StopSignal,
+    stop: Stop,
     *,
     precise: bool = False,
     keeper: Keeper | None = None,
@@ -188,7 +224,7 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool
 
 def _perform(
     effects: Iterable[Effect], transport: Transport, output: Output, keeper: Keeper | None,
-    stop: StopSignal | None = None,
+    stop: Stop | None = None,
 ) -> bool:  # fmt: skip
     """Perform effects in order; return whether the core has finished.
 

@@ -62,4 +62,4 @@ def test_examples_are_true(name: str) -> None:
 def test_there_are_examples() -> None:
     parts = [getattr(sincos, name) for name in sincos.__all__]
     shown = {part.__name__ for part in parts if ">>>" in (part.__doc__ or "")}
-    assert shown >= {"Quadrature", "apply"}
+    assert shown >= {"Quadrature", "apply", "listen", "publish"}

@@ -12,6 +12,7 @@ _NAMES = {
     "--bind": "address",
     "--columns": "columns",
     "--decimal": "decimal",
+    "--gap-deadline": "gap_deadline_s",
     "--header": "header",
     "--insecure": "insecure",
     "--keys": "keys",

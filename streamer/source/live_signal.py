@@ -53,6 +53,11 @@ class LiveSignal:
         """Readable once something has come."""
         return self._reader.fileno()
 
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody publishes any more."""
+        return self._is_left
+
     # Who reads
 
     def put(self, values: FloatArray, missing: int = 0) -> bool:

@@ -119,6 +119,11 @@ class Publisher:
         self._info_topic = codec.topic(Kind.INFO, config.stream)
         self.lateness = RecentQuantiles()
 
+    @property
+    def listeners(self) -> int:
+        """How many subscribers take the inputs."""
+        return self._listeners
+
     def receive(self, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
         """Count listeners, tell each newcomer what the stream is, and take requests."""
         asked = False
