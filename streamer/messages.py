@@ -217,6 +217,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowReader:
+    """A reader for whom too much waited: it was cut off, or lost a message."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What became of a `Checkpoint`: its number, or what was in the way."""
 
@@ -257,4 +264,4 @@ ANSWERED = Answered()
 """The one there is."""
 
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Gone | Request | Rejected | Subscription | Written | Recorded | Answered
+Incoming = Message | Burst | Gone | Request | Rejected | SlowReader | Subscription | Written | Recorded | Answered

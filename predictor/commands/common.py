@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import click
 
 from predictor.log_queue import LogQueue
+from streamer import memory as memory_shares
 from streamer.errors import UsageError
 from streamer.transport import keys as keyfiles
 from streamer.transport.address_clashes import clash
@@ -93,6 +94,16 @@ nominal_hz = click.option(
     type=float,
     metavar="HZ",
     help="Scale the model's time to signals near this frequency, an octave around it; not with --learn target.",
+)
+
+
+memory = click.option(
+    "--memory",
+    "memory_mb",
+    default=memory_shares.DEFAULT_BYTES // memory_shares.MB,
+    show_default=True,
+    metavar="MB",
+    help="Memory for states, queues and kept messages: what does not fit is refused or dropped, and counted.",
 )
 
 

@@ -16,6 +16,7 @@ from predictor.commands.common import (
     Security,
     check_apart,
     flags,
+    memory,
     nominal_hz,
     quiet,
     secured,
@@ -99,14 +100,7 @@ MAX_LISTENERS = 1_000_000
 @click.option(
     "--retain-mb", default=16, show_default=True, metavar="MB", help="Keep at most so much of them in memory."
 )
-@click.option(
-    "--memory",
-    "memory_mb",
-    default=1024,
-    show_default=True,
-    metavar="MB",
-    help="Refuse streams whose states would take more than three quarters of it; also bounds what waits for them.",
-)
+@memory
 @click.option(
     "--wait",
     "wait_for",
@@ -154,6 +148,7 @@ def command(
             full=core.full,
             flags=flags(sources),
             ends=None if keeper is None else keeper.ends,
+            memory_bytes=config.memory_bytes,
             **security,
         ) as transport,
     ):

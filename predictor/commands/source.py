@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from predictor.commands import source_file
-from predictor.commands.common import Security, quiet, secured, start_logging
+from predictor.commands.common import Security, memory, quiet, secured, start_logging
 from predictor.commands.tables import table_options
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
@@ -121,6 +121,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
 @click.option(
     "--retain-mb", default=64, show_default=True, metavar="MB", help="Keep at most so much of it in memory."
 )
+@memory
 @click.option(
     "--linger",
     "linger_s",
@@ -145,7 +146,7 @@ def command(
     waveform: str, frequency_hz: float, to_frequency_hz: float | None, every_s: float, amplitude: float,
     phase_deg: float, offset: float, noise: float, seed: int, rate_hz: float | None, chunk: int, channels: int,
     count: int | None, duration_s: float | None, targets: bool, target_delay_samples: int, stream: str,
-    bind: str, wait_for: int, retain_s: float, retain_mb: int, linger_s: float,
+    bind: str, wait_for: int, retain_s: float, retain_mb: int, memory_mb: int, linger_s: float,
     journal_file: Path | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
     """Publish a signal, sample by sample, with its true quadrature; or a file, or a pipe, with --file."""
@@ -168,13 +169,20 @@ def command(
         count = round(duration_s * signal.rate_hz)
     config = SourceConfig(
         stream, chunk, count, paced, targets, target_delay_samples, wait_for, retain_s,
-        retain_mb * 2**20, linger_s,
+        retain_mb * 2**20, linger_s, memory_mb * 2**20,
     )  # fmt: skip
     patient = not config.paced
     with (
         StopSignal(reloads=True) as stop,
         source_file.reading(signal, stop) as watched,
-        Transport(bind=bind, watch=watched, back_pressure=patient, answers=True, **security) as transport,
+        Transport(
+            bind=bind,
+            watch=watched,
+            back_pressure=patient,
+            answers=True,
+            memory_bytes=config.memory_bytes,
+            **security,
+        ) as transport,
         _journal(journal_file, config, signal) as journal,  # last: whoever cannot start leaves none behind
     ):
         core = Publisher(config, signal, secrets.randbits(64) if journal is None else journal.run, journal)

@@ -16,6 +16,7 @@ from predictor.engine.stepper import FEW_CHANNELS, Engine
 from predictor.state.checkpoint import pack
 from predictor.state.checkpoint_schedule import Snapshots
 from predictor.state.fingerprint import check_identity, identity, model_hash
+from streamer import memory
 from streamer.clock import Instant
 from streamer.effects import ERROR, INFO, WARNING, Checkpoint, Effect, Say, Send
 from streamer.errors import FileError, UsageError
@@ -30,6 +31,7 @@ from streamer.messages import (
     Recorded,
     Rejected,
     Request,
+    SlowReader,
     Status,
     Subscription,
     Written,
@@ -40,6 +42,7 @@ from streamer.ordering.retry import Patience
 from streamer.ordering.timers import Alarms
 from streamer.replay.history import History
 from streamer.replay.server import ReplayServer
+from streamer.transport.slow_readers import SlowReaders
 from streamer.waveforms import check_range
 from streamer.wire import codec
 from trainer.model import Model
@@ -54,7 +57,7 @@ TURN_EVERY_NS = 20_000_000
 MAX_STREAMS = 10_000
 # At streams that miss samples: a socket takes so many requests before they must be on their way.
 LOOKS_AT_ONCE = 16
-QUEUED = 16  # a part of the memory, and for states three quarters
+NARROW_STREAM_BYTES = 30_000  # of a stream of few channels
 CHANNEL_BYTES, LEARNING_CHANNEL_BYTES = 7_680, 10_240  # of a stream; measured, with all that a step needs
 LAST_WORDS = 1_000  # streams of which status and summary are said at the end: half a second
 PREPARED_AT_ONCE = 64  # reflexes: a millisecond
@@ -75,7 +78,7 @@ class PredictorConfig:
     patience : Patience
         What is done about missing samples.
     memory_bytes : int
-        Of which the states of streams may take three quarters, and messages that wait for them a sixteenth.
+        Of all; see `streamer.memory`.
     retain_s, retain_bytes : float, int
         How long and how many estimates are kept for those who ask for them again.
     checkpoint_every_s : float or None
@@ -91,7 +94,7 @@ class PredictorConfig:
     max_streams: int = MAX_STREAMS
     nominal_hz: float | None = None
     patience: Patience = field(default_factory=Patience)
-    memory_bytes: int = 2**30
+    memory_bytes: int = memory.DEFAULT_BYTES
     retain_s: float = 30.0
     retain_bytes: int = 16 * 2**20
     checkpoint_every_s: float | None = None
@@ -101,9 +104,14 @@ class PredictorConfig:
             check_range("--checkpoint-every", self.checkpoint_every_s, 0.1, 86_400)
         if self.nominal_hz is not None:
             check_range("--nominal-hz", self.nominal_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
-        check_range("--memory", self.memory_bytes / 2**20, 16, 1e9)
         check_range("--retain", self.retain_s, 0, 1e9)
         check_range("--retain-mb", self.retain_bytes / 2**20, 0, 1e9)
+        memory.check(self.memory_bytes, {"--hold-mb": self.patience.hold_bytes, "--retain-mb": self.retain_bytes})
+
+    @property
+    def state_bytes(self) -> int:
+        """What the states of streams may take."""
+        return memory.state_bytes(self.memory_bytes, self.patience.hold_bytes + self.retain_bytes)
 
 
 class Predictor:
@@ -136,12 +144,13 @@ class Predictor:
         if config is not None and config.nominal_hz is not None:
             _check_scalable(model, learns=make_learner is not None)
         self._config = config or PredictorConfig()
+        self._most_streams = min(self._config.max_streams, max(1, self._config.state_bytes // NARROW_STREAM_BYTES))
         self._model = model
         self._make_learner = make_learner
         self._self_config = self_config
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._turns = Turns(self._do, self._wake, self._failed, self._config.memory_bytes // QUEUED)
+        self._turns = Turns(self._do, self._wake, self._failed, memory.queue_bytes(self._config.memory_bytes))
         self._batch = None if self._learns else Batch(self._engine, self._run)
         self.reflexes = Reflexes(self._shared_engine())
         self._allowance = Allowance()
@@ -153,6 +162,7 @@ class Predictor:
         self._budget = Budget(self._config.patience.hold_bytes)
         self._history = History(self._config.retain_s, self._config.retain_bytes)
         self._replays = ReplayServer(self._history)
+        self.slow_readers = SlowReaders()
         self._alarms = Alarms()  # of streams that miss samples
         # Those that have heard something since they last had nothing to learn.
         self._learning: dict[str, Stream] = {}
@@ -215,6 +225,8 @@ class Predictor:
                     yield from self._snapshots.heed(message, now)
                 case Rejected(reason):
                     self._reject(reason)
+                case SlowReader():
+                    self.slow_readers.take(message)
                 case Subscription(prefix, active=True) if codec.topic(Kind.STATUS).startswith(prefix[:7]):
                     self._next_status_ns = now.mono_ns
         if self._batch is not None:
@@ -304,7 +316,7 @@ class Predictor:
         channels = chunk.values.shape[1]
         if channels <= FEW_CHANNELS or channels <= stream.channels:
             return True
-        limit_bytes = self._config.memory_bytes * 3 // 4
+        limit_bytes = self._config.state_bytes - NARROW_STREAM_BYTES * (len(self.streams) - 1)
         wide = [one for one in self.streams.values() if one.channels > FEW_CHANNELS and one is not stream]
         needed = channels * self._channel_bytes
         used = sum(one.channels for one in wide) * self._channel_bytes
@@ -314,6 +326,7 @@ class Predictor:
                 break
             wide.remove(gone)
             used -= gone.channels * self._channel_bytes
+            limit_bytes += NARROW_STREAM_BYTES
             self._settle(gone.name)
             self.forget(gone)
         if used + needed <= limit_bytes:
@@ -321,7 +334,7 @@ class Predictor:
             return True
         self._reject(
             f"stream {stream.name}: the state of {channels} channels takes some {needed / 2**20:.0f} MB; "
-            f"those of all streams may take {limit_bytes / 2**20:.0f} MB, three quarters of --memory"
+            f"those of all wide streams may take {limit_bytes / 2**20:.0f} MB; give --memory more"
         )
         return False
 
@@ -377,6 +390,7 @@ class Predictor:
         yield from self._allowance.refused(now.mono_ns)
         yield from self._course.refused(now.mono_ns)
         yield from self._say_forgotten(now)
+        yield from self.slow_readers.say(now)
         yield Send(self.status(now))
 
     def _say_rejected(self, now_ns: int) -> Iterator[Effect]:
@@ -518,6 +532,7 @@ class Predictor:
             "forgotten": self.forgotten,
             "rejected": self.rejected,
             "last_rejection": self._last_rejection,
+            "slow_readers": self.slow_readers.count,
             "uptime_s": (now.mono_ns - (self._started_ns or now.mono_ns)) / 1e9,
             "checkpoint": self._snapshots.status(now) if self._snapshots is not None else None,
         }
@@ -540,8 +555,8 @@ class Predictor:
             if self._batch is None:
                 self._learning[name] = stream
             return stream
-        if len(self.streams) >= self._config.max_streams and not self._make_room():
-            self._reject(f"stream {name}: {self._config.max_streams} streams are being predicted already")
+        if len(self.streams) >= self._most_streams and not self._make_room():
+            self._reject(f"stream {name}: {self._most_streams} streams are being predicted already")
             return None
         self.streams[name] = stream = self._new_stream(name)
         stream.touched_ns = self._now_ns

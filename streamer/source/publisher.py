@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from streamer import memory
 from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Say, Send
 from streamer.errors import UsageError
-from streamer.messages import FIELDS, Incoming, Info, Kind, Request, Subscription
+from streamer.messages import FIELDS, Incoming, Info, Kind, Request, SlowReader, Subscription
 from streamer.quantiles import RecentQuantiles
 from streamer.replay.history import History
 from streamer.replay.server import ReplayServer
 from streamer.source.pacing import Pacer
 from streamer.source.run_log import Journal, Record
 from streamer.source.signals import Samples
+from streamer.transport.slow_readers import SlowReaders
 from streamer.waveforms import check_range
 from streamer.wire import codec
 
@@ -46,6 +48,8 @@ class SourceConfig:
         How long what was said is kept, in case it is asked for again.
     retain_bytes : int
         How much of it, in memory.
+    memory_bytes : int
+        Of which at most half may be kept.
     linger_s : float
         How long to stay after the last sample, to be asked; not where nobody has listened.
 
@@ -65,6 +69,7 @@ class SourceConfig:
     retain_s: float = 60.0
     retain_bytes: int = 64 * 2**20
     linger_s: float = 1.0
+    memory_bytes: int = memory.DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         if not codec.STREAM_NAME.fullmatch(self.stream):
@@ -76,6 +81,7 @@ class SourceConfig:
         check_range("retain_s", self.retain_s, 0, MAX_RETAIN_S)
         check_range("linger_s", self.linger_s, 0, MAX_RETAIN_S)
         check_range("retain_mb", self.retain_bytes / 2**20, 0, MAX_RETAIN_BYTES / 2**20)
+        memory.check(self.memory_bytes, {"--retain-mb": self.retain_bytes})
 
 
 class Publisher:
@@ -114,6 +120,7 @@ class Publisher:
         self._next_info_ns = 0
         self._leaves_ns: int | None = None
         self._listeners = 0
+        self._slow_readers = SlowReaders()
         self._was_heard = False
         self._input_topic = codec.topic(Kind.INPUT, config.stream)
         self._info_topic = codec.topic(Kind.INFO, config.stream)
@@ -133,6 +140,8 @@ class Publisher:
             elif isinstance(message, Subscription):
                 asked |= message.active and self._info_topic.startswith(message.prefix)
                 self._count(message)
+            elif isinstance(message, SlowReader):
+                self._slow_readers.take(message)
         if asked:
             yield Send(self._info(now))
         if self._pacer is None:
@@ -152,6 +161,7 @@ class Publisher:
         if now.mono_ns >= self._next_info_ns:
             self._next_info_ns = now.mono_ns + INFO_EVERY_NS
             yield Send(self._info(now))
+            yield from self._slow_readers.say(now)
             if self._journal is not None:
                 yield from (Say(text, WARNING) for text in self._journal.news())
         if self._pacer is None:

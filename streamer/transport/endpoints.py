@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import zmq
 
 from streamer.errors import AddressError
+from streamer.messages import Rejected, SlowReader
 from streamer.transport.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
-from streamer.transport.connection_guard import ConnectionGuard
+from streamer.transport.connection_guard import ConnectionGuard, Outgoing
 from streamer.transport.contact_watch import ContactWatch, Lost
 from streamer.transport.frames import AnySocket
 from streamer.transport.inflow import InflowLimit
@@ -92,10 +93,12 @@ class Endpoints:
         self._listeners += pair
         return pair
 
-    def serving(self, kind: int, listener: Listener, options: Options, limit: InflowLimit) -> AnySocket:
+    def serving(
+        self, kind: int, listener: Listener, options: Options, limit: InflowLimit, outgoing: Outgoing
+    ) -> AnySocket:
         """Return a ZeroMQ socket that takes the connections of a listener, like those before it.
 
-        Who sends more than `limit` allows is cut off, where the system tells how much came (Linux).
+        Who sends more than `limit` allows is cut off, and who takes too little, where the system tells (Linux).
 
         Raises
         ------
@@ -110,7 +113,7 @@ class Endpoints:
             self._guard.serve(socket)
         if ConnectionGuard.available:
             self._connections = self._connections or ConnectionGuard(self._context)
-            self._connections.watch(socket, listener, limit)
+            self._connections.watch(socket, listener, limit, outgoing)
         try:
             socket.setsockopt(zmq.USE_FD, listener.duplicate())
             socket.bind(listener.address)
@@ -219,7 +222,14 @@ class Endpoints:
         if self._guard is not None:
             self._guard.prove(endpoint, kind)
 
-    def cut_off(self) -> list[str]:
+    def look_out(self, held_s: float = 0.0) -> bool:
+        """Have somebody look at what waits for readers; return whether there is anybody who can."""
+        if self._connections is None:
+            return False
+        self._connections.look(held_s)
+        return True
+
+    def cut_off(self) -> list[Rejected | SlowReader]:
         """Return, once, which connections were cut off and why."""
         return self._connections.reports() if self._connections is not None else []
 

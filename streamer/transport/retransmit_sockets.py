@@ -1,7 +1,6 @@
 """Where samples are asked for again: a ROUTER that answers, a DEALER to everyone who may be asked."""
 
 import contextlib
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import zmq
@@ -11,7 +10,9 @@ from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejec
 from streamer.transport.agreement import Agreement
 from streamer.transport.endpoints import NEVER_FULL
 from streamer.transport.frames import AnySocket, drain
+from streamer.transport.in_flight import LARGE_BYTES, InFlight
 from streamer.transport.inflow import InflowLimit
+from streamer.transport.outflow import SentCount, wire_bytes
 from streamer.wire import batch, codec
 
 MAX_REQUEST_BYTES = 512  # of a frame; CURVE's handshake, which the limit holds for as well, needs half of it
@@ -27,8 +28,6 @@ REQUEST_LIMIT = InflowLimit(
 )
 # Messages a peer may leave untaken before it loses some, which it then asks for again: twice an answer.
 ANSWERS_HIGH_WATER_MARK = 8_192
-LARGE_BYTES = 8_192  # from here on counted in bytes: as many small ones take at most 64 MiB
-MAX_LARGE_BYTES = 64 * 2**20  # of large ones, for all peers together
 LINGER_MS = 1_000
 
 ROUTER_OPTIONS = {
@@ -51,13 +50,15 @@ class Answerer:
     ----------
     socket : zmq.Socket
         A bound ROUTER.
+    sent : SentCount
+    in_flight : InFlight
     """
 
-    def __init__(self, socket: AnySocket) -> None:
+    def __init__(self, socket: AnySocket, sent: SentCount, in_flight: InFlight) -> None:
         self.socket = socket
+        self._sent = sent
+        self._in_flight = in_flight
         socket.copy_threshold = LARGE_BYTES
-        self._large: deque[tuple[zmq.MessageTracker, int]] = deque()
-        self._large_bytes = 0
 
     def receive(self) -> list[Incoming]:
         """Return what is asked, or some of it."""
@@ -67,27 +68,16 @@ class Answerer:
         """Answer one peer."""
         for topic, header, payload in _said(message):
             large = len(payload) >= LARGE_BYTES
-            if large and not self._has_room(len(payload)):
+            if large and not self._in_flight.has_room(len(payload)):
                 return
+            self._sent.note(wire_bytes(topic, header, payload))
             self.socket.send(peer, zmq.SNDMORE)
             self.socket.send(topic, zmq.SNDMORE)
             self.socket.send(header, zmq.SNDMORE)
-            if not large:
-                self.socket.send(payload)
-                continue
-            tracker = self.socket.send(payload, copy=False, track=True)
-            if tracker is not None:
-                self._large.append((tracker, len(payload)))
-                self._large_bytes += len(payload)
-
-    def _has_room(self, size: int) -> bool:
-        for _ in range(len(self._large)):
-            tracker, held = self._large.popleft()
-            if tracker.done:
-                self._large_bytes -= held
+            if large:
+                self._in_flight.send(self.socket, payload)
             else:
-                self._large.append((tracker, held))
-        return self._large_bytes + size <= MAX_LARGE_BYTES
+                self.socket.send(payload)
 
 
 class Asker:

@@ -1,7 +1,10 @@
 """ZeroMQ behind one Transport: messages in and out, never bytes."""
 
+import contextlib
+import itertools
 import os
 import select
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -10,13 +13,24 @@ import zmq
 
 from streamer.clock import SystemClock
 from streamer.errors import AddressError, OperatorError
-from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay
+from streamer.memory import DEFAULT_BYTES, queue_bytes
+from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay, SlowReader
+from streamer.transport.connection_guard import Outgoing
 from streamer.transport.contact_watch import ContactWatch, Lost
 from streamer.transport.endpoints import NEVER_FULL, Endpoints
 from streamer.transport.frames import AnySocket, drain
+from streamer.transport.in_flight import LARGE_BYTES, InFlight
 from streamer.transport.keys import Authorised, Keys
 from streamer.transport.listening_socket import Listener
-from streamer.transport.retransmit_sockets import DEALER_OPTIONS, REQUEST_LIMIT, ROUTER_OPTIONS, Answerer, Asker
+from streamer.transport.outflow import LEAST_LOOKS, LOOK_BYTES, SentCount, wire_bytes
+from streamer.transport.retransmit_sockets import (
+    ANSWERS_HIGH_WATER_MARK,
+    DEALER_OPTIONS,
+    REQUEST_LIMIT,
+    ROUTER_OPTIONS,
+    Answerer,
+    Asker,
+)
 from streamer.transport.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
 from streamer.wire import batch, codec
 from streamer.wire.expected import Parts
@@ -33,7 +47,10 @@ SHORT_HIGH_WATER_MARK = 1_000
 MAX_FRAME_BYTES = 2 * codec.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
-STALL_MS = 1_000
+STALL_MS = 50  # under back pressure, between two looks whether somebody takes nothing
+MOST_STALLS = 20  # after which nobody waits for anybody, where the system does not tell who takes nothing
+ROOM_S = 0.002  # between two looks whether large messages are on their way
+MOST_LOST = 100  # reports
 MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
 
 
@@ -106,6 +123,8 @@ class Transport:
         Without keys, talk beyond this machine all the same.
     flags : mapping or None
         The flag that each address to listen to was given with; then the log says where nobody is.
+    memory_bytes : int
+        Of the whole process; queues take their parts of it.
 
     Raises
     ------
@@ -132,8 +151,17 @@ class Transport:
         keys: Keys | None = None,
         insecure: bool = False,
         flags: Mapping[str, str] | None = None,
+        memory_bytes: int = DEFAULT_BYTES,
     ) -> None:
         self._flags = flags
+        self._queue_bytes = queue_bytes(memory_bytes)
+        look_bytes = min(LOOK_BYTES, self._queue_bytes // LEAST_LOOKS)
+        self._sent = SentCount(self._look_out, look_bytes)
+        self._answers_sent = SentCount(self._look_out, look_bytes)
+        # Twice what may wait for a reader: who is too far behind is cut off before anybody else loses anything.
+        self._in_flight = InFlight(2 * self._queue_bytes)
+        self._answers_in_flight = InFlight(self._queue_bytes)
+        self._lost: list[Incoming] = []  # of what was to be published
         self._heard = False  # anything that somebody published
         self._together = together
         self._decode = batch.decode if together else batch.decode_each
@@ -192,10 +220,18 @@ class Transport:
         try:
             if self._pub_listener is not None:
                 options = self._pub_options()
-                made.append(self._endpoints.serving(zmq.XPUB, self._pub_listener, options, SUBSCRIPTION_LIMIT))
+                goes_out = self._outgoing(
+                    self._sent, self._in_flight, options[zmq.SNDHWM], waits=self._back_pressure
+                )
+                made.append(
+                    self._endpoints.serving(zmq.XPUB, self._pub_listener, options, SUBSCRIPTION_LIMIT, goes_out)
+                )
             if self._answerer_listener is not None:
                 beside = self._answerer_listener
-                made.append(self._endpoints.serving(zmq.ROUTER, beside, ROUTER_OPTIONS, REQUEST_LIMIT))
+                goes_out = self._outgoing(
+                    self._answers_sent, self._answers_in_flight, ANSWERS_HIGH_WATER_MARK, waits=False
+                )
+                made.append(self._endpoints.serving(zmq.ROUTER, beside, ROUTER_OPTIONS, REQUEST_LIMIT, goes_out))
         except AddressError:
             for socket in made:
                 socket.close(linger=0)
@@ -206,12 +242,19 @@ class Transport:
             else:
                 self._replace_answerer(socket)
 
+    def _outgoing(self, sent: SentCount, in_flight: InFlight, most_messages: int, *, waits: bool) -> Outgoing:
+        return Outgoing(sent.now, in_flight.pressed, self._queue_bytes, most_messages, waits)
+
+    def _look_out(self) -> None:
+        self._endpoints.look_out()
+
     def _replace_pub(self, pub: AnySocket) -> None:
         if self._pub is not None:
             self._disregard(self._pub)
             self._way.unregister(self._pub)
             self._pub.close(LINGER_MS)
         self._pub = pub
+        pub.copy_threshold = LARGE_BYTES
         self._way.register(pub, zmq.POLLIN)
         self._heed(pub)
 
@@ -219,7 +262,7 @@ class Transport:
         if self._answerer is not None:
             self._disregard(self._answerer.socket)
             self._answerer.socket.close(linger=0)
-        self._answerer = Answerer(router)
+        self._answerer = Answerer(router, self._answers_sent, self._answers_in_flight)
         self._heed(router)
 
     def _pub_options(self) -> dict[zmq.SocketOption, int]:
@@ -341,7 +384,10 @@ class Transport:
             for socket in self._asker.sockets:
                 if socket in ready:
                     messages += self._asker.receive(socket)
-        messages += map(Rejected, self._endpoints.cut_off())
+        messages += self._endpoints.cut_off()
+        if self._lost:
+            messages += self._lost
+            self._lost = []
         if self._contacts is not None and self._contacts.fileno() in ready:
             messages += self._connect_again(self._contacts.lost())
         return messages
@@ -410,15 +456,64 @@ class Transport:
             give_way()
 
     def _send(self, pub: AnySocket, topic: bytes, header: bytes, payload: bytes) -> None:
+        large = len(payload) >= LARGE_BYTES
+        if large and not self._has_room(pub, len(payload)):
+            self._lose(topic)
+            return
+        self._sent.note(wire_bytes(topic, header, payload))
         # send and not send_multipart, which looks at every part first: a third of the time.
         try:
             pub.send(topic, zmq.SNDMORE)
         except zmq.Again:
-            # Under back pressure, somebody took nothing for STALL_MS: from here on nobody waits for anybody.
-            pub.setsockopt(zmq.XPUB_NODROP, 0)
-            pub.send(topic, zmq.SNDMORE)
+            self._send_late(pub, topic)
         pub.send(header, zmq.SNDMORE)
-        pub.send(payload)
+        if large:
+            self._in_flight.send(pub, payload)
+        else:
+            pub.send(payload)
+
+    def _send_late(self, pub: AnySocket, topic: bytes) -> None:
+        """Under back pressure, send once there is room in all queues; who takes nothing meanwhile is cut off."""
+        began_s = time.monotonic()
+        for stalls in itertools.count(1):
+            told = self._endpoints.look_out(time.monotonic() - began_s + STALL_MS / 1e3)
+            if self._hurried() or not (told or stalls < MOST_STALLS):
+                break
+            with contextlib.suppress(zmq.Again):
+                pub.send(topic, zmq.SNDMORE)
+                return
+        pub.setsockopt(zmq.XPUB_NODROP, 0)  # from here on nobody waits for anybody
+        pub.send(topic, zmq.SNDMORE)
+
+    def _has_room(self, pub: AnySocket, size: int) -> bool:
+        """Return whether a large message may be sent: at once or, under back pressure, after a while."""
+        began_s = look_s = time.monotonic()
+        waiting_bytes = self._in_flight.bytes
+        while not self._in_flight.has_room(size):
+            if not self._back_pressure or self._hurried():
+                return False
+            now_s = time.monotonic()
+            if self._in_flight.bytes != waiting_bytes:
+                waiting_bytes, began_s = self._in_flight.bytes, now_s
+            if now_s >= look_s:
+                look_s = now_s + STALL_MS / 1e3
+                if (
+                    not self._endpoints.look_out(now_s - began_s)
+                    and now_s - began_s > MOST_STALLS * STALL_MS / 1e3
+                ):
+                    return False
+            pub.getsockopt(zmq.EVENTS)  # has ZeroMQ let go of what waited for who was cut off
+            time.sleep(ROOM_S)
+        return True
+
+    def _lose(self, topic: bytes) -> None:
+        mb = self._in_flight.limit_bytes / 2**20
+        text = f"{self.address}: a message on {topic.decode()} was dropped, for {mb:.0f} MB are on their way"
+        self._lost = [SlowReader(text)] if len(self._lost) >= MOST_LOST else [*self._lost, SlowReader(text)]
+
+    def _hurried(self) -> bool:
+        """Return whether what is watched is readable: a signal has come."""
+        return bool(self._watched.sockets and self._watched.poll(0))
 
     def ask(self, replay: Replay) -> None:
         """Ask for samples again; `receive` returns what is answered."""
@@ -456,8 +551,7 @@ class Transport:
 
         What `watch` holds hurries: before, by being readable, or meanwhile, by a signal.
         """
-        hurried = self._watched.sockets and self._watched.poll(0)
-        if hurried and self._pub is not None and not self._pub.closed:
+        if self._hurried() and self._pub is not None and not self._pub.closed:
             self._pub.setsockopt(zmq.LINGER, LINGER_MS)
         self._endpoints.close()
 

@@ -110,7 +110,7 @@ def test_the_end_of_very_many_streams_takes_a_bounded_number_of_words() -> None:
 
 def wide_core() -> Predictor:
     config = PredictorConfig(
-        memory_bytes=16 * 2**20, patience=Patience(deadline_s=0)
+        memory_bytes=22 * 2**20, retain_bytes=2 * 2**20, patience=Patience(deadline_s=0, hold_bytes=2**20)
     )  # 12 MiB for states: 1,638 channels
     return Predictor(MODEL, config)
 
@@ -121,7 +121,7 @@ def test_states_of_very_many_channels_are_refused_where_there_is_no_room_and_oth
     assert len(answer(core, [chunk(0, np.ones((1, 1500)), stream="wide")])) == 1
     assert answer(core, [chunk(0, np.ones((1, 1000)), stream="late")], 1.0) == []
     assert core.rejected == 2
-    assert "three quarters of --memory" in str(core.status(at(1.0)).body["last_rejection"])
+    assert "give --memory more" in str(core.status(at(1.0)).body["last_rejection"])
     assert len(answer(core, [chunk(0, WAVE, stream="narrow")], 1.0)) == 1
     assert len(answer(core, [chunk(1, np.ones((1, 1500)), stream="wide")], 1.0)) == 1
     assert len(answer(core, [chunk(0, np.ones((1, 1000)), stream="late")], 9.0)) == 1  # "wide" is silent, and goes

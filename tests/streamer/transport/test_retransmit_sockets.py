@@ -16,7 +16,7 @@ from bounded import bounded_context
 
 from streamer.errors import AddressError
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Rejected, Replay, Request
-from streamer.transport import endpoints, keys, retransmit_sockets
+from streamer.transport import endpoints, keys
 from streamer.transport.addresses import replay_address
 from streamer.transport.keys import Keys
 from streamer.transport.retransmit_sockets import ANSWERS_HIGH_WATER_MARK
@@ -208,17 +208,16 @@ def test_a_peer_that_takes_nothing_costs_little_and_holds_nobody_back(address: s
         for _ in range(200):  # 400 MB
             source.reply(peer, large)
         assert source._answerer is not None
-        assert source._answerer._large_bytes <= retransmit_sockets.MAX_LARGE_BYTES
+        assert source._answers_in_flight.bytes <= source._answers_in_flight.limit_bytes == 2**26
         for seq in range(4 * ANSWERS_HIGH_WATER_MARK):
             source.reply(peer, chunk(seq))
         source.reply(asked(honest, source).peer, chunk(7))
         assert [getattr(one, "seq", None) for one in heard(honest, lambda messages: bool(messages))] == [7]
 
 
-def test_what_a_peer_has_taken_makes_room_again(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retransmit_sockets, "MAX_LARGE_BYTES", 100_000)
+def test_what_a_peer_has_taken_makes_room_again(address: str) -> None:
     with (
-        Transport(bind=address, answers=True) as source,
+        Transport(bind=address, answers=True, memory_bytes=1_600_000) as source,
         Transport(connect=[address], topics=[b"x"], asks=True) as reader,
     ):
         peer = asked(reader, source).peer
