@@ -244,6 +244,15 @@ class ConnectionGuard:
             for descriptor, reason in outflow.stalled(now_s, held_s):
                 self._cut_off(door, descriptor, SlowReader, reason)
 
+    def _relieve(self, door: _Door, sent: Sent) -> None:
+        """Cut off a local connection: it is known that too much waits, but not for whom."""
+        behind = door.outflow.longest_behind_locally()
+        if behind is None:
+            return
+        if door.outflow.is_hopeless(behind) or not figures.writable([behind], within_ms=TAKES_MS):
+            self._cut_off(door, behind, SlowReader, "it has been behind for the longest, and too much waits")
+            door.outflow.spare_local(sent)
+
     def _cut_off(self, door: _Door, descriptor: int, what: type[Rejected] | type[SlowReader], reason: str) -> None:
         door.inflow.remove(descriptor)
         door.outflow.remove(descriptor)

@@ -181,7 +181,7 @@ class Outflow:
         return self._queues[connection].behind_bytes > HOPELESS * self.limit_bytes
 
     def spare_local(self, sent: Sent) -> None:
-        """Begin anew with all local connections: before another is cut off, what was done is to have its effect."""
+        """Begin anew with all local connections: before another is cut off, this is to have its effect."""
         for queue in self._queues.values():
             if queue.written_bytes is None:
                 queue.since, queue.behind_bytes = sent, 0

@@ -50,6 +50,7 @@ PATIENT_LINGER_MS = 60_000
 STALL_MS = 50  # under back pressure, between two looks whether somebody takes nothing
 MOST_STALLS = 20  # after which nobody waits for anybody, where the system does not tell who takes nothing
 ROOM_S = 0.002  # between two looks whether large messages are on their way
+MOMENT_S = 0.1  # not under back pressure
 MOST_LOST = 100  # reports
 MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
 
@@ -161,6 +162,7 @@ class Transport:
         # Twice what may wait for a reader: who is too far behind is cut off before anybody else loses anything.
         self._in_flight = InFlight(2 * self._queue_bytes)
         self._answers_in_flight = InFlight(self._queue_bytes)
+        self._next_moment_s = 0.0
         self._lost: list[Incoming] = []  # of what was to be published
         self._heard = False  # anything that somebody published
         self._together = together
@@ -486,13 +488,20 @@ class Transport:
         pub.send(topic, zmq.SNDMORE)
 
     def _has_room(self, pub: AnySocket, size: int) -> bool:
-        """Return whether a large message may be sent: at once or, under back pressure, after a while."""
+        """Return whether a large message may be sent: at once or, under back pressure, after a while.
+
+        Otherwise after a moment, once a second: in which who is too far behind can be cut off.
+        """
+        if self._in_flight.has_room(size):
+            return True
         began_s = look_s = time.monotonic()
         waiting_bytes = self._in_flight.bytes
+        until_s = began_s + (MOMENT_S if began_s >= self._next_moment_s else 0)
+        self._next_moment_s = began_s + 1.0
         while not self._in_flight.has_room(size):
-            if not self._back_pressure or self._hurried():
-                return False
             now_s = time.monotonic()
+            if self._hurried() or not (self._back_pressure or now_s < until_s):
+                return False
             if self._in_flight.bytes != waiting_bytes:
                 waiting_bytes, began_s = self._in_flight.bytes, now_s
             if now_s >= look_s:
