@@ -343,8 +343,8 @@ def test_an_answer_is_read_whole_though_its_connection_ends_in_the_middle_of_it(
     """In a process of its own: libzmq ends it where this goes wrong, or it waits for ever."""
     code = f"""
 import time, zmq
-from streamer.endpoints import Endpoints
-from streamer.replaysockets import DEALER_OPTIONS
+from streamer.transport.endpoints import Endpoints
+from streamer.transport.retransmit_sockets import DEALER_OPTIONS
 router = zmq.Context().socket(zmq.ROUTER)
 router.bind({address!r})
 dealer = Endpoints(None, insecure=False).connected(zmq.DEALER, [{address!r}], DEALER_OPTIONS)
