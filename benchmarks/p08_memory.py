@@ -1,7 +1,7 @@
 """P8: resident memory of `sincos predict`, and its growth over an hour's worth of samples at 1 kHz.
 
 The hour is fed in minutes. What is kept by the clock, 30 s of estimates, is kept for as much shorter here, so that
-it is no more than at 1 kHz and all there after the warm-up; `steady.py --minutes 60` takes the hour itself.
+it is no more than at 1 kHz and all there after the warm-up; `soak.py --minutes 60` takes the hour itself.
 """
 
 from speed import Figure, figure, run
