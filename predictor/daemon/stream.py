@@ -26,7 +26,7 @@ from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Sen
 from streamer.errors import FileError, UsageError
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
 from streamer.ordering.decisions import Former, GapDecision, RunDecision
-from streamer.ordering.events import Event, Gap, NewRun, Part, Rivals, StartedAgain, Word
+from streamer.ordering.events import Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain, Word
 from streamer.ordering.reorder_buffer import Budget
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import AMISS, Sequencer
@@ -276,6 +276,13 @@ class Stream:
                     text = (
                         f"run {run:016x} starts again at {seq}: what comes now has run {name:016x} in estimates; "
                         "a source must draw a new run at each start"
+                    )
+                    yield Say(f"stream {self.name}: {text}", WARNING)
+                case Repeated(run, seq, next_seq):
+                    text = (
+                        f"run {run:016x}: samples {seq} and on came again, and neither times nor infos tell "
+                        f"whether they are new: they are dropped as duplicates up to sample {next_seq - 1}; a source must "
+                        "draw a new run at each start"
                     )
                     yield Say(f"stream {self.name}: {text}", WARNING)
                 case Rivals(followed, other):

@@ -47,6 +47,24 @@ class StartedAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """Samples of a run came again, many in a row, and nothing tells whether they are new: they are dropped.
+
+    Parameters
+    ----------
+    run : int
+    seq : int
+        The first of them.
+    next_seq : int
+        The first sample that is not dropped.
+    """
+
+    run: int
+    seq: int
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rivals:
     """Two sources say the stream: the run that is followed goes on, and so does another."""
 
@@ -88,7 +106,7 @@ class Part:
     live: bool = True
 
 
-Event = NewRun | Gap | Part | Rivals | StartedAgain
+Event = NewRun | Gap | Part | Repeated | Rivals | StartedAgain
 
 
 @dataclass(frozen=True, slots=True)

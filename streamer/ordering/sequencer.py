@@ -12,7 +12,7 @@ from typing import Any
 from streamer.errors import FileError
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering.decisions import GapDecision
-from streamer.ordering.events import Event, Gap, NewRun, Rivals, StartedAgain, Word
+from streamer.ordering.events import Event, Gap, NewRun, Repeated, Rivals, StartedAgain, Word
 from streamer.ordering.reorder_buffer import Budget, Item
 from streamer.ordering.restarts import Found, Place, Restart, Restarts
 from streamer.ordering.retry import ASK_AGAIN_NS, Patience
@@ -22,6 +22,7 @@ from streamer.ordering.track import NO_LIMIT, OrderCounts, Track
 
 FAR_SAMPLES = 2**30  # only a request for whatever there is, or a large hole, goes so far
 WARN_EVERY_NS = 60_000_000_000  # of two sources
+MANY_REPEATS = 50  # messages with old numbers in a row
 AMISS = -1  # no message has this seq
 ALL = 2**64
 
@@ -56,9 +57,9 @@ class Sequencer:
 
     __slots__ = (
         "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_restarts", "_second",
-        "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels",
-        "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to", "stream",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_repeated_ns", "_repeats",
+        "_restarts", "_second", "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words",
+        "channels", "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +93,8 @@ class Sequencer:
         self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
         self._stood = (-1, -1, -1, -1)  # where the run was when it was last seen to move on ...
         self._spoke_ns = 0  # ... and when that was
+        self._repeats = (0, 0, -1, 0, 0)  # run, from, to, the sample that came next, messages
+        self._repeated_ns = -WARN_EVERY_NS  # when they were said
         self._restarts = Restarts(self._share, heeds_infos=self.kinds[0] is not Kind.ESTIMATE)
         self._begin_tracks()
 
@@ -263,6 +266,7 @@ class Sequencer:
             if self.run is not None:
                 if self._is_past(chunk):
                     self.counts.duplicates += len(chunk.values)
+                    yield from self._note_repeats(message, self._left[chunk.run].next_seq, now_ns)
                 else:
                     yield from self._hear_other(message, chunk.run, chunk.time_ns, now_ns)
                 return
@@ -281,6 +285,8 @@ class Sequencer:
             yield from self._note_speech(chunk.time_ns, now_ns)
             if self._closing is not None:
                 self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
+        if chunk.end_seq <= track.next_seq and track.replays is not True:
+            yield from self._note_repeats(message, track.next_seq, now_ns)
         track.add(message, now_ns, self._arrivals)
         yield from self._drain(now_ns)
         yield from self._leave_if_done(now_ns)
@@ -415,6 +421,20 @@ class Sequencer:
             yield from self._start_again(found, now_ns)
         else:
             self._guard()
+
+    def _note_repeats(self, message: Chunk | Burst, next_seq: int, now_ns: int) -> Iterator[Event]:
+        """Note old samples that nothing tells from copies: many in a row, and nothing new between, are odd."""
+        chunk, count = (message, 1) if isinstance(message, Chunk) else (message.chunk, len(message.times_ns))
+        if chunk.kind is not self._main.kind:
+            return
+        run, first, end, upto, messages = self._repeats
+        if (run, end, upto) != (chunk.run, chunk.seq, next_seq):
+            first, messages = chunk.seq, 0
+        messages += count
+        self._repeats = chunk.run, first, chunk.end_seq, next_seq, messages
+        if messages >= MANY_REPEATS and now_ns - self._repeated_ns >= WARN_EVERY_NS:
+            self._repeated_ns = now_ns
+            yield Repeated(self._restarts.said_as(chunk.run), first, next_seq)
 
     def _guard(self) -> None:
         """Have what seems to come next looked at where it may be of another start of the run."""

@@ -16,6 +16,7 @@ from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
+from streamer.ordering.restarts import restarted_run
 from streamer.ordering.retry import Patience
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
@@ -24,6 +25,7 @@ from trainer.selfsupervised.learner import SelfConfig
 MODEL = new_model(ModelConfig("gru", 6, level_samples=20.0), seed=2)
 WAYS = ["none", "target", "self"]
 INPUT, TARGET = Kind.INPUT, Kind.TARGET
+HOUR_NS = 3_600_000_000_000
 
 
 def predictor(way: str = "none", *, reset: bool = False, from_start: bool = True) -> Predictor:
@@ -282,3 +284,48 @@ def test_an_undisturbed_life_decides_nothing_but_its_run() -> None:
     disk.decide = decided.append  # type: ignore[method-assign]
     life(predictor, disk, None).hear(spoken(0, 300))
     assert len(decided) == 1
+
+
+def started_again(first: int, end: int, start: int) -> list[Chunk]:
+    """What a source says that starts the same run again each time, an hour later."""
+    return [replace(one, time_ns=one.time_ns + start * HOUR_NS) for one in spoken(first, end)]
+
+
+def restarted(start: int) -> int:
+    return restarted_run(1, spoken(0, 1)[0].time_ns + start * HOUR_NS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("kept_at", "died_at"), [(30, 60), (30, 140), (130, 190), (110, 210)])
+def test_a_run_that_started_again_is_the_same_in_every_life(way: str, kept_at: int, died_at: int) -> None:
+    """The run and its next two starts, 100 samples each; who goes on hears everything since its state again."""
+    said = [message for start in range(3) for message in started_again(0, 100, start)]
+    disk, whole = Disk(), Disk()
+    life(partial(predictor, way), whole, None).hear(said)
+    assert {run for _, run, _ in whole.estimates} == {1, restarted(1), restarted(2)}
+    assert len(whole.estimates) == 300
+    first = life(partial(predictor, way), disk, None)
+    messages = [at_place(kept_at), at_place(died_at)]
+    first.hear(said[: messages[0]])
+    state = first.state()
+    first.hear(said[messages[0] : messages[1]])
+    life(partial(predictor, way), disk, state).hear(said[messages[0] :])
+    must_agree(disk)
+    assert disk.estimates == whole.estimates
+
+
+def at_place(samples: int) -> int:
+    """How many messages there are before a sample: five a message, and its targets."""
+    return 2 * (samples // 5)
+
+
+def test_a_life_that_begins_within_a_start_knows_which_one_it_is() -> None:
+    disk = Disk()
+    first = life(predictor, disk, None).hear(started_again(0, 100, 0))
+    state = first.state()
+    first.hear(started_again(0, 60, 1))
+    second = life(predictor, disk, state).hear(started_again(60, 100, 1))
+    second.hear([gone(0, 60)])
+    must_agree(disk)
+    assert {run for _, run, _ in disk.estimates} == {1, restarted(1)}
+    assert {seq for _, run, seq in disk.estimates if run == restarted(1)} == set(range(100))

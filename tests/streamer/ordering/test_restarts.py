@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lossy import SECOND, WALL_NS
 
 from streamer.messages import Burst, Chunk, Gone, Kind
-from streamer.ordering.events import Event, Gap, Part, Rivals, StartedAgain, Word
+from streamer.ordering.events import Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain, Word
 from streamer.ordering.restarts import mark_of, restarted_run
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import Sequencer
@@ -175,12 +175,17 @@ def test_where_times_do_not_tell_two_infos_do(times: str) -> None:
     assert follower.gaps == []
 
 
-def test_without_times_and_infos_nothing_is_taken_for_a_restart() -> None:
+@pytest.mark.parametrize("between", [False, True])
+def test_what_neither_times_nor_infos_tell_from_copies_is_dropped_and_said_once(between: bool) -> None:
     follower = Follower()
     follower.hear(samples(0, 300, 0, timed=False))
+    if between:
+        follower.hear(samples(0, 100, started(0), run=8), step_ns=SECOND // 10)
+        assert follower.sequencer.run == 8
     follower.hear(samples(0, 300, 0, timed=False))
     assert follower.restarts == []
     assert follower.sequencer.counts.duplicates == 300
+    assert [event for event in follower.events if isinstance(event, Repeated)] == [Repeated(RUN, 0, 300)]
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 7]), st.sampled_from([0, 20]), st.booleans())
@@ -198,6 +203,16 @@ def test_no_copies_of_old_messages_are_a_restart(seed: int, size: int, jitter_ms
     follower.hear(said)
     assert follower.restarts == []
     assert set(follower.samples) == {RUN}
+
+
+def test_copies_of_each_message_say_nothing() -> None:
+    follower = Follower()
+    said = samples(0, 400, started(0))
+    follower.hear(said[:20])
+    for one, copy in zip(said[20:], said[:380], strict=True):
+        follower.hear([one, copy])
+    assert follower.events == [NewRun(RUN)]
+    assert follower.samples == {RUN: whole(400, 0)}
 
 
 def test_one_damaged_message_is_no_restart() -> None:
