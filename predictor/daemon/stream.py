@@ -281,8 +281,8 @@ class Stream:
                 case Repeated(run, seq, next_seq):
                     text = (
                         f"run {run:016x}: samples {seq} and on came again, and neither times nor infos tell "
-                        f"whether they are new: they are dropped as duplicates up to sample {next_seq - 1}; a source must "
-                        "draw a new run at each start"
+                        f"whether they are new: they are dropped as duplicates up to sample {next_seq - 1}; "
+                        "a source must draw a new run at each start"
                     )
                     yield Say(f"stream {self.name}: {text}", WARNING)
                 case Rivals(followed, other):

@@ -196,13 +196,20 @@ class Listener:
         if self._serves_phase_only(message) and not self._cos_alone.is_known(message.stream):
             return  # asking for them would be in vain where the estimates have both fields
         for stream, event in self._in_order.take(message, now):
+            self._rename_all(self._in_order)
             yield from self._next(stream, event, now)
-        while self._in_order.renamed:
-            stream, run, name = self._in_order.renamed.pop()
-            join = self._joins.pop((stream, run), None)
-            if join is not None and (stream, name) not in self._joins:
-                join.run = name
-                self._joins[stream, name] = join
+        self._rename_all(self._in_order)
+
+    def _rename_all(self, in_order: InOrder) -> None:
+        while in_order.renamed:
+            self._rename(*in_order.renamed.pop())
+
+    def _rename(self, stream: str, run: int, name: int) -> None:
+        """Call a run otherwise whose estimates have another run than its source says."""
+        join = self._joins.pop((stream, run), None)
+        if join is not None and (stream, name) not in self._joins:
+            join.run = name
+            self._joins[stream, name] = join
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask again for what is missing, or give it up."""
@@ -285,7 +292,11 @@ class Listener:
                 names = self._names[message.stream] = RunNames()
                 if len(self._names) > MAX_STREAMS:
                     del self._names[next(iter(self._names))]
-            for one in names.take(message):
+            taken = names.take(message)
+            if names.renamed is not None:
+                self._rename(message.stream, *names.renamed)
+                names.renamed = None
+            for one in taken:
                 yield from self._join(one, now)
             return
         yield from self._join(self._in_order.named(message) if isinstance(message, Info) else message, now)

@@ -12,9 +12,16 @@ MAX_RUNS = 64
 
 
 class RunNames:
-    """Names the runs of a stream: where its source starts one again at old numbers, that is another run."""
+    """Names the runs of a stream: where its source starts one again at old numbers, that is another run.
+
+    Attributes
+    ----------
+    renamed : tuple of int or None
+        What was named otherwise before its latest estimate came: the run that it had, and the one that it has.
+    """
 
     def __init__(self) -> None:
+        self.renamed: tuple[int, int] | None = None
         self._restarts = Restarts(Budget(HELD_BYTES).share(lambda: False))
         self._places: dict[int, Place] = {}  # of inputs
 
@@ -48,6 +55,7 @@ class RunNames:
         for name, place in list(self._places.items()):
             if self._restarts.adopt(run, name, place):
                 self._places[run] = self._places.pop(name)
+                self.renamed = name, run
                 return
 
     def _noted(self, chunk: Chunk) -> Chunk:
