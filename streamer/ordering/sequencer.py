@@ -161,6 +161,7 @@ class Sequencer:
         self._take_up_decisions()
         if self._pending:
             self.expected = AMISS
+        self._guard()
 
     def left_at(self, run: int) -> Position:
         """Return where a run was left.
@@ -299,8 +300,7 @@ class Sequencer:
             yield from self._start_again(found, now_ns)
         elif found:
             yield from self._heed_word(word if name == word.run else replace(word, run=name), now_ns)
-        else:
-            self._guard()
+        self._guard()
 
     def _heed_word(self, word: Word, now_ns: int) -> Iterator[Event]:
         if word.run != self.run:
@@ -419,8 +419,7 @@ class Sequencer:
             yield from self._receive(found, now_ns)
         elif found is not None:
             yield from self._start_again(found, now_ns)
-        else:
-            self._guard()
+        self._guard()
 
     def _note_repeats(self, message: Chunk | Burst, next_seq: int, now_ns: int) -> Iterator[Event]:
         """Note old samples that nothing tells from copies: many in a row, and nothing new between, are odd."""

@@ -18,7 +18,6 @@ from streamer.ordering.sequencer import Sequencer
 
 INPUT, TARGET, ESTIMATE = Kind.INPUT, Kind.TARGET, Kind.ESTIMATE
 RUN, RATE_HZ, STEP_NS = 7, 250.0, 4_000_000
-LATER = 3.601 / 3600  # hours; 900 samples, and a part of one
 Message = Chunk | Burst | Word | Gone
 
 
@@ -261,21 +260,32 @@ def test_a_source_that_answers_is_asked_under_its_own_run() -> None:
     assert follower.gaps == [(again(1), 250, 50)]
 
 
-def test_two_sources_of_one_run_are_two_runs() -> None:
+@pytest.mark.parametrize("lag", [900, 100])
+def test_two_sources_of_one_run_are_two_runs(lag: int) -> None:
+    """Also where the second passes the first one's end before that counts as silent."""
     follower = Follower()
-    first, second = samples(0, 2000, started(0)), samples(0, 3000, started(LATER), values=1)
-    follower.hear(first[:900])
-    for one, other in zip(first[900:], second, strict=False):  # the second began 900 samples, and some, later
+    hours = (lag + 0.25) * STEP_NS / SECOND / 3600
+    first, second = samples(0, 2000, started(0)), samples(0, 4000, started(hours), values=1)
+    follower.hear(first[:lag])
+    for one, other in zip(first[lag:], second, strict=False):
         follower.hear([one, other], step_ns=STEP_NS // 2)
     assert follower.samples == {RUN: whole(2000, 0)}
-    follower.hear(second[1100:])
+    follower.hear(second[2000 - lag :])
     follower.wait(5)
-    assert [(event.followed, event.other) for event in follower.events if isinstance(event, Rivals)] == [
-        (RUN, again(LATER))
-    ]
-    assert follower.samples[RUN] == whole(2000, 0)
-    taken_up = follower.samples[again(LATER)]
-    assert taken_up == whole(3000, 1, first=taken_up[0][0])
+    assert [event for event in follower.events if isinstance(event, Rivals)] == [Rivals(RUN, again(hours))]
+    taken_up = follower.samples.pop(again(hours))
+    assert follower.samples == {RUN: whole(2000, 0)}
+    assert taken_up == whole(4000, 1, first=taken_up[0][0])
+    assert follower.gaps == [(again(hours), 0, taken_up[0][0])]
+
+
+def test_infos_that_come_late_tell_of_no_restart() -> None:
+    follower = Follower()
+    said = samples(0, 400, started(0))
+    late = [info(seq, started(0) + seq * STEP_NS) for seq in (100, 200, 300)]
+    follower.hear([*said, late[0], *said[100:200], late[1], *said[200:300], late[2]])
+    assert follower.restarts == []
+    assert follower.samples == {RUN: whole(400, 0)}
 
 
 def test_a_run_that_was_left_is_told_from_its_next_start() -> None:
