@@ -57,9 +57,10 @@ class Sequencer:
 
     __slots__ = (
         "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_repeated_ns", "_repeats",
-        "_restarts", "_second", "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words",
-        "channels", "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to", "stream",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_news", "_patience", "_pending", "_repeated_ns",
+        "_repeats", "_restarts", "_second", "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns",
+        "_words", "channels", "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to",
+        "stream",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +89,7 @@ class Sequencer:
         self._joins_anywhere = False
         self._latest_ns = 0  # source time, at the least
         self._words = 0
-        self._arrivals = 0
+        self._arrivals = self._news = 0
         self._decided: dict[int, Sequence[GapDecision]] = {}  # by a former life, of runs that have not begun
         self._pending: deque[GapDecision] = deque()  # of the present run, still to be done again
         self._stood = (-1, -1, -1, -1)  # where the run was when it was last seen to move on ...
@@ -282,10 +283,13 @@ class Sequencer:
             self.counts.refused += 1
             return
         self._arrivals += 1
-        if self._contenders:
-            yield from self._note_speech(chunk.time_ns, now_ns)
-            if self._closing is not None:
-                self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
+        # What is asked for of a run that is being left is no sign of life; its time says so, if it has one.
+        if chunk.end_seq > track.next_seq and (self._closing is None or chunk.time_ns):
+            self._news += 1
+            if self._contenders:
+                yield from self._note_speech(chunk.time_ns, now_ns)
+        if self._contenders and self._closing is not None:
+            self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
         if chunk.end_seq <= track.next_seq and track.replays is not True:
             yield from self._note_repeats(message, track.next_seq, now_ns)
         track.add(message, now_ns, self._arrivals)
@@ -497,10 +501,10 @@ class Sequencer:
     def _note_progress(self, now_ns: int) -> Iterator[Event]:
         """See whether the followed run moved on by the short way, on which nobody looks at it."""
         second = self._second.next_seq if self._second is not None else 0
-        stands = self._main.next_seq, second, self._words, self._arrivals
+        stands = self._main.next_seq, second, self._words, self._news
         if stands != self._stood:
             self._stood, self._spoke_ns = stands, now_ns
-            if self._contenders:
+            if self._contenders and (self._closing is None or self._main.credence.last_ns > 0):
                 yield from self._note_speech(self._main.credence.last_ns, now_ns)
 
     def _note_speech(self, time_ns: int, now_ns: int) -> Iterator[Event]:

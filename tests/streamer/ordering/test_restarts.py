@@ -70,6 +70,11 @@ class Follower:
             list(self.sequencer.asks(self.now_ns))
         self.now_ns = until_ns
 
+    def asked(self) -> list[tuple[int, int]]:
+        """Run and first sample of what is asked for now."""
+        self._take(self.sequencer.look(self.now_ns))
+        return [(one.run, one.seq) for one in self.sequencer.asks(self.now_ns)]
+
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Part):
@@ -332,3 +337,13 @@ def test_estimates_are_told_apart_as_inputs_are() -> None:
     follower.hear([*first, *renamed[:200]])
     follower.hear([info(3, started(3), replays=True), *second])  # a predictor that knew nothing of the first start
     assert follower.samples == {RUN: whole(300, 0), again(1): whole(300, 1)}
+
+
+def test_an_answer_without_times_keeps_no_run_from_being_left() -> None:
+    follower = Follower((ESTIMATE,))
+    first, second = (samples(0, 300, 0, timed=False, values=k, run=RUN + k, kind=ESTIMATE) for k in range(2))
+    follower.hear([info(0, started(0), replays=True), *first, info(300, started(0) + 300 * STEP_NS, replays=True)])
+    for chunk in second:
+        follower.hear([chunk], step_ns=SECOND // 50)
+        follower.hear(first[-1] for asked in follower.asked() if asked == (RUN, 299))
+    assert follower.samples == {RUN: whole(300, 0), RUN + 1: whole(300, 1)}
