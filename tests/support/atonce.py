@@ -1,11 +1,12 @@
 """What a transport does with messages that come in: those are answered at once that can be."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.effects import Effect, Send
-from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info
+from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind
 from streamer.wire import batch, codec
 from streamer.wire.expected import Parts
 
@@ -38,3 +39,13 @@ def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Ite
         answers = list(core.reflexes.answers())
     yield from [Send(codec.decode(answer)) for answer in answers]
     yield from core.receive([ANSWERED] * bool(answers) + batch.decode(left), now)
+
+
+def received_alone(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
+    """As `received`, of one message, and without its bytes where no reflex could answer it."""
+    message = messages[0]
+    if isinstance(message, Chunk) and message.kind is Kind.INPUT:
+        answer = core.reflexes.answer(codec.encode(message))
+        if answer is not None:
+            return itertools.chain([Send(codec.decode(answer))], core.receive([ANSWERED], now))
+    return core.receive(messages, now)

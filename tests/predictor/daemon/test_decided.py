@@ -9,8 +9,8 @@ import pytest
 from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from memories import Disk
 from simulation import at, chunk
-from world import Disk
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
