@@ -28,15 +28,22 @@ class _Followed:
 
     def asks(self, counted_ns: int, now_ns: int) -> Iterator[Replay]:
         """Yield what to ask for; of a silent publisher the same each second, in case it hears."""
-        sequencer, last = self.sequencer, self.asked
-        for replay in sequencer.asks(counted_ns):
+        for replay in self.sequencer.asks(counted_ns):
             self.asked, self.asked_ns = replay, now_ns
             yield replay
-        if last is not None and now_ns >= self.asked_ns + PROBE_NS and self.clock.is_silent(now_ns):
-            end = last.seq + last.samples
-            if last.run == sequencer.source_run and sequencer.due_ns() is not None and end > sequencer.next_seq:
-                self.asked_ns = now_ns
-                yield replace(last, seq=sequencer.next_seq, samples=end - sequencer.next_seq)
+        unanswered = self._unanswered
+        if unanswered is not None and now_ns >= self.asked_ns + PROBE_NS and self.clock.is_silent(now_ns):
+            self.asked_ns = now_ns
+            yield unanswered
+
+    @property
+    def _unanswered(self) -> Replay | None:
+        """What is left of the last request."""
+        sequencer, last = self.sequencer, self.asked
+        if last is None or last.run != sequencer.source_run or sequencer.due_ns() is None:
+            return None
+        seq, end = sequencer.next_seq, last.seq + last.samples
+        return replace(last, seq=seq, samples=end - seq) if end > seq else None
 
     def due_ns(self, now_ns: int) -> int | None:
         """When to look: in silence only to ask again, and never while the publisher is behind."""
@@ -44,7 +51,7 @@ class _Followed:
         if counted_ns is None or self.paused:
             return None
         due_ns = self.clock.reaches_ns(counted_ns)
-        probes = due_ns is None and self.asked is not None and not self.clock.is_behind
+        probes = due_ns is None and not self.clock.is_behind and self._unanswered is not None
         return max(now_ns + 1, self.asked_ns + PROBE_NS, self.clock.silent_ns) if probes else due_ns
 
 

@@ -15,7 +15,7 @@ LEAST_SAMPLES, SHORT_SAMPLES, LONG_SAMPLES = 2, 12, 60
 FIRST_FAR_BIT = 17
 """A seq that is wrong by less than 2^16 samples cannot be told from a right one."""
 RETURNS = ("journal", "journal", "journal", "zero")
-FLIPPED = 0.0
+FLIPPED = 0.1
 
 
 @dataclass(frozen=True)

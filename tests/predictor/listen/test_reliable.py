@@ -326,3 +326,22 @@ def test_streams_beyond_those_followed_are_said_to_be_left_out(monkeypatch: pyte
     ear.receive([chunk(0, [0.5]), chunk(0, [0.5], stream="other"), chunk(1, [0.5], stream="other")], 0)
     assert [line["stream"] for line in ear.lines] == ["demo"]
     assert [text for text in said(ear.core.stop(at(0))) if "2 messages of streams beyond" in text]
+
+
+def test_in_silence_a_run_that_was_named_once_does_not_keep_a_listener_awake() -> None:
+    """All that was asked for has come: there is nothing to ask the silent predictor for again."""
+    ear = Ear()
+    estimates = [chunk(seq, [[[0.0, 0.0]]], kind=Kind.ESTIMATE) for seq in range(3)]
+    ear.receive([estimates[0]], 0)
+    ear.receive([estimates[2]], 10 * MS)
+    while ear.core.next_deadline_ns() <= 100 * MS:  # type: ignore[operator]
+        if ear.perform(ear.core.tick(Instant(ear.core.next_deadline_ns(), WALL_NS))):  # type: ignore[arg-type]
+            break
+    ear.receive([estimates[1]], 200 * MS)
+    assert ear.seqs() == [0, 1, 2]
+    ear.receive([Status("demo", 7, 5, WALL_NS + SECOND, {"replays": True, "health": "LIVE"})], SECOND)
+    wakes = 0
+    while (due_ns := ear.core.next_deadline_ns()) is not None and due_ns < 60 * SECOND:
+        ear.perform(ear.core.tick(Instant(due_ns, WALL_NS + due_ns)))
+        wakes += 1
+        assert wakes < 200
