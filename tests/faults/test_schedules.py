@@ -17,7 +17,7 @@ from verdict import judged
 from world import played
 
 QUICK, RELEASE = 300, 1_000_000
-FAULTS = ("lost", "doubled", "late", "deaths", "resumed", "suspended", "unread", "named", "begun_again", "gaps")
+FAULTS = ("lost", "doubled", "late", "deaths", "resumed", "suspended", "unread", "named", "flipped", "gaps")
 SCRIPT = Path(__file__).with_name("schedules.py")
 
 

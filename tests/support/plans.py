@@ -14,7 +14,8 @@ PERIOD_MS = 40
 LEAST_SAMPLES, SHORT_SAMPLES, LONG_SAMPLES = 2, 12, 60
 FIRST_FAR_BIT = 17
 """A seq that is wrong by less than 2^16 samples cannot be told from a right one."""
-RETURNS = ("journal", "journal", "journal", "zero")
+RETURNS = ("journal",)
+"""Not yet drawn: `zero` and `between`, for what a reader is told of two runs that mix is not judged."""
 FLIPPED = 0.1
 
 

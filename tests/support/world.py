@@ -124,7 +124,7 @@ class World:
     def _start_other_source(self) -> None:
         """Have another source speak in between, under the same name, until it dies in its turn."""
         self.outcome.between += 1
-        config = replace(source_config(self.plan), count=min(self.plan.samples, 4), retain_bytes=2**30)
+        config = replace(source_config(self.plan), count=min(self.plan.samples, 4), retain_bytes=2**26)
         self._live("source", Publisher(config, SIGNAL, OTHER_RUN))
         self._hand("source", [Subscription(b"", active=True)])
         self._at(self._now + 100 * MS, partial(self._stop_living, "source", self._start_source))
@@ -385,7 +385,7 @@ def predictor(plan: Plan) -> Predictor:
 
 def source_config(plan: Plan) -> SourceConfig:
     """A source that stays for ever, with a history of everything or of some of the latest samples."""
-    kept_bytes = 2**30 if plan.kept_samples is None else 300 * plan.kept_samples
+    kept_bytes = 2**26 if plan.kept_samples is None else 300 * plan.kept_samples
     return SourceConfig(
         stream=STREAM, chunk=plan.chunk, count=plan.samples, target_delay_samples=plan.delay, linger_s=1e6,
         retain_s=1e6, retain_bytes=kept_bytes,
