@@ -62,6 +62,44 @@ class Checkpoint:
     streams: Sequence[Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Park:
+    """Write one stream's state to a file of its own while the loop goes on; a `Parked` comes back.
+
+    `packed` is in whatever form who writes it takes.
+    """
+
+    stream: str
+    head: dict[str, Any]
+    packed: Any
+    brief: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read the state of a stream that was parked while the loop goes on; a `Fetched` comes back."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove the files of parked streams, by their keys."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Keep no record any longer of how far a stream's estimates are published: it is not in memory any more."""
+
+    stream: str
+
+
+Store = Park | Fetch | Discard | Forget
+"""What is done with one stream's state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Write a decision down, before anything that follows from it is performed."""
@@ -79,7 +117,7 @@ class Finish:
     """Nothing is left to do: leave the loop."""
 
 
-Effect = Send | Ask | Reply | Say | Print | Checkpoint | Decide | Pause | Finish
+Effect = Send | Ask | Reply | Say | Print | Checkpoint | Store | Decide | Pause | Finish
 
 
 class Core(Protocol):

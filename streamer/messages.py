@@ -248,6 +248,28 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """What became of a `Park`: the bytes of the file, or what was in the way."""
+
+    stream: str
+    size: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fetched:
+    """What came of a `Fetch`: head and state, None where there is none or it cannot be used."""
+
+    stream: str
+    tree: Any = None
+    error: str | None = None
+
+
+Stored = Written | Recorded | Parked | Fetched
+"""What comes back from the disk."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscriber of ours began (`active`) or ceased to listen to topics that start with `prefix`."""
 
@@ -264,4 +286,4 @@ ANSWERED = Answered()
 """The one there is."""
 
 Message = Chunk | Info | Status
-Incoming = Message | Burst | Gone | Request | Rejected | SlowReader | Subscription | Written | Recorded | Answered
+Incoming = Message | Burst | Gone | Request | Rejected | SlowReader | Subscription | Stored | Answered

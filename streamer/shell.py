@@ -10,9 +10,25 @@ from types import FrameType, GeneratorType, TracebackType
 from typing import Protocol, Self
 
 from streamer.clock import Clock, Instant
-from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Finish, Print, Reply, Say, Send
+from streamer.effects import (
+    Ask,
+    Checkpoint,
+    Core,
+    Decide,
+    Discard,
+    Effect,
+    Fetch,
+    Finish,
+    Forget,
+    Park,
+    Print,
+    Reply,
+    Say,
+    Send,
+    Store,
+)
 from streamer.errors import OperatorError
-from streamer.messages import Recorded, Written
+from streamer.messages import Stored
 from streamer.ordering.decisions import Decision
 from streamer.output import Output
 from streamer.transport.transport import Transport
@@ -140,7 +156,8 @@ class Keeper(Protocol):
 
     def write(self, state: Checkpoint) -> None: ...
     def decide(self, decision: Decision) -> None: ...
-    def outcome(self) -> Written | Recorded | None: ...
+    def store(self, effect: Store) -> None: ...
+    def outcome(self) -> Stored | None: ...
 
 
 def run(
@@ -246,6 +263,8 @@ def _perform(
                     log.log(level, text)
                 case Checkpoint() if keeper is not None:
                     keeper.write(effect)
+                case Park() | Fetch() | Discard() | Forget() if keeper is not None:
+                    keeper.store(effect)
                 case Decide(decision) if keeper is not None:
                     keeper.decide(decision)
                 case Finish():

@@ -9,6 +9,7 @@ import click
 
 from predictor.daemon.core import Predictor
 from predictor.state.folder import StateFolder
+from predictor.state.parked_files import take_newer
 from predictor.state.writer import Keeper
 from streamer.clock import Instant, SystemClock
 from streamer.effects import ERROR, Effect, Say
@@ -74,9 +75,13 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
             tree, damaged = states.latest()
             for line in (*damaged, *remarks):
                 log.warning("%s", line)
+            index = keeper.parked.index()
             if tree is not None:
+                for line in take_newer(tree, keeper.parked, index):
+                    log.warning("%s", line)
                 core.restore(tree, SystemClock().now())
                 log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
+            core.adopt_parked(index)
         except (FileError, StateError) as error:
             raise type(error)(f"--state-dir: {folder}: {error}, or give another directory") from None
         yield keeper

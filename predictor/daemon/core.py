@@ -9,6 +9,7 @@ from predictor.daemon.batch import Batch
 from predictor.daemon.diagnosis import Allowance
 from predictor.daemon.eviction import LongestSilent
 from predictor.daemon.fast_path import Reflexes
+from predictor.daemon.parked_streams import LOOK_EVERY_NS, ParkedStreams
 from predictor.daemon.stream import MOST_COURSE_LINES, MakeLearner, Stream
 from predictor.daemon.turns import Heard, Turns
 from predictor.engine.arithmetic import arithmetic, remark
@@ -16,18 +17,21 @@ from predictor.engine.stepper import FEW_CHANNELS, Engine
 from predictor.state.checkpoint import pack
 from predictor.state.checkpoint_schedule import Snapshots
 from predictor.state.fingerprint import check_identity, identity, model_hash
+from predictor.state.parked_files import key_of
 from streamer import memory
 from streamer.clock import Instant
-from streamer.effects import ERROR, INFO, WARNING, Checkpoint, Effect, Say, Send
-from streamer.errors import FileError, UsageError
+from streamer.effects import ERROR, INFO, WARNING, Checkpoint, Discard, Effect, Forget, Say, Send
+from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import (
     ANSWERED,
     Burst,
     Chunk,
+    Fetched,
     Gone,
     Incoming,
     Info,
     Kind,
+    Parked,
     Recorded,
     Rejected,
     Request,
@@ -155,7 +159,7 @@ class Predictor:
         self.reflexes = Reflexes(self._shared_engine())
         self._allowance = Allowance()
         self._course = Allowance(MOST_COURSE_LINES)  # of lines
-        self._silent = LongestSilent()
+        self._silent = LongestSilent(self._is_leaving)
         self._channel_bytes = LEARNING_CHANNEL_BYTES if self._learns else CHANNEL_BYTES
         self.forgotten = 0  # streams that made room for others
         self._now_ns = 0
@@ -177,6 +181,10 @@ class Predictor:
         every_s = self._config.checkpoint_every_s
         self._snapshots = Snapshots(every_s, self._settle) if every_s is not None else None
         self._identity = self._own_identity() if self._snapshots is not None else {}
+        self._parked = ParkedStreams(self._config.memory_bytes) if self._snapshots is not None else None
+        self._stores: list[Effect] = []  # what is to be written, read and removed of single streams
+        self._looked_ns = 0  # when it was last asked what became of it
+        self._said_parked = self._said_park_failures = self._next_parked_ns = 0
         self._memory: Memory | None = None
         self._remarks: list[Say] = []  # on what was restored, for the next tick
 
@@ -192,9 +200,9 @@ class Predictor:
         if len(messages) == 1 and isinstance(messages[0], Chunk):  # the usual cases, by the shortest way
             message = messages[0]
             if message.kind is INPUT:
-                stream = self._stream(message.stream)
+                stream = self._stream(message.stream, message)
                 if stream is None:
-                    return ()
+                    return self._take_stores()
                 if not stream.at_work and message.values.size <= stream.slice_values and stream.continues(message):
                     self._turns.others(now)
                     if self._learns:
@@ -202,6 +210,9 @@ class Predictor:
                     return stream.predict_next(message, now)
             elif message.kind is TARGET and self._learns and message.stream not in self._turns:
                 stream = self._hearer(message.stream)
+                if stream is None and self._is_parked(message.stream):
+                    self._stream(message.stream, message)
+                    return self._take_stores()
                 if stream is None or stream.hear_next(message):
                     return self._replays.work() or ()  # however much comes in, those who ask are answered
         return self._receive(messages, now)
@@ -223,6 +234,12 @@ class Predictor:
                     self._replays.take(message)
                 case Written() | Recorded() if self._snapshots is not None:
                     yield from self._snapshots.heed(message, now)
+                    if isinstance(message, Written) and message.error is None and self._parked is not None:
+                        yield from self._parked.covered()
+                case Parked() if self._parked is not None:
+                    yield from self._note_parked(message, self._parked)
+                case Fetched() if self._parked is not None:
+                    yield from self._note_fetched(message, self._parked, now)
                 case Rejected(reason):
                     self._reject(reason)
                 case SlowReader():
@@ -233,7 +250,12 @@ class Predictor:
             yield from self._batch.run(now)
             self.reflexes.prepare(PREPARED_AT_ONCE)  # who is never idle must not stay without
         yield from self._look(now)
+        yield from self._take_stores()
         yield from self._replays.work() or ()  # however much comes in, those who ask are answered
+
+    def _take_stores(self) -> list[Effect]:
+        stores, self._stores = self._stores, []
+        return stores
 
     def _settle(self, name: str) -> None:
         """Do what remains to be done for a stream's samples that were answered at once, before it is touched."""
@@ -262,7 +284,7 @@ class Predictor:
 
     def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
-        batch, stream = self._batch, self._stream(chunk.stream)
+        batch, stream = self._batch, self._stream(chunk.stream, message)
         if stream is None:
             return
         if batch is None:
@@ -279,8 +301,8 @@ class Predictor:
     def _hear(self, message: Chunk | Info | Gone, now: Instant) -> Iterator[Effect]:
         """Give a target, or what the source says, to its stream, after the inputs that came before it."""
         stream = self._hearer(message.stream)
-        if stream is None and isinstance(message, Info) and self._can_catch_up(message):
-            stream = self._stream(message.stream)
+        if stream is None and (self._is_parked(message.stream) or self._can_catch_up(message)):
+            stream = self._stream(message.stream, message)
         if stream is None:
             return
         if self._batch is not None and stream.name in self._batch:
@@ -320,18 +342,26 @@ class Predictor:
         wide = [one for one in self.streams.values() if one.channels > FEW_CHANNELS and one is not stream]
         needed = channels * self._channel_bytes
         used = sum(one.channels for one in wide) * self._channel_bytes
-        while used + needed > limit_bytes and needed <= limit_bytes:
+        leaving = sum(
+            one.channels * self._channel_bytes + NARROW_STREAM_BYTES for one in wide if self._is_leaving(one)
+        )
+        while used - leaving + needed > limit_bytes and needed <= limit_bytes:
             gone = self._silent.longest(wide, self._now_ns)
             if gone is None:
                 break
-            wide.remove(gone)
-            used -= gone.channels * self._channel_bytes
-            limit_bytes += NARROW_STREAM_BYTES
             self._settle(gone.name)
-            self.forget(gone)
+            if self._let_go(gone):
+                leaving += gone.channels * self._channel_bytes + NARROW_STREAM_BYTES
+            else:
+                wide.remove(gone)
+                used -= gone.channels * self._channel_bytes
+                limit_bytes += NARROW_STREAM_BYTES
         if used + needed <= limit_bytes:
             stream.reserved_channels = channels
             return True
+        if used - leaving + needed <= limit_bytes:
+            self._reject(f"stream {stream.name}: the states of others are written to disk first, to make room")
+            return False
         self._reject(
             f"stream {stream.name}: the state of {channels} channels takes some {needed / 2**20:.0f} MB; "
             f"those of all wide streams may take {limit_bytes / 2**20:.0f} MB; give --memory more"
@@ -354,9 +384,11 @@ class Predictor:
                 self._learning[name] = stream
         return stream
 
-    def _can_catch_up(self, info: Info) -> bool:
+    def _can_catch_up(self, message: Chunk | Info | Gone) -> bool:
         """Whether a stream that has not been heard yet has samples that can be had again."""
-        return info.replays and info.next_seq > 0 and self._config.patience.from_start
+        if not isinstance(message, Info):
+            return False
+        return message.replays and message.next_seq > 0 and self._config.patience.from_start
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
@@ -366,7 +398,12 @@ class Predictor:
         if working:
             yield from self._turns.work(now)
         if self._snapshots is not None:
-            yield from self._snapshots.tick(self.streams, self._identity, now)
+            self._looked_ns = now.mono_ns
+            for effect in self._snapshots.tick(self.streams, self._identity, now):
+                if isinstance(effect, Checkpoint) and self._parked is not None:
+                    self._parked.cover(self._snapshots.names)
+                yield effect
+        yield from self._take_stores()
         if self._started_ns is None:
             self._started_ns = now.mono_ns
         alarm_ns = self._alarms.next_ns()
@@ -417,6 +454,8 @@ class Predictor:
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
         if alarm_ns is not None and alarm_ns < due_ns:
             due_ns = alarm_ns
+        if self._parked is not None and self._parked.busy:
+            due_ns = min(due_ns, self._looked_ns + LOOK_EVERY_NS)
         return due_ns if keep_ns is None else min(due_ns, keep_ns)
 
     @property
@@ -483,6 +522,8 @@ class Predictor:
         if self._snapshots is not None:
             self._identity = self._own_identity()
             self._snapshots.renew()
+        if self._parked is not None:
+            self._parked.stay()
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of all streams as it stands between two messages."""
@@ -523,6 +564,11 @@ class Predictor:
         if self._snapshots is not None:
             self._snapshots.adopt(self.streams.values())
 
+    def adopt_parked(self, index: Iterable[tuple[str, int, bool]]) -> None:
+        """Take up the states of single streams that former lives left, as `ParkedFiles.index` has them."""
+        if self._parked is not None:
+            self._stores += self._parked.adopt(index, self.streams)
+
     def status(self, now: Instant) -> Status:
         """Return the daemon's own status."""
         body = {
@@ -535,6 +581,7 @@ class Predictor:
             "slow_readers": self.slow_readers.count,
             "uptime_s": (now.mono_ns - (self._started_ns or now.mono_ns)) / 1e9,
             "checkpoint": self._snapshots.status(now) if self._snapshots is not None else None,
+            "parked": self._parked.status() if self._parked is not None else None,
         }
         return Status("", 0, 0, now.wall_ns, body)
 
@@ -546,8 +593,8 @@ class Predictor:
         ours = identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
         return ours | {"arithmetic": arithmetic(self._model)}
 
-    def _stream(self, name: str) -> Stream | None:
-        """Return the stream of an input, who may have something to learn from now on; None if it is refused."""
+    def _stream(self, name: str, message: Heard) -> Stream | None:
+        """Return the stream of an input, who may have something to learn now; None if it is refused or waits."""
         self._settle(name)
         stream = self.streams.get(name)
         if stream is not None:
@@ -555,28 +602,101 @@ class Predictor:
             if self._batch is None:
                 self._learning[name] = stream
             return stream
-        if len(self.streams) >= self._most_streams and not self._make_room():
+        if self._hold(message):
+            return None
+        present = len(self.streams) + (self._parked.balance if self._parked is not None else 0)
+        if present >= self._most_streams and not self._make_room():
             self._reject(f"stream {name}: {self._most_streams} streams are being predicted already")
+            return None
+        if self._parked is not None and self._is_parked(name):
+            self._stores.append(self._parked.fetch(name, message))
             return None
         self.streams[name] = stream = self._new_stream(name)
         stream.touched_ns = self._now_ns
         return stream
 
     def _make_room(self) -> bool:
-        """Forget the stream that has been silent for the longest; return whether there is one."""
+        """Have the stream go that has been silent for the longest; return whether there is one."""
+        if self._parked is not None and self._parked.full:
+            return False
         stream = self._silent.take(self.streams.values(), self._now_ns)
         while stream is not None and self.reflexes.close(stream.name) is not None:  # it was heard after all
             stream = self._silent.take(self.streams.values(), self._now_ns)
         if stream is None:
             return False
-        self.forget(stream)
+        self._let_go(stream)
         return True
+
+    # Streams that make room
+
+    def _let_go(self, stream: Stream) -> bool:
+        """Have a stream's state written, to drop it then, or forget it; return whether it is still here."""
+        park = self._parked.park(stream, self._identity) if self._parked is not None else None
+        if park is None:
+            self.forget(stream)
+            return False
+        self._stores.append(park)
+        return True
+
+    def _is_leaving(self, stream: Stream) -> bool:
+        return self._parked is not None and self._parked.is_leaving(stream.name)
+
+    def _is_parked(self, name: str) -> bool:
+        """Return whether a stream's state is on disk alone, or being read."""
+        return self._parked is not None and key_of(name) in self._parked
+
+    def _hold(self, message: Heard) -> bool:
+        """Keep a message of a stream whose state is being read; return False if it is not."""
+        name = message.chunk.stream if isinstance(message, Burst) else message.stream
+        return self._parked is not None and self._parked.hold(name, message)
+
+    def _note_parked(self, message: Parked, parked: ParkedStreams) -> Iterator[Effect]:
+        """Drop a stream whose state is on disk, if it was not heard meanwhile."""
+        if not parked.is_leaving(message.stream):  # it has been forgotten
+            yield Discard((key_of(message.stream),))
+            return
+        self._settle(message.stream)
+        stream = parked.written(message)
+        if stream is not None and message.error is None:
+            self._drop(stream)
+            self._last_forgotten = stream.name
+            yield Forget(stream.name)
+        elif stream is not None:
+            self.forget(stream)
+        yield from parked.bound()
+
+    def _note_fetched(self, message: Fetched, parked: ParkedStreams, now: Instant) -> Iterator[Effect]:
+        """Go on with a stream where it was parked, with what it said meanwhile."""
+        name, why = message.stream, message.error
+        stream = self._new_stream(name)
+        try:
+            if message.tree is None:
+                raise FileError(why or "its file is gone")
+            check_identity(subtree(message.tree, "identity"), self._identity)
+            stream.restore(trees(message.tree, "streams")[0], now)
+        except (OperatorError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            why = str(error) or type(error).__name__
+            self.reflexes.remove(name)
+            stream.close()
+            stream = self._new_stream(name)
+            yield Discard((key_of(name),))
+            yield Say(f"stream {name}: its state cannot be gone on from, so it begins anew: {why}", WARNING)
+        self.streams[name] = stream
+        heard = parked.fetched(message, usable=why is None, why=why)
+        yield from self._receive(list(heard), now)
 
     def forget(self, stream: Stream) -> None:
         """Let go of a stream; if it is heard again, it begins anew."""
-        name = stream.name
         self.forgotten += 1
-        self._last_forgotten = name
+        self._last_forgotten = stream.name
+        self._drop(stream)
+        if self._parked is not None:
+            self._parked.abandon(stream.name)
+            self._stores += [*self._parked.discard(stream.name), Forget(stream.name)]
+
+    def _drop(self, stream: Stream) -> None:
+        """Keep nothing of a stream in memory."""
+        name = stream.name
         self.reflexes.remove(name)
         self._alarms.forget(name)
         self._learning.pop(name, None)
@@ -591,6 +711,18 @@ class Predictor:
             self._said_forgotten, self._next_forgotten_ns = self.forgotten, now.mono_ns + REJECTIONS_EVERY_NS
             text = f"{count} stream(s) that were silent for the longest made room for others"
             yield Say(f"{text}; heard again, they begin anew; the last: {self._last_forgotten}", WARNING)
+        if self._parked is None or now.mono_ns < self._next_parked_ns:
+            return
+        count, failures = self._parked.parked - self._said_parked, self._parked.failures - self._said_park_failures
+        self._said_parked, self._said_park_failures = self._parked.parked, self._parked.failures
+        if count:
+            text = f"{count} stream(s) that were silent for the longest made room for others"
+            yield Say(f"{text}; heard again, they go on; the last: {self._last_forgotten}")
+        if failures:
+            text = f"the states of {failures} stream(s) could not be written to disk or read from there"
+            yield Say(f"{text}, so they begin anew; the last: {self._parked.last_error}", WARNING)
+        if count or failures:
+            self._next_parked_ns = now.mono_ns + REJECTIONS_EVERY_NS
 
     def _new_stream(self, name: str) -> Stream:
         # Streams that learn have weights of their own: what one teaches must not depend on when others speak.

@@ -89,6 +89,11 @@ class Snapshots:
         if self._round is not None:
             self._round = [stream for stream in self._round if stream.name != name]
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The streams of the checkpoint that is written next, or was begun last."""
+        return self._taken
+
     def adopt(self, names: Iterable[Keepable]) -> None:
         """Take the states of these, which have just been restored, as written."""
         self._take(names)

@@ -117,6 +117,12 @@ class PublishedEnds:
         except OSError as error:
             self._fail(error, slot, content)
 
+    def forget(self, stream: str) -> None:
+        """Let go of a stream's slot: what it said lies before where its state is, or it begins anew."""
+        slot = self._by_topic.pop(_ESTIMATES + stream.encode() + b"/", None)
+        if slot is not None:
+            self._free.append(slot.number)
+
     def _begin(self, topic: bytes, run: int) -> _Slot:
         stream = topic[len(_ESTIMATES) : -1].decode(errors="replace")
         key = key_of(stream, run)

@@ -1,6 +1,7 @@
 """Writes what a predictor goes on from: states, decisions, published ends."""
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -8,10 +9,11 @@ from typing import Self
 from predictor.state.checkpoint import encode
 from predictor.state.decision_log import DecisionLog
 from predictor.state.folder import StateFolder
+from predictor.state.parked_files import ParkedFiles
 from predictor.state.published_ends import PublishedEnds
-from streamer.effects import Checkpoint
+from streamer.effects import Checkpoint, Discard, Fetch, Park, Store
 from streamer.files.fsync import Syncer
-from streamer.messages import Recorded, Written
+from streamer.messages import Fetched, Parked, Recorded, Stored, Written
 from streamer.ordering.decisions import Decision, Memory
 
 ENDS_EVERY_S = 1.0
@@ -20,8 +22,9 @@ ENDS_EVERY_S = 1.0
 class Keeper:
     """Takes a state while the last one has been reported as written, or not, and decisions at any time.
 
-    States are written beside the loop, one at a time, so that a slow disk delays no estimate. Decisions are forced
-    to disk beside it at once, published ends each second, all of it at the end.
+    States are written beside the loop, one at a time, so that a slow disk delays no estimate; those of single
+    streams beside these, in the order in which that was asked for. Decisions are forced to disk beside it at once,
+    published ends each second, all of it at the end.
 
     Parameters
     ----------
@@ -40,6 +43,9 @@ class Keeper:
         self._writing: Future[Written] | None = None
         self._decisions = DecisionLog(folder.path, folder.next_number, folder.descriptor)
         self.ends = PublishedEnds(folder.path, folder.descriptor)
+        self.parked = ParkedFiles(folder.path, folder.descriptor)
+        self._store = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parked")
+        self._storing: deque[Future[Parked | Fetched | None]] = deque()
         self._reported = Recorded(0)
         self._syncer = Syncer()
         self._ends_due_s = 0.0
@@ -67,6 +73,32 @@ class Keeper:
         except Exception as error:
             return Written(None, f"{type(error).__name__}: {error}")
 
+    def store(self, effect: Store) -> None:
+        """Begin to write, read or remove a stream's state, after all that was begun before."""
+        match effect:
+            case Park():
+                self._storing.append(self._store.submit(self._park, effect))
+            case Fetch(stream):
+                self._storing.append(self._store.submit(self._fetch, stream))
+            case Discard(keys):
+                self._store.submit(self.parked.drop, keys)
+            case _:
+                self.ends.forget(effect.stream)
+
+    def _park(self, state: Park) -> Parked:
+        try:
+            return Parked(
+                state.stream, self.parked.write(state.stream, state.head, state.packed, brief=state.brief)
+            )
+        except Exception as error:
+            return Parked(state.stream, 0, f"{type(error).__name__}: {error}")
+
+    def _fetch(self, stream: str) -> Fetched:
+        try:
+            return Fetched(stream, self.parked.read(stream))
+        except Exception as error:
+            return Fetched(stream, None, f"{type(error).__name__}: {error}")
+
     def decide(self, decision: Decision) -> None:
         """Write a decision down."""
         self._decisions.write(decision)
@@ -82,9 +114,11 @@ class Keeper:
             self._ends_due_s = time.monotonic() + ENDS_EVERY_S
             self.ends.sync(self._syncer)
 
-    def outcome(self) -> Written | Recorded | None:
+    def outcome(self) -> Stored | None:
         """Return, once, what became of the last state, or of what is written beside; None if nothing is new."""
         self._force()
+        if self._storing and self._storing[0].done():
+            return self._storing.popleft().result()
         if self._writing is not None and self._writing.done():
             written, self._writing = self._writing.result(), None
             if written.number is not None:
@@ -106,6 +140,7 @@ class Keeper:
 
     def finish(self) -> Written | None:
         """Wait for what is being written; return what became of the last state, if that was not said."""
+        self._store.shutdown(wait=True)
         self._worker.shutdown(wait=True)
         return None if self._writing is None else self._writing.result()
 
@@ -116,7 +151,9 @@ class Keeper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for what is being written, and a while for what is being forced to disk."""
+        self._store.shutdown(wait=True)
         self._worker.shutdown(wait=True)
+        self.parked.close()
         self._decisions.sync(self._syncer)
         self.ends.sync(self._syncer)
         self._syncer.close()
