@@ -312,8 +312,7 @@ def test_names_that_are_made_up_drive_out_nobody_who_has_something_to_lose(
 
 
 def test_files_have_a_bound_in_bytes(tmp_path: Path, daemons: list[Daemon]) -> None:
-    core_bytes = 16 * 2**20
-    daemon = Daemon(tmp_path, 1, memory_bytes=core_bytes)
+    daemon = Daemon(tmp_path, 1)
     daemons.append(daemon)
     daemon.core._parked = parked_streams.ParkedStreams(30_000)
     for number in range(20):
