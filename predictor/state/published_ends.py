@@ -120,8 +120,14 @@ class PublishedEnds:
     def forget(self, stream: str) -> None:
         """Let go of a stream's slot: what it said lies before where its state is, or it begins anew."""
         slot = self._by_topic.pop(_ESTIMATES + stream.encode() + b"/", None)
-        if slot is not None:
-            self._free.append(slot.number)
+        if slot is None:
+            return
+        self._free.append(slot.number)
+        place = slot.number * SLOT.size
+        self._image[place : place + SLOT.size] = bytes(SLOT.size)
+        if self.error is None:  # or all of them are written later
+            with contextlib.suppress(OSError):
+                os.pwrite(self._descriptor, bytes(SLOT.size), place)
 
     def _begin(self, topic: bytes, run: int) -> _Slot:
         stream = topic[len(_ESTIMATES) : -1].decode(errors="replace")

@@ -44,6 +44,18 @@ def test_what_was_noted_is_known_to_the_next_life(tmp_path: Path) -> None:
     assert (tmp_path / "published").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_stream_that_is_forgotten_leaves_its_slot_to_others_and_nothing_in_it(tmp_path: Path) -> None:
+    ends = PublishedEnds(tmp_path)
+    for number in range(300):
+        note(ends, 6, stream=f"name{number}")
+        ends.forget(f"name{number}")
+    assert known(tmp_path, stream="name299") == 0
+    assert (tmp_path / "published").stat().st_size == SLOT.size
+    note(ends, 8, stream="name7")
+    assert known(tmp_path, stream="name7") == 9
+    ends.forget("never heard of")
+
+
 def test_a_life_that_says_again_what_is_published_forgets_nothing(tmp_path: Path) -> None:
     first = PublishedEnds(tmp_path)
     note(first, 99)
