@@ -150,7 +150,8 @@ class Info:
     `next_seq` is the index the next sample will have, so that a lost tail is noticed, and `next_target_seq` that
     of the next target. `target_fields` is empty where the source publishes no targets; `target_delay_samples` is
     how late they come. `replays` says whether it can be asked for samples again, `paced` whether it says its
-    samples at the rate that it names, or as fast as they are taken.
+    samples at the rate that it names, or as fast as they are taken. `repeats` says that under a number that it has
+    used before comes the same sample again, also after a restart: it has a journal.
     """
 
     stream: str
@@ -166,6 +167,7 @@ class Info:
     next_target_seq: int = 0
     replays: bool = False
     paced: bool = True
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

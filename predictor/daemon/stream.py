@@ -252,7 +252,7 @@ class Stream:
 
     def _hear_info(self, info: Info, now: Instant) -> Iterator[Effect]:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
-        word = Word(info.run, ends, info.time_ns, info.replays, info.ended)
+        word = Word(info.run, ends, info.time_ns, info.replays, info.ended, info.repeats)
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
         run = self._sequencer.name_of(word)
         self._ends.note(run, info.next_seq, ended=info.ended)

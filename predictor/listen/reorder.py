@@ -105,7 +105,7 @@ class InOrder:
     def named(self, info: Info) -> Info:
         """Return an info with the run that estimates have."""
         followed = self._followed.get((info.stream, Kind.INPUT))
-        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays)
+        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays, repeats=info.repeats)
         name = info.run if followed is None else followed.sequencer.name_of(word)
         return info if name == info.run else replace(info, run=name)
 

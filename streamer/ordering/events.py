@@ -113,7 +113,7 @@ Event = NewRun | Gap | Part | Repeated | Rivals | StartedAgain
 class Word:
     """What is said of a run: how far it is in each kind followed, and whether samples can be had again.
 
-    `ended` says that nothing follows.
+    `ended` says that nothing follows, `repeats` that a number used again names the same sample.
     """
 
     run: int
@@ -121,3 +121,4 @@ class Word:
     time_ns: int
     replays: bool
     ended: bool = False
+    repeats: bool = False

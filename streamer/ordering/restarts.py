@@ -273,6 +273,7 @@ class Restarts:
         self._suspicion: _Suspicion | None = None
         self._told_ns: dict[int, int] = {}  # run -> time of its latest info
         self._less: dict[int, _Less] = {}
+        self._repeating: int | None = None  # the latest run whose source says again what it said under a number
 
     # What is known
 
@@ -385,6 +386,8 @@ class Restarts:
         needs_info : bool
             Whether an info must tell of it, too.
         """
+        if chunk.run == self._repeating:
+            return self._named(chunk, name)
         suspicion, less = self._suspicion, self._less.get(chunk.run)
         if less is not None and is_main:
             less.note(chunk)
@@ -402,6 +405,12 @@ class Restarts:
 
     def hear(self, word: Word, place: Place | None, *, needs_info: bool) -> bool | Found:
         """Take an info of a run that was handed out up to `place`; return a restart, or whether to heed it."""
+        if word.repeats:
+            self._repeating = word.run
+            self._less.pop(word.run, None)
+            if self._suspicion is not None and self._suspicion.run == word.run:
+                self._drop_suspicion()
+            return True
         if not self._heeds_infos or place is None or word.time_ns <= self._told_ns.get(word.run, 0):
             return True
         self._told_ns.pop(word.run, None)

@@ -40,7 +40,7 @@ class RunNames:
         return [self._noted(chunk) for chunk in ([found] if isinstance(found, Chunk) else found.chunks)]
 
     def _hear(self, info: Info) -> list[Chunk | Info]:
-        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays, info.ended)
+        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays, info.ended, info.repeats)
         name = self._restarts.name_of_word(word)
         found = self._restarts.hear(word, self._places.get(name), needs_info=False)
         if isinstance(found, Found):

@@ -283,6 +283,7 @@ class Publisher:
             next_target_seq=record.next_target_seq,
             replays=self._replays,
             paced=self._config.paced,
+            repeats=self._journal is not None,
         )
 
     def _summary(self) -> str:

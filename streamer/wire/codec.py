@@ -324,6 +324,7 @@ def info_body(info: Info) -> dict[str, Any]:
         "lateness_p99_s": info.lateness_p99_s,
         "replays": info.replays,
         **({} if info.paced else {"paced": False}),
+        **({"repeats": True} if info.repeats else {}),
     }
 
 
@@ -340,7 +341,7 @@ def _info(stream: str, run: int, next_seq: int, time_ns: int, rate_hz: float, bo
     return Info(
         stream, run, next_seq, time_ns, rate_hz, channels, target_fields, _index(body, "target_delay_samples"),
         _flag(body, "ended"), late, _index(body, "next_target_seq"), _flag(body, "replays"),
-        _flag(body, "paced", absent=True),
+        _flag(body, "paced", absent=True), _flag(body, "repeats", absent=False),
     )  # fmt: skip
 
 

@@ -347,3 +347,18 @@ def test_an_answer_without_times_keeps_no_run_from_being_left() -> None:
         follower.hear([chunk], step_ns=SECOND // 50)
         follower.hear(first[-1] for asked in follower.asked() if asked == (RUN, 299))
     assert follower.samples == {RUN: whole(300, 0), RUN + 1: whole(300, 1)}
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_source_with_a_journal_that_a_power_cut_took_back_says_the_same_samples_again(repeats: bool) -> None:
+    follower, later_ns = Follower(), WALL_NS + 60 * SECOND
+    before = samples(0, 500, WALL_NS)
+    follower.hear([replace(info(0, WALL_NS, replays=True), repeats=repeats), *before])
+    again = samples(300, 700, later_ns)
+    for first in range(0, 400, 100):
+        now = info(300 + first, later_ns + (300 + first) * STEP_NS, replays=True)
+        follower.hear([replace(now, repeats=repeats), *again[first : first + 100]])
+    restarts = [event for event in follower.events if isinstance(event, StartedAgain)]
+    assert bool(restarts) is not repeats
+    if repeats:
+        assert [seq for seq, _ in follower.samples[RUN]] == list(range(700))
