@@ -15,7 +15,7 @@ from predictor.api.estimates import Estimates, estimates_of, last_of, shaped
 from predictor.api.naming import as_arguments, naming_arguments
 from predictor.api.settings import Settings, is_file
 from predictor.apply.application import BLOCK_VALUES
-from predictor.apply.feed import Feed
+from predictor.apply.feed import Feed, daemon_arithmetic
 from predictor.daemon.domain_check import ENTRIES
 from predictor.state.checkpoint import encode
 from predictor.state.folder import read
@@ -103,7 +103,7 @@ class Quadrature:
         self._settings = settings
         self._rate_hz = rate_hz
         self._channels = channels
-        with naming_arguments(), np.errstate(all="ignore"):
+        with naming_arguments(), daemon_arithmetic():
             model = settings.choose_model()
             self._core = settings.core(model, rate_hz)
         self._fields = len(model.config.fields)
@@ -182,7 +182,7 @@ class Quadrature:
 
     def status(self) -> Mapping[str, Any]:
         """Return what the daemon's status says of the stream (docs/reference/status.md); empty before samples."""
-        with np.errstate(all="ignore"):
+        with daemon_arithmetic():
             status = self._feed.look()
         self._log()
         return status
@@ -200,7 +200,8 @@ class Quadrature:
         """
         self._check_whole()
         place = Path(path)
-        state = self._core.checkpoint()
+        with daemon_arithmetic():
+            state = self._core.checkpoint()
         settings = self._settings
         if is_file(settings.model):
             settings = replace(settings, model=str(Path(settings.model).absolute()))
@@ -257,7 +258,8 @@ class Quadrature:
         settings = settings_of(**chosen)
         channels = value_of(own, "channels", int | None)
         self._begin(settings, checked_rate(own.get("rate_hz")), channels)
-        self._core.restore({name: part for name, part in tree.items() if name != HEAD}, Instant(0, 0))
+        with daemon_arithmetic():
+            self._core.restore({name: part for name, part in tree.items() if name != HEAD}, Instant(0, 0))
         stream = self._core.streams.pop(STREAM, None)
         if self._core.streams or (stream is not None and stream.channels != channels):
             raise FileError("not written by Quadrature.save")
@@ -324,7 +326,7 @@ class Quadrature:
         """Take samples; who is interrupted meanwhile stands between two samples, and cannot go on."""
         self._check_whole()
         self._interrupted = True
-        with np.errstate(all="ignore"):  # values are checked; OpenBLAS raises flags for what lies past operands
+        with daemon_arithmetic():
             yield
         self._interrupted = False
 

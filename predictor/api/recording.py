@@ -13,6 +13,7 @@ from predictor.api.estimates import Estimates, estimates_of, shaped
 from predictor.api.naming import as_arguments, naming_arguments
 from predictor.api.settings import Settings
 from predictor.apply.application import Application
+from predictor.apply.feed import daemon_arithmetic
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from streamer.recordings.csv_layout import TableOptions
@@ -84,7 +85,7 @@ def apply(
     rate = None if rate_hz is None else checked_rate(rate_hz)
     names = (columns,) if isinstance(columns, str) else tuple(map(str, columns))
     table = TableOptions(names, time, header, decimal, rate)
-    with naming_arguments(), np.errstate(all="ignore"):
+    with naming_arguments(), daemon_arithmetic():
         read, shape = _recording("recording", recording, (1, 2), table)
         wanted = None if targets is None else _recording("targets", targets, (1, 2, 3), None)[0]
         rate = read.rate(rate)

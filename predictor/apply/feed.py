@@ -1,16 +1,28 @@
 """One stream said to a predictor's core without sockets, on the signal's own time: samples in, estimates out."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from predictor.daemon.core import Predictor
+from predictor.engine.blas import one_thread
 from streamer.clock import Instant
 from streamer.effects import Effect, Say, Send
 from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
 
 RUN = 1
+
+
+@contextmanager
+def daemon_arithmetic() -> Iterator[None]:
+    """Calculate with the bits of the daemon, which multiplies on one thread, and without floating-point warnings.
+
+    Values are checked, and OpenBLAS raises flags for what lies past its operands, too.
+    """
+    with np.errstate(all="ignore"), one_thread():
+        yield
 
 
 class Feed:

@@ -5,7 +5,6 @@ a state says where it was made, and carries the bits of a fixed calculation (a p
 elsewhere is told. The probe decides; what is named beside it says why.
 """
 
-import ctypes
 import hashlib
 import importlib
 import math
@@ -14,11 +13,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from predictor.engine import blas
 from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 from trainer.model import Model
@@ -37,9 +36,6 @@ WORDS = {
 }
 BITS = "bits"
 
-_CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename", "openblas_get_corename64_",
-               "openblas_get_corename")  # fmt: skip
-
 
 def arithmetic(model: Model) -> Tree:
     """Return what a state carries of where it is made."""
@@ -51,7 +47,7 @@ def _surroundings() -> Tree:
     return {
         "machine": platform.machine(),
         "blas": _blas(),
-        "kernel": _kernel(),
+        "kernel": blas.kernel(),
         "numpy": np.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "libc": " ".join(platform.libc_ver()).strip(),
@@ -162,8 +158,8 @@ def _functions() -> Iterator[np.ndarray[Any, Any]]:
 def _blas() -> str:
     try:
         built: Any = np.show_config(mode="dicts")
-        blas = built["Build Dependencies"]["blas"]
-        return f"{blas['name']} {blas['version']}"
+        found = built["Build Dependencies"]["blas"]
+        return f"{found['name']} {found['version']}"
     except (KeyError, TypeError):
         return "unknown"
 
@@ -176,19 +172,3 @@ def _features() -> str:
     except (AttributeError, ImportError):
         return "unknown"
     return " ".join(sorted(name for name, has in features.items() if has))
-
-
-def _kernel() -> str:
-    """Return what OpenBLAS calls the kernel that it chose for this processor."""
-    folder = Path(np.__file__).parent
-    for library in (*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")):
-        try:
-            loaded = ctypes.CDLL(str(library))
-        except OSError:
-            continue
-        for name in _CORE_NAMES:
-            if hasattr(loaded, name):
-                ask = getattr(loaded, name)
-                ask.argtypes, ask.restype = [], ctypes.c_char_p
-                return (ask() or b"unknown").decode(errors="replace")
-    return "unknown"

@@ -2,6 +2,9 @@
 
 import logging
 import math
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -124,6 +127,22 @@ def test_an_array_that_changes_after_the_call_changes_nothing() -> None:
         said.append(q.push(buffer).cos)
         buffer[:] = np.nan
     assert np.concatenate(said).tobytes() == whole("self", X)[..., 0].tobytes()
+
+
+def test_the_bits_do_not_depend_on_how_many_threads_numpy_uses() -> None:
+    code = (
+        "import hashlib, numpy as np, sincos; x = np.random.default_rng(0).normal(size=(60, 600));"
+        "q = sincos.Quadrature(100, model='new', learn='target'); r = q.push(x, x);"
+        "print(hashlib.sha256(r.cos.tobytes() + r.sin.tobytes()).hexdigest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"OPENBLAS_NUM_THREADS": threads}, capture_output=True,
+            text=True, check=True, timeout=240,
+        ).stdout
+        for threads in ("1", "4")
+    }  # fmt: skip
+    assert len(said) == 1
 
 
 # What comes back
