@@ -1,4 +1,4 @@
-"""P7: `sincos --help` against importing click; `sincos predict` to its first estimate against importing torch."""
+"""P7: `sincos --help` against importing click, `import sincos` against NumPy, a first estimate against torch."""
 
 import subprocess
 import sys
@@ -61,14 +61,20 @@ def first_estimate_s() -> float:
 
 def measure(short: bool) -> list[Figure]:
     """Start processes in turn."""
-    taken: dict[str, list[float]] = {"help": [], "click": [], "predict": [], "torch": []}
+    lanes = ("help", "click", "sincos", "numpy", "api", "predict", "torch")
+    taken: dict[str, list[float]] = {lane: [] for lane in lanes}
     for _ in range(2 if short else 11):
         taken["help"].append(seconds(["-m", "predictor", "--help"]))
         taken["click"].append(seconds(["-c", "import click"]))
+        taken["sincos"].append(seconds(["-c", "import sincos"]))
+        taken["numpy"].append(seconds(["-c", "import numpy"]))
+        taken["api"].append(seconds(["-c", "from sincos import Quadrature"]))
         taken["predict"].append(first_estimate_s())
         taken["torch"].append(seconds(["-c", "import torch"]))
     return [
         figure("sincos --help, against import click", taken["help"], "s", taken["click"], "<= 1.5"),
+        figure("import sincos, against import numpy", taken["sincos"], "s", taken["numpy"], "<= 1.5"),
+        figure("from sincos import Quadrature, against import numpy", taken["api"], "s", taken["numpy"]),
         figure(
             "sincos predict to its first estimate, against import torch",
             taken["predict"],

@@ -22,8 +22,10 @@ myst_heading_anchors = 3
 for name in ("golden", "asking"):  # messages in hexadecimal, which tests read
     lexers[name] = TextLexer()
 
-autodoc_typehints = "description"
+autodoc_typehints = "none"  # docstrings say types in words
 napoleon_google_docstring = False
+napoleon_use_ivar = True
+nitpick_ignore_regex = [("py:(class|exc)", ".*")]  # these words lead nowhere
 
 html_theme = "furo"
 html_title = "sincos"

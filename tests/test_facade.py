@@ -59,6 +59,12 @@ def test_examples_are_true(name: str) -> None:
     assert not failed
 
 
+def test_examples_of_the_page_are_true() -> None:
+    page = Path(__file__).parent.parent / "docs" / "howto" / "python.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert (failed, tried) == (0, 10)
+
+
 def test_there_are_examples() -> None:
     parts = [getattr(sincos, name) for name in sincos.__all__]
     shown = {part.__name__ for part in parts if ">>>" in (part.__doc__ or "")}

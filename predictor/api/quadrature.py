@@ -127,7 +127,7 @@ class Quadrature:
 
     @property
     def samples(self) -> int:
-        """How many samples there have been, missing ones included: the index of the next one."""
+        """How many samples there have been, missing ones included, which is the index of the next one."""
         return self._feed.next_seq
 
     def push(self, x: ArrayLike, targets: ArrayLike | None = None) -> Estimates:
@@ -190,8 +190,7 @@ class Quadrature:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that later estimates depend on: `load` goes on from there, bit for bit.
 
-        The file is whole or not there at all, and holds no code: it is a state as `sincos predict --state-dir`
-        writes it.
+        The file is whole or not there at all, and holds no code: it is a state as the daemon writes it.
 
         Raises
         ------
