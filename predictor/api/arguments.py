@@ -38,7 +38,7 @@ def samples_of(name: str, values: ArrayLike, *, dims: tuple[int, ...] = (1, 2)) 
     except ValueError:
         raise UsageError(f"{name}: must be {SHAPES}, got rows of different lengths") from None
     if array.dtype.kind not in "fiub":
-        raise UsageError(f"{name}: must be real numbers, got {_kind(array.dtype)}")
+        raise UsageError(f"{name}: must be real numbers, got {_kind(array)}")
     if array.ndim not in dims:
         shape = "a single number: give a list of it" if array.ndim == 0 else f"shape {list(array.shape)}"
         raise UsageError(f"{name}: must be {SHAPES}, got {shape}")
@@ -48,12 +48,15 @@ def samples_of(name: str, values: ArrayLike, *, dims: tuple[int, ...] = (1, 2)) 
         return np.array(array, np.float32, subok=False)
 
 
-def _kind(dtype: "np.dtype[Any]") -> str:
-    if dtype.kind == "c":
-        return f"{dtype}: give its real part"
-    if dtype.kind == "O":
-        return "something else among them: give NaN where a sample is missing"
-    return str(dtype)
+def _kind(array: "np.ndarray[Any, Any]") -> str:
+    """Return what was given instead of real numbers."""
+    if array.dtype.kind == "c":
+        return f"{array.dtype}: give its real part"
+    if array.dtype.kind != "O":
+        return "text" if array.dtype.kind in "US" else str(array.dtype)
+    odd = next((one for one in array.flat if not isinstance(one, int | float)), None)
+    among = " among them" if array.ndim else ""
+    return f"{type(odd).__name__}{among}{': give NaN where a sample is missing' if odd is None and among else ''}"
 
 
 def check_channels(name: str, channels: int) -> None:

@@ -112,7 +112,9 @@ class Subscription(Iterator[Published]):
             self._perform(transport, self._reader.look(now))
         elif until_ns is not None and now.mono_ns >= until_ns:
             seconds = (self._timeout_ns or 0) / 1e9
-            raise NothingHeard(f"timeout_s: no estimates {self._where} within {seconds:g} s")
+            raise NothingHeard(
+                f"timeout_s: no estimates {self._where} within {seconds:g} s; is a predictor there?"
+            )
         else:
             dues = [due for due in (due_ns, until_ns) if due is not None]
             transport.wait(-(-(min(dues) - now.mono_ns) // 1_000_000) if dues else None)
@@ -213,7 +215,7 @@ def listen(
     ...         print(r.seq, r.phase_deg)
     Traceback (most recent call last):
     ...
-    streamer.errors.NothingHeard: timeout_s: no estimates of cz at tcp://127.0.0.1:9 within 0.1 s
+    streamer.errors.NothingHeard: timeout_s: no estimates of cz at tcp://127.0.0.1:9 within 0.1 s; ...
     """
     addresses = (address,) if isinstance(address, str) else tuple(map(str, address))
     if not addresses:

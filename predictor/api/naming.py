@@ -1,10 +1,13 @@
 """Errors as a caller of the Python API typed it: band_hz and not --band."""
 
+import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from streamer.errors import OperatorError
+from streamer.shell import log
 
 _NAMES = {
     "--cell, --hidden, --layers, --seed": "seed",
@@ -33,7 +36,8 @@ _NAMES = {
 }
 _TRUE = {"yes": "True", "no": "False"}
 _FLAG = re.compile(
-    r"(--cell, --hidden, --layers, --seed|--[a-z]+(?:-[a-z]+)*)(?: (self|target|none|new|yes|no)\b)?(?: FILE\b)?"
+    r"(--cell, --hidden, --layers, --seed|--[a-z]+(?:-[a-z]+)*)"
+    r"(?: ((?:self|target|none|new|yes|no)\b|[,.](?= |$)))?(?: FILE\b)?"
 )
 
 
@@ -52,7 +56,9 @@ def as_arguments(text: str) -> str:
 
 @contextmanager
 def naming_arguments() -> Iterator[None]:
-    """Raise errors about a flag as errors about the argument that it is in the API."""
+    """Raise and log what is about a flag as being about the argument that it is in the API."""
+    here = _Naming()
+    log.addFilter(here)
     try:
         yield
     except OperatorError as error:
@@ -60,3 +66,18 @@ def naming_arguments() -> Iterator[None]:
         if text == str(error):
             raise
         raise type(error)(text) from None
+    finally:
+        log.removeFilter(here)
+
+
+class _Naming(logging.Filter):
+    """Changes what this thread logs, in the logger's place, before any handler sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread == self._thread:
+            record.msg, record.args = as_arguments(record.getMessage()), None
+        return True

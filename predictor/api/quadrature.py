@@ -237,6 +237,8 @@ class Quadrature:
             If it is of another model, or another version wrote it.
         """
         place = Path(path)
+        if not place.is_file():
+            raise FileError(f"{place}: {'must be a regular file' if place.exists() else 'no such file'}")
         tree = read(place)
         made = cls.__new__(cls)
         try:
@@ -337,6 +339,7 @@ class Quadrature:
             )
 
     def _log(self) -> None:
-        for remark in self._feed.remarks:
-            log.log(remark.level, "%s", as_arguments(remark.text))
+        with naming_arguments():
+            for remark in self._feed.remarks:
+                log.log(remark.level, "%s", remark.text)
         self._feed.remarks.clear()

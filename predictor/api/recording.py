@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from predictor.api.arguments import checked_rate, samples_of, settings_of
 from predictor.api.estimates import Estimates, estimates_of, shaped
-from predictor.api.naming import as_arguments, naming_arguments
+from predictor.api.naming import naming_arguments
 from predictor.api.settings import Settings
 from predictor.apply.application import Application
 from predictor.apply.feed import daemon_arithmetic
@@ -92,8 +92,8 @@ def apply(
         chosen = settings.choose_model()
         application = prepare(settings, chosen, read, wanted, rate)
         values = _run(application, read, len(chosen.config.fields))
-    for text in application.warnings():
-        log.warning("%s", as_arguments(text))
+        for text in application.warnings():
+            log.warning("%s", text)
     return shaped(estimates_of(0, *values, None, rate), shape)
 
 

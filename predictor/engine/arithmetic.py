@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from predictor.engine import blas
+from predictor.engine.blas import kernel
 from predictor.engine.stepper import Engine
 from streamer.messages import FloatArray
 from trainer.model import Model
@@ -47,7 +47,7 @@ def _surroundings() -> Tree:
     return {
         "machine": platform.machine(),
         "blas": _blas(),
-        "kernel": blas.kernel(),
+        "kernel": kernel(),
         "numpy": np.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "libc": " ".join(platform.libc_ver()).strip(),

@@ -7,25 +7,25 @@ import pytest
 
 CODE = """
 import numpy as np
-from predictor.engine import blas
 from ctypes import c_int
+from predictor.engine.blas import _function, kernel, one_thread
 
-ask = blas._function("get_num_threads", c_int)
+ask = _function("get_num_threads", c_int)
 if ask is None or ask() < 2:
     print("no threads")
     raise SystemExit
 before = ask()
-with blas.one_thread():
+with one_thread():
     inside = [ask()]
-    with blas.one_thread():
+    with one_thread():
         inside.append(ask())
     inside.append(ask())
 try:
-    with blas.one_thread():
+    with one_thread():
         raise KeyError
 except KeyError:
     pass
-print(inside, ask() == before, blas.kernel() != "unknown")
+print(inside, ask() == before, kernel() != "unknown")
 """
 
 
