@@ -16,8 +16,8 @@ Errors are those of one tree, under `SincosError`. Parts are imported once they 
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers read it; `typing` takes longer to import than all else here
 if TYPE_CHECKING:
     from predictor.api.estimates import Estimates as Estimates
     from predictor.api.listening import Published as Published
@@ -63,12 +63,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sincos' has no attribute {name!r}; it has {', '.join(__all__)}")
-    part = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = part
-    return part
+if not TYPE_CHECKING:  # which know every name, and that there are no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'sincos' has no attribute {name!r}; it has {', '.join(__all__)}")
+        part = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = part
+        return part
 
 
 def __dir__() -> list[str]:

@@ -12,14 +12,13 @@ import numpy as np
 
 from predictor.api.arguments import number
 from predictor.api.estimates import Estimates, estimates_of, last_of
-from predictor.api.naming import naming_arguments
+from predictor.api.naming import log, naming_arguments
 from predictor.listen.estimate_reader import EstimateReader
 from streamer.clock import SystemClock
 from streamer.effects import Say
 from streamer.errors import NothingHeard, UsageError
 from streamer.messages import Chunk, FloatArray, Kind, Replay
 from streamer.ordering.retry import Patience
-from streamer.shell import log
 from streamer.transport import keys as keyfiles
 from streamer.transport.transport import PREDICTOR_ADDRESS, Transport
 from streamer.waveforms import check_range

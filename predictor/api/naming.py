@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from streamer.errors import OperatorError
-from streamer.shell import log
+
+log = logging.getLogger("sincos")
 
 _NAMES = {
     "--cell, --hidden, --layers, --seed": "seed",

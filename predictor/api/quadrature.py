@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike
 
 from predictor.api.arguments import check_channels, checked_rate, number, samples_of, settings_of, width
 from predictor.api.estimates import Estimates, estimates_of, last_of, shaped
-from predictor.api.naming import as_arguments, naming_arguments
+from predictor.api.naming import as_arguments, log, naming_arguments
 from predictor.api.settings import Settings, is_file
-from predictor.apply.application import BLOCK_VALUES
-from predictor.apply.feed import Feed, daemon_arithmetic
+from predictor.apply.feed import BLOCK_VALUES, Feed, daemon_arithmetic
 from predictor.daemon.domain_check import ENTRIES
 from predictor.state.checkpoint import encode
 from predictor.state.folder import read
@@ -23,7 +22,6 @@ from streamer.clock import Instant
 from streamer.errors import FileError, StateError, UsageError
 from streamer.files.replacement import replacing
 from streamer.messages import FloatArray
-from streamer.shell import log
 from streamer.waveforms import check_range
 from trainer.state import Seq, Tree, array_of, subtree, value_of
 

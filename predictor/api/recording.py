@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from predictor.api.arguments import checked_rate, samples_of, settings_of
 from predictor.api.estimates import Estimates, estimates_of, shaped
-from predictor.api.naming import naming_arguments
+from predictor.api.naming import log, naming_arguments
 from predictor.api.settings import Settings
 from predictor.apply.application import Application
 from predictor.apply.feed import daemon_arithmetic
@@ -18,7 +18,6 @@ from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.recording import Recording, read_recording, shape_doubt
-from streamer.shell import log
 from trainer.model import Model
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from predictor.apply.feed import Feed
+from predictor.apply.feed import BLOCK_VALUES, Feed
 from predictor.daemon.core import Predictor
 from predictor.daemon.domain_check import ENTRIES
 from predictor.engine.timescale import LONGEST_CYCLE, SHORTEST_CYCLE
@@ -17,7 +17,6 @@ from streamer.recordings.recording import Recording
 from streamer.wire.codec import MAX_CHANNELS
 
 STREAM = "recording"
-BLOCK_VALUES = 8192  # read and answered at once: a signal or a progress bar waits no longer than for these
 LEAST_LOOKS, MOST_LOOKS = 10, 100  # at the stream's status, evenly over the recording, if it is long enough
 
 

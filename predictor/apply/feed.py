@@ -13,6 +13,7 @@ from streamer.effects import Effect, Say, Send
 from streamer.messages import Chunk, FloatArray, Gone, Incoming, Kind, Status
 
 RUN = 1
+BLOCK_VALUES = 8_192  # answered at once: a signal or a progress bar waits no longer than for these
 
 
 @contextmanager
