@@ -105,9 +105,9 @@ ACCOUNTED_FOR = {
     "SelfLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
-        "_again", "_again_ns", "_arrivals", "_closing", "_contenders", "_contested_ns",
-        "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_patience", "_pending", "_second", "_share",
+        "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_news", "_patience", "_pending", "_repeated_ns",
+        "_repeats", "_restarts", "_second", "_share",
         "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "now_ns", "run", "second_to", "stream",
     },
