@@ -34,6 +34,7 @@ from streamer.output import Output
 from streamer.transport.transport import Transport
 
 SHOWN_PROBLEMS = 10
+OUTCOMES_AT_ONCE = 64  # of what is written and read beside the loop
 
 log = logging.getLogger("sincos")
 
@@ -192,9 +193,8 @@ def run(
                     break
                 continue
             messages = transport.receive()
-            written = keeper.outcome() if keeper is not None else None
-            if written is not None:
-                messages = [*messages, written]
+            if keeper is not None and (outcomes := _outcomes(keeper)):
+                messages = [*messages, *outcomes]
             if not messages:
                 slice_of_work = core.work()
                 if slice_of_work is None:
@@ -210,6 +210,14 @@ def run(
             if due and _perform(core.tick(now), transport, output, keeper):
                 break
     _perform(core.stop(clock.now()), transport, output, keeper)
+
+
+def _outcomes(keeper: Keeper) -> list[Stored]:
+    """Return what became of all that was written and read, or of many: there are few turns where much comes in."""
+    outcomes: list[Stored] = []
+    while len(outcomes) < OUTCOMES_AT_ONCE and (outcome := keeper.outcome()) is not None:
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _reload(transport: Transport) -> bool:

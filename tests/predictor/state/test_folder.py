@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from predictor.state import folder as statefolder
-from predictor.state.checkpoint import encode
+from predictor.state.checkpoint import encode, pack
 from predictor.state.folder import StateFolder
+from predictor.state.parked_files import key_of
 from predictor.state.writer import Keeper
-from streamer.effects import Checkpoint
+from streamer.effects import Checkpoint, Discard, Fetch, Park
 from streamer.errors import FileError, StateError
-from streamer.messages import Chunk, Kind, Written
+from streamer.messages import Chunk, Fetched, Kind, Parked, Written
 from streamer.ordering.decisions import GapDecision
+from streamer.shell import _outcomes
 from streamer.wire import codec
 
 ESTIMATE = codec.encode(Chunk(Kind.ESTIMATE, "demo", 1, 0, 0, 100.0, np.zeros((1, 1, 2), np.float32)))[:2]
@@ -270,3 +272,34 @@ def test_the_keeper_reports_whatever_is_in_the_way(tmp_path: Path) -> None:
         written = keeper.outcome()
         assert written is not None
         assert "TypeError" in str(written.error)
+
+
+def test_the_keeper_writes_reads_and_removes_single_streams_in_order(tmp_path: Path) -> None:
+    with StateFolder(tmp_path / "state") as folder, Keeper(folder) as keeper:
+        state = {"name": "a", "values": np.arange(3.0)}
+        keeper.store(Park("a", {"identity": {}}, pack(state, "a"), brief=False))
+        keeper.store(Fetch("a"))
+        keeper.store(Discard([key_of("a")]))
+        keeper.store(Fetch("a"))
+        keeper.store(Park("b", {"identity": {}}, object(), brief=True))
+        keeper.finish()
+        parked, fetched, gone, failed = _outcomes(keeper)
+    assert isinstance(parked, Parked)
+    assert parked.size > 100
+    assert isinstance(fetched, Fetched)
+    assert fetched.tree["streams"][0]["values"].tolist() == [0, 1, 2]
+    assert isinstance(gone, Fetched)
+    assert (gone.tree, gone.error) == (None, None)
+    assert isinstance(failed, Parked)
+    assert failed.error is not None
+
+
+def test_what_stands_in_the_place_of_parked_states_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "parked").symlink_to(tmp_path)
+    with StateFolder(tmp_path / "state") as folder, pytest.raises(FileError, match="parked: must be a directory"):
+        Keeper(folder)
+    (tmp_path / "state" / "parked").unlink()
+    (tmp_path / "state" / "parked").mkdir(mode=0o755)
+    with StateFolder(tmp_path / "state") as folder, pytest.raises(FileError, match="chmod 0700"):
+        Keeper(folder)
