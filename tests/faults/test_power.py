@@ -38,7 +38,7 @@ def disks(
     """Yield disks after a cut, each with what the world had seen before it."""
 
     def after(recorder: Recorder) -> Iterator[tuple[Path, list[Any]]]:
-        count, seed = dose.pick(quick=150, release=20_000), int(rng.integers(2**31))
+        count, seed = dose.pick(quick=150, release=500), int(rng.integers(2**31))
         for number, image, seen in cuts(recorder, count, seed):
             image.put(tmp_path / "cut")
             try:

@@ -154,10 +154,10 @@ def test_a_source_goes_on_at_a_moment_that_was_with_the_same_samples_under_the_s
     undisturbed = list(lived(config, None, 0.0))
     drawn = random.Random(int(rng.integers(2**31)))
     count, back = 0, 0
-    for _ in range(dose.pick(quick=1, release=10)):
+    for _ in range(dose.pick(quick=1, release=5)):
         (work := tmp_path / "work").mkdir()
         recorder, seed = record(work, config, undisturbed, drawn), drawn.getrandbits(31)
-        for number, image, seen in cuts(recorder, dose.pick(quick=60, release=100), seed):
+        for number, image, seen in cuts(recorder, dose.pick(quick=60, release=60), seed):
             image.put(tmp_path / "cut")
             moment = seen[-1] if seen else Moment(0, 0, 0)
             try:

@@ -192,7 +192,7 @@ def test_a_predictor_goes_on_from_what_was_reported_and_says_the_same_bits(
         pass
     assert set(undisturbed.estimates) == set(range(210)) - set(GAP)
     drawn, count = random.Random(int(rng.integers(2**31))), 0
-    for round_ in range(dose.pick(quick=1, release=10)):
+    for round_ in range(dose.pick(quick=1, release=5)):
         (work := tmp_path / f"work{round_}").mkdir()
         recorder, seed = record(work, heard, learns, drawn), drawn.getrandbits(31)
         for number, image, seen in cuts(recorder, dose.pick(quick=25, release=60), seed):
