@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from accuracy_report import around_table, comparison, save_figure, table_of, update_docs, verdicts
+from accuracy_report import comparison, save_figure, table_of, update_all_docs, verdicts
 from accuracy_results import Results, Row
 from classical import meegkit_phase
 from common import machine
@@ -99,9 +99,7 @@ def row_of(method: Method, batches: Mapping[str, Batch], advance: Callable[[int]
     "--json", "json_file", type=click.Path(path_type=Path), help="Write all figures; - for standard output."
 )
 @click.option("--figure", type=click.Path(path_type=Path), help="Write a figure (.svg, .png).")
-@click.option(
-    "--update-docs", "page", type=click.Path(path_type=Path, exists=True), help="Write the table into a page."
-)
+@click.option("--update-docs", is_flag=True, help="Write figures, tables and picture into docs/ and README.md.")
 @click.option(
     "--compare", nargs=2, type=click.Path(path_type=Path, exists=True), help="Compare two JSON files only."
 )
@@ -112,7 +110,7 @@ def main(
     short: bool,
     json_file: Path | None,
     figure: Path | None,
-    page: Path | None,
+    update_docs: bool,
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure phase errors on 19 scenarios."""
@@ -121,8 +119,6 @@ def main(
         if compare:
             wide.print(comparison(*(json.loads(file.read_text()) for file in compare)))
             return
-        if page:
-            around_table(page)  # before minutes of work
         ours = [model(name) for name in models or ("default", "tutorial")]
     except (ValueError, FileError) as error:
         raise click.ClickException(str(error)) from None
@@ -135,8 +131,8 @@ def main(
     results = measure([*ours, *classical], not_installed, counts, seed)
     if figure:
         save_figure(results, figure)
-    if page:
-        update_docs(results, page)
+    if update_docs:
+        update_all_docs(results, Path(__file__).parents[1])
     if json_file:
         with click.open_file(json_file, "w") as file:
             file.write(json.dumps({"title": "accuracy", **asdict(results)}) + "\n")

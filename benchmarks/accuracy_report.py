@@ -1,5 +1,6 @@
 """How the results of an accuracy run are shown: table, verdict, figure, comparison."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ from scenarios import SCENARIOS
 
 SMALLEST_DRAWN_DEG = 0.01
 DOCS_BEGIN, DOCS_END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
+IN_THE_README = {
+    "sincos, the shipped model": "default",
+    "the best classical method, picked for each scenario": "best classical",
+    "a tuned bank of 12 Kalman filters, given the amplitude": "Kalman bank",
+    "sliding maximum likelihood, 0.5 s": "ML 0.5 s",
+    "a PLL (EPLL)": "EPLL",
+}
+"""Row of README's table -> column of the table."""
 
 
 def cells(results: Results) -> list[list[str]]:
@@ -99,6 +108,28 @@ def around_table(page: Path) -> tuple[str, str]:
     if not begin or not end:
         raise ValueError(f"{page}: must have the lines {DOCS_BEGIN} and {DOCS_END}")
     return before, after
+
+
+def figures(results: Results) -> dict[str, dict[str, str]]:
+    """Return the figures that pages quote: scenario (and mean) -> column -> as it is written."""
+    (_, *columns), *rows = cells(results)
+    return {scenario: dict(zip(columns, row, strict=True)) for scenario, *row in rows}
+
+
+def readme_table(quoted: dict[str, dict[str, str]]) -> str:
+    """Return README's table of means."""
+    rows = [f"| {name} | {quoted['mean'][column]} |" for name, column in IN_THE_README.items()]
+    return "\n".join(["| method | mean phase error, degrees |", "|---|---:|", *rows])
+
+
+def update_all_docs(results: Results, root: Path) -> None:
+    """Write the figures into docs/figures/accuracy.json, and what is made from them into the pages and README."""
+    quoted = figures(results)
+    (root / "docs" / "figures" / "accuracy.json").write_text(json.dumps(quoted, indent=1) + "\n")
+    before, after = around_table(root / "README.md")
+    (root / "README.md").write_text(f"{before}{DOCS_BEGIN}\n{readme_table(quoted)}\n{DOCS_END}{after}")
+    update_docs(results, root / "docs" / "explanation" / "accuracy.md")
+    save_figure(results, root / "docs" / "figures" / "accuracy.svg")
 
 
 def update_docs(results: Results, page: Path) -> None:

@@ -43,7 +43,7 @@ def newest_variance(samples: NDArray[np.int_], degree: int) -> Float64Array:
         0: 1 / N; 1: 2 (2N - 1) / (N (N + 1)); 2: 3 (3 N^2 - 3 N + 2) / (N (N + 1) (N + 2)). It is the leverage
         of the last point in a polynomial fit.
     """
-    n = samples.astype(float)
+    n: Float64Array = samples.astype(float)
     if degree == 0:
         return 1 / n
     if degree == 1:

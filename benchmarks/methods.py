@@ -44,7 +44,8 @@ def model(name_or_path: str) -> Method:
         del rate_hz  # a network counts samples
         estimates, _ = engine.run(inputs, loaded.initial_state(inputs.shape[1]))
         in_phase = estimates[..., 1] if len(loaded.config.fields) > 1 else inputs
-        return estimates[..., 0].astype(complex) + 1j * in_phase
+        analytic: NDArray[np.complex128] = estimates[..., 0].astype(complex) + 1j * in_phase
+        return analytic
 
     return Method(loaded.name, estimate, ours=True)
 

@@ -118,7 +118,7 @@ def measure(short: bool) -> list[Figure]:
     try:
         for child in children.values():
             child.per_sample_s(50)
-        taken = {name: [] for name in children}
+        taken: dict[str, list[float]] = {name: [] for name in children}
         for _ in range(rounds):
             for name, child in children.items():
                 taken[name].append(1 / child.per_sample_s(samples))

@@ -28,6 +28,7 @@ def measure(short: bool) -> list[Figure]:
     """Feed, and look."""
     hour, warm_up = (50_000, 10_000) if short else (HOUR_SAMPLES, WARM_UP_SAMPLES)
     figures = []
+    lanes: tuple[tuple[str, list[str], float, float], ...]
     lanes = (("serving", [], 1.0, RETAIN_S), ("learning", ["--learn"], LEARNING_SHARE, LEARNING_RETAIN_S))
     for name, flags, share, retain_s in lanes:
         samples = round(share * hour)

@@ -20,7 +20,7 @@ exclude_patterns = ["_ext", "_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 for name in ("golden", "asking"):  # messages in hexadecimal, which tests read
-    lexers[name] = TextLexer()
+    lexers[name] = TextLexer()  # type: ignore[no-untyped-call]
 
 autodoc_typehints = "none"  # docstrings say types in words
 napoleon_google_docstring = False

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import accuracy
@@ -91,10 +92,7 @@ def test_runs_on_other_trials_are_not_compared() -> None:
 
 
 def test_mistakes_end_in_one_line(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("no markers")
     for flags, said in (
-        (["--update-docs", str(page)], "must have the lines"),
         (["--model", str(tmp_path / "no.safetensors")], "no.safetensors"),
         (["--model", "default", "--model", "default"], "must differ in name"),
     ):
@@ -112,3 +110,24 @@ def test_a_package_that_is_missing_costs_its_rows_only(monkeypatch: pytest.Monke
     methods, not_installed = accuracy.classical_methods(short=False)
     assert [method.name for method in methods][-2:] == ["ECHT", "ResOsc"]
     assert not not_installed
+
+
+def test_all_places_of_the_docs_are_written_at_once(results: Results, tmp_path: Path) -> None:
+    places = tmp_path / "README.md", tmp_path / "docs" / "explanation" / "accuracy.md"
+    for page in places:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(f"before\n{accuracy_report.DOCS_BEGIN}\nold\n{accuracy_report.DOCS_END}\nafter\n")
+    (tmp_path / "docs" / "figures").mkdir()
+    row_of = {"default": results.ours["net"], "tutorial": results.ours["net"]}
+    methods = dict.fromkeys(("Kalman bank", "ML 0.5 s", "EPLL"), results.classical["one"])
+    accuracy_report.update_all_docs(replace(results, ours=row_of, classical=methods), tmp_path)
+    quoted = json.loads((tmp_path / "docs" / "figures" / "accuracy.json").read_text())
+    assert quoted["mean"]["default"] == "10.7"
+    assert (tmp_path / "docs" / "figures" / "accuracy.svg").exists()
+    readme, page_text = (page.read_text() for page in places)
+    assert "| sincos, the shipped model | 10.7 |" in readme
+    assert "| c20 | 0.89 |" in page_text
+    for text in (readme, page_text):
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "old" not in text

@@ -1,6 +1,7 @@
 """Source and predictor in memory on a fake clock: what the processes do, without processes."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def at(seconds: float) -> Instant:
     return Instant(nanoseconds, WALL_NS + nanoseconds)
 
 
-def sent(effects: Iterable[Effect]) -> list[Message]:
+def sent(effects: Iterable[Effect]) -> list[Any]:
     """The messages among effects."""
     return [effect.message for effect in effects if isinstance(effect, Send)]
 

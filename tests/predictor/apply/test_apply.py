@@ -126,7 +126,7 @@ def test_text_has_a_row_a_sample_and_channel_that_reads_back_exactly(tmp_path: P
 
 
 def test_text_of_one_channel_in_and_out(tmp_path: Path) -> None:
-    inputs = np.float32(np.sin(np.arange(20.0)))
+    inputs = np.sin(np.arange(20.0)).astype(np.float32)
     expected = applied(tmp_path, inputs, *MODEL)
     (tmp_path / "in.csv").write_text("x\n" + "\n".join(f"{value:.9g}" for value in inputs))
     apply(tmp_path / "in.csv", tmp_path / "out.csv", *MODEL, "-q")
