@@ -13,6 +13,13 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_files_of_the_code_that_pages_name_exist() -> None:
+    place = re.compile(r"\b(?:streamer|trainer|predictor|sincos|tests|benchmarks)/[\w/]+\.\w+")
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for named in place.findall(page.read_text()):
+            assert (ROOT / named).exists(), f"{page.name}: {named}"
