@@ -1,7 +1,13 @@
-"""README.md and .ci/run say the same test command; links lead somewhere."""
+"""README.md, CONTRIBUTING.md and docs/: commands, links, names of files and members are what there is."""
 
+import json
 import re
 from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+
+from predictor.commands.apply import command as apply_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +29,14 @@ def test_files_of_the_code_that_pages_name_exist() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for named in place.findall(page.read_text()):
             assert (ROOT / named).exists(), f"{page.name}: {named}"
+
+
+def test_every_member_of_applys_summary_is_explained(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.sin(np.arange(600) / 4, dtype=np.float32))
+    arguments = [str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), "--json", "--quiet", "--learn", "self"]
+    run = CliRunner().invoke(apply_command, arguments, catch_exceptions=False)
+    _, _, section = (ROOT / "docs" / "reference" / "files.md").read_text().partition("## Summary")
+    explained = {
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert set(json.loads(run.stdout)) == explained
