@@ -4,8 +4,8 @@ The hour is fed in minutes. What is kept by the clock, 30 s of estimates, is kep
 it is no more than at 1 kHz and all there after the warm-up; `soak.py --minutes 60` takes the hour itself.
 """
 
+from soak import memory_mb
 from speed import Figure, figure, run
-from steady import resident_mb
 
 from predictor.bench.feed import Order
 from predictor.bench.lane import Lane
@@ -14,6 +14,14 @@ HOUR_SAMPLES = 3_600_000
 WARM_UP_SAMPLES = 100_000  # until every buffer has its final size
 LEARNING_SHARE = 0.1  # of the hour; learning is ten times as slow
 RETAIN_S, LEARNING_RETAIN_S = 1.0, 15.0  # at 30,000 and 2,000 samples a second as much as 30 s at 1,000
+
+
+def resident_mb(pid: int) -> float:
+    """Return a process's resident memory, MB of 10^6 bytes; OSError where the system does not say."""
+    mb = memory_mb(pid)
+    if mb is None:
+        raise OSError(f"/proc/{pid}/status: no resident memory there")
+    return mb
 
 
 def feed(lane: Lane, samples: int, *, targets: bool) -> None:

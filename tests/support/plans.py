@@ -93,7 +93,8 @@ class Plan:
             count = rng.randint(1, most) if rng.random() < share else 0
             return tuple(sorted(moment() for _ in range(count)))
 
-        names, forgotten = None, ()
+        names: Names | None = None
+        forgotten: tuple[Suspension, ...] = ()
         if rng.random() < 0.1:  # while the source is silent, so that its stream may have to make room
             at_ns = moment()
             forgotten = (Suspension("source", at_ns, 2500 * MS, 10**6),)
