@@ -56,7 +56,7 @@ def test_names_are_said_three_times_and_the_same() -> None:
 
 def test_a_name_that_is_not_there_is_an_error_that_says_which_are() -> None:
     with pytest.raises(AttributeError, match=r"has no attribute .Quadratur.; it has .*Quadrature"):
-        sincos.Quadratur  # noqa: B018  # type: ignore[attr-defined]
+        sincos.Quadratur  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
