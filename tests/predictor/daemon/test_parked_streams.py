@@ -333,3 +333,54 @@ def test_the_status_says_what_is_parked(tmp_path: Path, daemons: list[Daemon]) -
     assert statuses[-1]["parked"]["streams"] == 1
     assert any("heard again, they go on; the last: a" in text for text in said(daemon.effects))
     assert status_of(Predictor(model("gru")), stream="")["parked"] is None
+
+
+def test_after_a_kill_a_stream_goes_on_from_whichever_of_the_two_is_further_on(
+    tmp_path: Path, daemons: list[Daemon]
+) -> None:
+    daemon = Daemon(tmp_path, 1)
+    daemons.append(daemon)
+    daemon.say([chunk(0, [0.5, 0.1], stream="a")], 0.0)
+    daemon.tick(0.1)
+    old = daemon.checkpoint
+    daemon.say([chunk(2, [0.5], stream="a")], 0.2)
+    daemon.say([chunk(0, [0.5], stream="b")], 3.0)
+    assert daemon.status["parked"] == 1
+    again = Daemon(tmp_path, 5).begin(old)  # the checkpoint is behind
+    daemons.append(again)
+    assert again.core.streams["a"].order.next_seq == 3
+    daemon.say([chunk(3, [0.5, 0.1], stream="a")], 6.0)
+    daemon.tick(20.0)
+    third = Daemon(tmp_path, 5)
+    daemons.append(third)
+    third.files.write("a", *_state_of(again, "a"), brief=True)
+    third.begin(daemon.checkpoint)  # the file is
+    assert third.core.streams["a"].order.next_seq == 5
+
+
+def _state_of(daemon: Daemon, name: str) -> tuple[dict[str, object], checkpoint.Packed]:
+    tree = daemon.core.streams[name].snapshot()
+    assert tree is not None
+    return {"identity": daemon.core._identity}, checkpoint.pack(tree, name)
+
+
+def test_an_info_brings_a_stream_back(tmp_path: Path, daemons: list[Daemon]) -> None:
+    daemon = Daemon(tmp_path, 1)
+    daemons.append(daemon)
+    daemon.say([chunk(0, [0.5, 0.1], stream="a")], 0.0)
+    daemon.say([chunk(0, [0.5], stream="b")], 3.0)
+    daemon.say([Info("a", 1, 2, 0, 100.0, 1, (), 0, 0, replays=False)], 6.0)
+    assert set(daemon.core.streams) == {"a"}
+    assert daemon.status["returned"] == 1
+
+
+def test_who_begins_anew_does_not_go_on_from_an_older_file_later(tmp_path: Path, daemons: list[Daemon]) -> None:
+    daemon = Daemon(tmp_path, 1)
+    daemons.append(daemon)
+    daemon.say([chunk(0, [0.5, 0.1], stream="a")], 0.0)
+    daemon.say([chunk(0, [0.5], stream="b")], 3.0)
+    daemon.say([chunk(2, [0.5], stream="a")], 6.0)
+    daemon.error = "OSError: disk full"
+    daemon.say([chunk(0, [0.5], stream="c")], 9.0)
+    assert daemon.core.forgotten == 1
+    assert key_of("a") not in [key for key, _, _ in daemon.files.index()]
