@@ -13,13 +13,13 @@ from streamer.errors import FileError, OperatorError, UsageError
 
 COMMANDS = {
     "source": "Publish a signal, a file or a pipe, sample by sample.",
-    "predict": "Turn every sample of every stream into its quadrature; --learn to learn online.",
+    "predict": "Estimate the quadrature of every sample of every stream; --learn to learn online.",
     "apply": "Run a recording through a model, as `predict` would have answered it live.",
     "console": "Watch input, target, estimate and error live.",
-    "listen": "Print what passes as JSON lines.",
-    "keys": "Make and list the keys of who may listen, for talking beyond this machine.",
+    "listen": "Print estimates, inputs or status as JSON lines.",
+    "keys": "Make and list keys, for publishing beyond this machine.",
     "train": "Train a model offline.",
-    "bench": "Measure how fast this machine is, beside a bare ZeroMQ echo.",
+    "bench": "Measure the capacity of this machine, beside a bare ZeroMQ echo.",
     "demo": "Source, learning predictor and console together in one terminal.",
 }
 """Command name -> one line of help. `predictor/commands/NAME.py` holds the command as `command`."""
@@ -76,15 +76,15 @@ OPTIONAL = dict.fromkeys(("torch", "matplotlib"), "'sincos[train]'") | {
     name: name for name in ("plotext", "rich", "safetensors")
 }
 
-EPILOG = """Exit codes: 0 done, or stopped by SIGINT, SIGTERM or SIGHUP; 1 a fault of ours; 2 a flag; 3 a file;
-4 an address; 5 nothing heard in time; 6 a kept state that is in use, or of another model;
-130, 143 apply stopped by SIGINT, SIGTERM without an output."""
+EPILOG = """Exit codes: 0 done, or stopped by SIGINT, SIGTERM or SIGHUP; 1 internal error; 2 an option; 3 a file;
+4 an address; 5 timed out; 6 a checkpoint that is in use, or of another model; 130, 143 apply
+stopped by SIGINT, SIGTERM without an output."""
 
 
 @click.group(cls=_LazyGroup, epilog=EPILOG)
 @click.version_option(package_name="sincos")
 def cli() -> None:
-    """A live oscillation in, its quadrature out, sample by sample: phase and amplitude now."""
+    """Phase and amplitude of a live oscillation, at every sample: its quadrature, estimated by a network."""
 
 
 def main() -> None:

@@ -231,7 +231,7 @@ def _reload(transport: Transport) -> bool:
         return False
     log.info("keys reloaded: %d may connect", len(authorised.keys))
     for problem in authorised.unreadable[:SHOWN_PROBLEMS]:
-        log.error("%s; until then its owner is turned away", problem)
+        log.error("%s; until then its owner is rejected", problem)
     return True
 
 

@@ -138,6 +138,6 @@ def prepare(
     if settings.learn == "target" and targets is None:
         raise UsageError("--learn target: needs --targets FILE, for a recording publishes none")
     if settings.band_hz is not None and rate_hz is None:
-        raise UsageError(f"--band: is in Hz, and {recording.path} does not say its samples a second; give --rate")
+        raise UsageError(f"--band: is in Hz, and {recording.path} does not state its sample rate; give --rate")
     core = settings.core(model, rate_hz)
     return Application(core, recording, targets, rate_hz or 0.0, one_by_one=settings.learn == "target")

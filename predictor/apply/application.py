@@ -137,12 +137,12 @@ class Application:
             )
         trouble = (status["learning"] or {}).get("trouble")
         if trouble is not None:
-            yield f"nothing was learnt: {trouble}"
+            yield f"learning did nothing: {trouble}"
         if share is not None and share < 1:
             cycle, step = status["cycle_samples"], status["samples_per_step"]
             is_slow_or_fast = cycle is None or not SHORTEST_CYCLE <= cycle / step <= LONGEST_CYCLE
             remedy = "; --nominal-hz may help" if is_slow_or_fast else ""
-            yield f"outside what the model knows in {100 * (1 - share):.0f} % of the looks{remedy}"
+            yield f"out of the model's range in {100 * (1 - share):.0f} % of checks{remedy}"
         yield from self._channel_warnings()
 
     def _channel_warnings(self) -> Iterator[str]:
@@ -152,7 +152,7 @@ class Application:
             more = f" and {len(shares) - 10} more" if len(shares) > 10 else ""
             yield (
                 f"{len(shares)} of {self.channels} channels out of the model's range, in so many of the checks: "
-                f"{few}{more}; what is said of them is not to be trusted"
+                f"{few}{more}; their estimates are not to be trusted"
             )
 
     def _targets_of(self, first: int, end: int) -> FloatArray | None:

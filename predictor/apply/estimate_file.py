@@ -68,7 +68,7 @@ def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterat
     """
     make_format = _FORMATS.get(path.suffix.lower())
     if make_format is None:
-        raise FileError(f"{path}: its ending must be .npy or .csv: it says what to write")
+        raise FileError(f"{path}: its ending must be .npy or .csv: it selects the format")
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: must be a regular file, to be replaced in one piece")
     head, encode = make_format(samples, channels, fields)

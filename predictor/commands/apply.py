@@ -40,15 +40,15 @@ FILE = click.Path(path_type=Path)
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output_path", metavar="OUTPUT", type=FILE)
 @click.option("--rate", "rate_hz", type=float, metavar="HZ",
-              help="Samples a second of a file that does not say them: .npy, or .csv without times.")
+              help="Sample rate of a file that does not state it: .npy, or .csv without times.")
 @click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE",
               help="default, tutorial, new (random weights), or a file from sincos train.")
-@click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
+@click.option("--seed", type=int, help="Seed of the random weights of --model new.  [default: 0]")
 @nominal_hz
 @learning_options
 @click.option("--targets", "targets_path", type=FILE, metavar="FILE",
-              help="The true cos, or cos and sin, of each channel: learnt from with --learn target, else scored.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line that sums up on standard output.")
+              help="The true cos, or cos and sin, of each channel, to learn from (--learn target) or to score.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on standard output.")
 @table_options
 @quiet
 def command(

@@ -25,7 +25,13 @@ from trainer.model_file import load_model
 
 @click.command()
 @click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE")
-@click.option("--rounds", type=click.IntRange(1, 100), default=7, show_default=True, help="To take the median of.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=7,
+    show_default=True,
+    help="Number of rounds to take the median of.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, not a table.")
 @quiet
 def command(model_name: str, rounds: int, as_json: bool, quiet: bool) -> None:

@@ -17,7 +17,7 @@ from streamer.transport.address_clashes import clash
 from streamer.transport.keys import Keys
 from streamer.transport.transport import PREDICTOR_ADDRESS, SOURCE_ADDRESS
 
-quiet = click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")
 
 source_addresses = click.option(
     "--source",
@@ -45,10 +45,12 @@ keys_folder = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     envvar="SINCOS_KEYS",
     metavar="DIR",
-    help="Encrypt, and let in only whose key is in DIR (see `sincos keys`).  [env: SINCOS_KEYS]",
+    help="Encrypt, and admit only peers whose key is in DIR (see `sincos keys`).  [env: SINCOS_KEYS]",
 )
 _insecure = click.option(
-    "--insecure", is_flag=True, help="Without --keys, talk beyond this machine all the same: anybody may join in."
+    "--insecure",
+    is_flag=True,
+    help="Publish or subscribe beyond this machine without --keys: no encryption, no authentication.",
 )
 
 
@@ -103,7 +105,7 @@ memory = click.option(
     default=memory_shares.DEFAULT_BYTES // memory_shares.MB,
     show_default=True,
     metavar="MB",
-    help="Memory for states, queues and kept messages: what does not fit is refused or dropped, and counted.",
+    help="Memory for states, queues and retransmission; what does not fit is refused or dropped, and counted.",
 )
 
 

@@ -34,10 +34,10 @@ FILL_S = 2.0  # how long a single picture goes on filling once estimates come
 @click.command()
 @source_addresses
 @predictor_addresses
-@click.option("--stream", metavar="NAME", help="Draw this stream.  [default: the first with samples]")
-@click.option("--channel", type=click.IntRange(min=0), default=0, show_default=True, help="Draw this one.")
-@click.option("--once", is_flag=True, help="Print one picture, once there is something to show.")
-@click.option("--after", "after_s", default=0.0, metavar="SECONDS", help="With --once: not before so long.")
+@click.option("--stream", metavar="NAME", help="Stream to show.  [default: the first with samples]")
+@click.option("--channel", type=click.IntRange(min=0), default=0, show_default=True, help="Channel to show.")
+@click.option("--once", is_flag=True, help="Print one picture once there is something to show, and end.")
+@click.option("--after", "after_s", default=0.0, metavar="SECONDS", help="With --once: wait at least this long.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -50,7 +50,7 @@ FILL_S = 2.0  # how long a single picture goes on filling once estimates come
     "--svg",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Save the picture, or at the end the last one, as SVG.",
+    help="Save the picture as SVG; without --once, the last one at the end.",
 )
 @secured
 @quiet

@@ -23,12 +23,12 @@ folder_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Make and list the keys of who may listen.
+    """Make and list keys, which authenticate publishers and readers.
 
     DIR/own.key is yours to hand out. Put the keys of those who may connect into DIR/authorised/NAME.key, and
     the keys of the machines you connect to into DIR/servers/HOST.key (local.key for ipc; HOST:PORT.key for one
     process with a key of its own). Then give `--keys DIR` to source, predict, listen and console. SIGHUP makes a
-    running source or predictor read DIR/authorised again and turn away who is no longer there.
+    running source or predictor read DIR/authorised again and disconnect peers whose key is no longer there.
     """
 
 
@@ -42,7 +42,7 @@ def make(folder: Path) -> None:
 
 @command.command("list")
 @folder_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_keys(folder: Path, as_json: bool) -> None:
     """List your key, who may connect, and whom you connect to."""
     folder = folder.expanduser()

@@ -18,22 +18,21 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
             flag_value="target",
             type=click.Choice(METHODS),
             metavar="[target|self]",
-            help="Learn online: from the targets that come with the signal, or on the signal itself.  "
-            "[--learn alone: target]",
+            help="Learn online: from published targets, or from the signal itself.  [--learn alone: target]",
         ),
         click.option(
             "--band",
             "band_hz",
             callback=_band_hz,
             metavar="LOW,HIGH",
-            help="Where the rhythm is, in Hz, for --learn self.  [default: found in the signal's spectrum]",
+            help="Band of the rhythm, in Hz, for --learn self.  [default: found in the signal's spectrum]",
         ),
         click.option(
             "--window",
             "window_samples",
             type=int,
             metavar="SAMPLES",
-            help="Back-propagate through so many samples.  [default: 10]",
+            help="Back-propagate through this many samples.  [default: 10]",
         ),
         click.option(
             "--stride",
@@ -42,7 +41,11 @@ def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SAMPLES",
             help="Samples from one update to the next.  [default: the window]",
         ),
-        click.option("--learning-rate", type=float, help="Of Adam.  [default: 0.01; of a gated model 0.000002]"),
+        click.option(
+            "--learning-rate",
+            type=float,
+            help="Learning rate of Adam.  [default: 0.01; of a gated model 0.000002]",
+        ),
     )
     for option in reversed(options):
         command = option(command)

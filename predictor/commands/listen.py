@@ -34,19 +34,19 @@ SAID_BY_PREDICTORS = {Kind.ESTIMATE, Kind.STATUS}
 @click.option(
     "--joined", is_flag=True, help="One line a sample with its input, target and estimate; null for what was lost."
 )
-@click.option("--stream", metavar="NAME", help="Only this stream.")
-@click.option("--count", type=int, metavar="LINES", help="Stop after so many lines.")
+@click.option("--stream", metavar="NAME", help="Print only this stream.")
+@click.option("--count", type=int, metavar="LINES", help="Stop after this many lines.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=float,
     metavar="SECONDS",
-    help="End with exit code 5 when nothing comes for so long.",
+    help="End with exit code 5 when nothing is received for this long.",
 )
 @click.option(
     "--reliable",
     is_flag=True,
-    help='In order and without holes: ask again for what is missing. What cannot be had is a line {"gap": ...}.',
+    help='In order and complete: request what is missing. What cannot be had is a line {"gap": ...}.',
 )
 @click.option(
     "--gap-deadline",
@@ -82,7 +82,7 @@ def command(
     if joined and words:
         raise UsageError("--kind, --joined: give one of them; --joined prints input, target and estimate")
     if gap_deadline_s is not None and not reliable:
-        raise UsageError("--gap-deadline: is for --reliable; without it nothing is asked for again")
+        raise UsageError("--gap-deadline: is for --reliable; without it nothing is requested again")
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
     patience = Patience() if gap_deadline_s is None else Patience(gap_deadline_s)
     config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, patience, phase)

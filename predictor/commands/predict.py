@@ -54,17 +54,17 @@ MAX_LISTENERS = 1_000_000
     metavar="NAME|FILE",
     help="default, tutorial, new (random weights), or a file from sincos train.",
 )
-@click.option("--cell", type=click.Choice(list(GATES)), help="Of --model new.  [default: rnn]")
-@click.option("--hidden", type=int, help="Units a layer, of --model new.  [default: 32]")
-@click.option("--layers", type=int, help="Of --model new.  [default: 1]")
-@click.option("--seed", type=int, help="Of the random weights of --model new.  [default: 0]")
+@click.option("--cell", type=click.Choice(list(GATES)), help="Cell of --model new.  [default: rnn]")
+@click.option("--hidden", type=int, help="Units a layer of --model new.  [default: 32]")
+@click.option("--layers", type=int, help="Layers of --model new.  [default: 1]")
+@click.option("--seed", type=int, help="Seed of the random weights of --model new.  [default: 0]")
 @learning_options
 @click.option(
     "--on-gap",
     type=click.Choice(["hold", "reset"]),
     default="hold",
     show_default=True,
-    help="After missing samples, go on with the hidden state or start it anew.",
+    help="After a gap, keep the hidden state or reset it.",
 )
 @state_options
 @click.option(
@@ -73,21 +73,21 @@ MAX_LISTENERS = 1_000_000
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give up missing samples that were asked for, once nothing of them has come for so long.",
+    help="Declare missing samples lost after this long without progress.",
 )
 @click.option(
     "--join",
     type=click.Choice(["start", "live"]),
     default="start",
     show_default=True,
-    help="Of a signal under way, ask for all of it, or begin with what comes.",
+    help="Where to start in a running stream: at its earliest sample, or with the next one.",
 )
 @click.option(
     "--hold-mb",
     default=8,
     show_default=True,
     metavar="MB",
-    help="Hold at most so much of what comes before its turn; more is asked for again.",
+    help="Limit of the reorder buffer; what exceeds it is dropped and requested again.",
 )
 @click.option(
     "--retain",
@@ -95,10 +95,10 @@ MAX_LISTENERS = 1_000_000
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Keep estimates so long, for who missed some and asks again.",
+    help="Retransmission buffer for estimates, in seconds.",
 )
 @click.option(
-    "--retain-mb", default=16, show_default=True, metavar="MB", help="Keep at most so much of them in memory."
+    "--retain-mb", default=16, show_default=True, metavar="MB", help="Limit of the retransmission buffer."
 )
 @memory
 @click.option(
@@ -107,8 +107,8 @@ MAX_LISTENERS = 1_000_000
     is_flag=False,
     flag_value=1,
     default=0,
-    metavar="[LISTENERS]",
-    help="Wait for a listener, or so many, before listening to any source.",
+    metavar="[SUBSCRIBERS]",
+    help="Wait for a subscriber, or that many, before subscribing to any source.",
 )
 @secured
 @quiet
@@ -119,7 +119,7 @@ def command(
     hold_mb: int, retain_s: float, retain_mb: int, memory_mb: int, wait_for: int, nominal_hz: float | None,
     state_folder: Path | None, every_s: float | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
-    """Turn every sample of every stream into its quadrature."""
+    """Estimate the quadrature of every sample of every stream."""
     start_logging("predict", quiet=quiet)
     check_apart(bind, sources)
     np.seterr(all="ignore")  # values are checked; OpenBLAS raises flags for what lies past its operands, too
@@ -157,7 +157,7 @@ def command(
             model.config.hidden, learning, ", ".join(sources), transport.address,
         )  # fmt: skip
         if wait_for:
-            log.info("waiting for %d listener(s)", wait_for)
+            log.info("waiting for %d subscriber(s)", wait_for)
             run(
                 WaitForListeners(codec.topic(Kind.ESTIMATE), wait_for),
                 transport,

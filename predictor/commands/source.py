@@ -40,14 +40,14 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     "--file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Publish a recording (.npy, .csv, .wav) at its own rate, or what comes through a pipe (-), as it comes.",
+    help="Publish a recording (.npy, .csv, .wav) at its own rate, or a pipe (-) as its samples arrive.",
 )
-@click.option("--loop", "loops", is_flag=True, help="Begin the file again after its last sample.")
+@click.option("--loop", "loops", is_flag=True, help="Repeat the file after its last sample.")
 @click.option(
     "--speed",
     callback=source_file.speed,
     metavar="FACTOR|max",
-    help="Publish the file so much faster; max: as fast as its listeners take it.  [default: 1]",
+    help="Publish the file this many times faster; max: as fast as its subscribers take it.  [default: 1]",
 )
 @click.option("--waveform", type=click.Choice(list(WAVEFORMS)), default="sine", show_default=True)
 @click.option("--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ")
@@ -56,7 +56,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     "to_frequency_hz",
     type=float,
     metavar="HZ",
-    help="Where chirp and step go to.  [default: twice --frequency]",
+    help="Second frequency of chirp and step.  [default: twice --frequency]",
 )
 @click.option(
     "--every",
@@ -68,7 +68,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
 )
 @click.option("--amplitude", default=1.0, show_default=True)
 @click.option("--phase", "phase_deg", default=0.0, show_default=True, metavar="DEGREES")
-@click.option("--offset", default=0.0, show_default=True, help="Added to the input, not to the target.")
+@click.option("--offset", default=0.0, show_default=True, help="Constant added to the input, not to the target.")
 @click.option(
     "--noise",
     default=0.0,
@@ -76,7 +76,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="SIGMA",
     help="Standard deviation of white noise on the input.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "--rate",
     "rate_hz",
@@ -84,12 +84,19 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     show_default=True,
     callback=_rate_hz,
     metavar="HZ|max",
-    help="Samples a second; max sends the 100 Hz signal as fast as its listeners take it.",
+    help="Sample rate; max sends the 100 Hz signal as fast as its subscribers take it.",
 )
-@click.option("--chunk", default=1, show_default=True, metavar="SAMPLES", help="Samples a message.")
-@click.option("--channels", default=1, show_default=True, help="Channel k leads by k / channels of a cycle.")
-@click.option("--count", type=int, metavar="SAMPLES", help="Stop after so many samples.")
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after so much signal.")
+@click.option("--chunk", default=1, show_default=True, metavar="SAMPLES", help="Number of samples in a message.")
+@click.option(
+    "--channels",
+    default=1,
+    show_default=True,
+    help="Number of channels; channel k leads by k / channels of a cycle.",
+)
+@click.option("--count", type=int, metavar="SAMPLES", help="Stop after this many samples.")
+@click.option(
+    "--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after this many seconds of signal."
+)
 @click.option("--targets/--no-targets", default=True, help="Publish the true quadrature too.  [default: targets]")
 @click.option(
     "--target-delay",
@@ -97,7 +104,7 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     default=0,
     show_default=True,
     metavar="SAMPLES",
-    help="Publish it so much later.",
+    help="Publish each target this many samples later than its input.",
 )
 @click.option("--stream", default="demo", show_default=True, metavar="NAME")
 @click.option("--bind", default=SOURCE_ADDRESS, show_default=True, metavar="ADDRESS")
@@ -107,8 +114,8 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     is_flag=False,
     flag_value=1,
     default=0,
-    metavar="[LISTENERS]",
-    help="Wait for a listener, or so many, before the first sample.",
+    metavar="[SUBSCRIBERS]",
+    help="Wait for a subscriber, or that many, before the first sample.",
 )
 @click.option(
     "--retain",
@@ -116,10 +123,10 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Keep what was said so long, for who missed it and asks again.",
+    help="Retransmission buffer, in seconds.",
 )
 @click.option(
-    "--retain-mb", default=64, show_default=True, metavar="MB", help="Keep at most so much of it in memory."
+    "--retain-mb", default=64, show_default=True, metavar="MB", help="Limit of the retransmission buffer."
 )
 @memory
 @click.option(
@@ -128,14 +135,14 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Stay so long after the last sample, to be asked again.",
+    help="Keep running this long after the last sample so that readers can catch up.",
 )
 @click.option(
     "--journal",
     "journal_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write down what is said first: after a crash, the same command goes on with the same run.",
+    help="Write-ahead log of published samples: after a crash, the same command continues the run.",
 )
 @secured
 @table_options
@@ -149,7 +156,7 @@ def command(
     bind: str, wait_for: int, retain_s: float, retain_mb: int, memory_mb: int, linger_s: float,
     journal_file: Path | None, security: Security, quiet: bool,
 ) -> None:  # fmt: skip
-    """Publish a signal, sample by sample, with its true quadrature; or a file, or a pipe, with --file."""
+    """Publish a signal, sample by sample, with its true quadrature; with --file, a file or a pipe."""
     start_logging("source", quiet=quiet)
     source_file.refuse_conflicts(context, file=file)
     if file is None:
@@ -189,9 +196,9 @@ def command(
         log.info("publishing %s on %s", codec.topic(Kind.INPUT, stream).decode(), transport.address)
         if journal is not None and journal.resumed:
             core.record.resume(journal.chunks(), journal.next_seq, journal.next_target_seq, SystemClock().now())
-            log.info("going on with run %016x at sample %d, as in %s", journal.run, journal.next_seq, journal_file)
+            log.info("continuing run %016x at sample %d, as in %s", journal.run, journal.next_seq, journal_file)
         if wait_for:
-            log.info("waiting for %d listener(s)", wait_for)
+            log.info("waiting for %d subscriber(s)", wait_for)
         run(core, transport, SystemClock(), stop, precise=True)
 
 

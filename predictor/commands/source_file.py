@@ -73,11 +73,11 @@ def refuse_conflicts(context: click.Context, *, file: Path | None) -> None:
             if name in OF_FILES:
                 raise UsageError(f"{flag}: needs --file")
         elif name in SYNTHETIC:
-            raise UsageError(f"--file, {flag}: a file says its own signal; leave {flag} out")
+            raise UsageError(f"--file, {flag}: a file has its own signal; leave {flag} out")
         elif name == "targets" and context.params["targets"]:
             raise UsageError("--file, --targets: a file has no targets; leave --targets out")
         elif name == "rate_hz" and context.params["rate_hz"] is None:
-            raise UsageError("--file, --rate max: give --speed max; --rate says the file's samples a second")
+            raise UsageError("--file, --rate max: give --speed max; --rate is the file's sample rate")
         elif file == PIPE and name in ("loops", "journal_file"):
             raise UsageError(f"--file -, {flag}: standard input cannot be read again; leave {flag} out")
 
@@ -110,7 +110,7 @@ def signal_of(
     recording = read_recording(file, table_options=table)
     own_hz = recording.rate(rate_hz)
     if own_hz is None:
-        raise UsageError(f"--rate: {file} does not say its samples a second; give them")
+        raise UsageError(f"--rate: {file} does not state its sample rate; give it")
     return RecordedSignal(recording, own_hz * factor, loops=loops)
 
 
@@ -133,12 +133,10 @@ def _piped(rate_hz: float | None, factor: float, options: TableOptions, chunk: i
 def _rate(frames: Frames, chosen_hz: float | None) -> float:
     own_hz = frames.rate_hz
     if chosen_hz is not None and own_hz not in (None, chosen_hz):
-        raise UsageError(
-            f"--rate: {NAME} says itself that it has {own_hz:g} samples a second, got {chosen_hz:g}; leave it out"
-        )
+        raise UsageError(f"--rate: {NAME} states {own_hz:g} samples a second, got {chosen_hz:g}; leave it out")
     rate_hz = chosen_hz or own_hz
     if rate_hz is None:
-        raise UsageError(f"--rate: {NAME} does not say its samples a second; give them")
+        raise UsageError(f"--rate: {NAME} does not state its sample rate; give it")
     return rate_hz
 
 

@@ -27,14 +27,14 @@ def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "every_s",
         type=float,
         metavar="SECONDS",
-        help=f"How often the state is kept, with --state-dir.  [default: {DEFAULT_EVERY_S:g}]",
+        help=f"How often to write a checkpoint, with --state-dir.  [default: {DEFAULT_EVERY_S:g}]",
     )
     folder = click.option(
         "--state-dir",
         "state_folder",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Keep the state in DIR, and go on from what is there.",
+        help="Write checkpoints to DIR, and continue from the last one there.",
     )
     return folder(every(command))
 
@@ -80,14 +80,14 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
                 for line in take_newer(tree, keeper.parked, index):
                     log.warning("%s", line)
                 core.restore(tree, SystemClock().now())
-                log.info("going on from the state in %s: %d stream(s)", folder, len(core.streams))
+                log.info("continuing from the checkpoint in %s: %d stream(s)", folder, len(core.streams))
             core.adopt_parked(index)
         except (FileError, StateError) as error:
             raise type(error)(f"--state-dir: {folder}: {error}, or give another directory") from None
         yield keeper
         last = keeper.finish()
         if last is not None and last.error is not None:
-            log.error("the last state was not kept: %s", last.error)
+            log.error("the last checkpoint was not written: %s", last.error)
 
 
 def reloader(core: Predictor, choose: Callable[[], Model]) -> Callable[[Instant], Iterable[Effect]]:
@@ -97,7 +97,7 @@ def reloader(core: Predictor, choose: Callable[[], Model]) -> Callable[[Instant]
         try:
             model = choose()
         except OperatorError as error:
-            return [Say(f"model not reloaded, going on with the present one: {error}", ERROR)]
+            return [Say(f"model not reloaded, the present one goes on: {error}", ERROR)]
         return core.reload(model)
 
     return reload

@@ -11,22 +11,22 @@ from streamer.recordings.csv_layout import TableOptions
 _COLUMNS = click.option(
     "--columns",
     metavar="NAME,...",
-    help="The columns of a .csv file that are channels, by name or number from 1 on.  [default: told from it]",
+    help="The columns of a .csv file that are channels, by name or number from 1 on.  [default: recognised]",
 )
 _TIME = click.option(
     "--time",
     metavar="NAME",
-    help="The column of a .csv file that is a time; none: use no times.  [default: told from it]",
+    help="The column of a .csv file that holds the time; none: use no times.  [default: recognised]",
 )
 _HEADER = click.option(
     "--header",
     type=click.Choice(["yes", "no"]),
-    help="Whether the first line of a .csv file holds names.  [default: told from it]",
+    help="Whether the first line of a .csv file holds names.  [default: recognised]",
 )
 _DECIMAL = click.option(
     "--decimal",
     type=click.Choice([",", "."]),
-    help="What stands before the decimals in a .csv file.  [default: told from it]",
+    help="Decimal mark of a .csv file.  [default: recognised]",
 )
 
 

@@ -33,18 +33,18 @@ EXCERPT = slice(400, 600)  # samples
 # fmt: off
 @click.command()
 @click.option("--recipe", type=click.Choice(["tutorial", "general"]), default="general", show_default=True,
-              help="The lesson's one sine, or random ones of many kinds.")
+              help="tutorial: the lesson's one sine; general: random signals of many kinds.")
 @click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]),
-              help="Of tutorial.  [default: rnn]")
+              help="Cell, of tutorial.  [default: rnn]")
 @click.option("--hidden", type=int, metavar="UNITS",
               help="Units a layer.  [default: 32 for tutorial, 96 for general]")
-@click.option("--layers", type=int, help="[default: 1 for tutorial, 2 for general]")
-@click.option("--updates", type=int, help="[default: 100 for tutorial, 44000 for general]")
-@click.option("--seed", default=1, show_default=True, help="Of the first weights and of the random signals.")
+@click.option("--layers", type=int, help="Number of layers.  [default: 1 for tutorial, 2 for general]")
+@click.option("--updates", type=int, help="Number of updates.  [default: 100 for tutorial, 44000 for general]")
+@click.option("--seed", default=1, show_default=True, help="Seed of the first weights and of the random signals.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Save the best model (safetensors).")
 @click.option("--resume", is_flag=True,
-              help="Go on from FILE.checkpoint, which general leaves beside --out until it is done.")
+              help="Continue from FILE.checkpoint, which general leaves beside --out until it is done.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw target and prediction: as it learns for tutorial, held-out signals for general.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line an update on standard output.")

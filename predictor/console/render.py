@@ -88,7 +88,7 @@ def _header(snapshot: Snapshot) -> Text:
         line.append(f"for {formatting.seconds(silent_s)} ", "yellow")
     line.append(f" {summary.name}", "bold")
     if summary.familiar is False or shown.channel in summary.unfamiliar_channels:
-        line.append("  unfamiliar", "yellow")
+        line.append("  out of range", "yellow")
     line.append(f"  channel {shown.channel} of {summary.channels}")
     if summary.run is not None:
         line.append(f"  run {summary.run:016x}"[:14], DIM)
@@ -98,7 +98,7 @@ def _header(snapshot: Snapshot) -> Text:
 def _waiting(snapshot: Snapshot) -> Lines:
     lines: Lines = [Text(), *(Text(" ").append(line) for line in _silences(snapshot)), Text()]
     for summary in snapshot.streams:
-        lines.append(_health_line(summary, " is known, no sample yet"))
+        lines.append(_health_line(summary, " is announced, no sample yet"))
     return [*lines, *_events(snapshot)]
 
 
@@ -114,7 +114,7 @@ def _silences(snapshot: Snapshot) -> Lines:
     if not any(summary.input_samples for summary in snapshot.streams):
         lines.append(Text(f"waiting for a source at {', '.join(snapshot.sources)}", "yellow"))
     if snapshot.predictor_silent_s is None:
-        lines.append(Text(f"no predictor heard at {', '.join(snapshot.predictors)}", "yellow"))
+        lines.append(Text(f"no predictor answers at {', '.join(snapshot.predictors)}", "yellow"))
     elif snapshot.predictor_silent_s > PREDICTOR_SILENT_S:
         silent = formatting.seconds(snapshot.predictor_silent_s)
         lines.append(Text(f"predictor silent for {silent}", "red"))
@@ -156,19 +156,19 @@ def _cells(snapshot: Snapshot, shown: Shown) -> Sequence[Cell]:
         Cell("RMSE", formatting.error(summary.rmse) if summary.has_targets else "no targets", score_s),
         Cell("phase error", formatting.degrees(summary.phase_deg), score_s),
         Cell("age", formatting.seconds(summary.age_s)),
-        Cell("input", formatting.hertz(summary.input_hz)),
+        Cell("sample rate", formatting.hertz(summary.input_hz)),
         Cell("estimates", formatting.hertz(summary.estimate_hz)),
         Cell("phase now", formatting.degrees(shown.phase_now_deg), estimate_s),
         Cell("amplitude", formatting.plain(shown.amplitude_now), estimate_s),
-        Cell("lag p50", formatting.seconds(summary.lag_p50_s), summary.lag_stale_s),
-        Cell("lag p99", formatting.seconds(summary.lag_p99_s), summary.lag_stale_s),
+        Cell("latency p50", formatting.seconds(summary.lag_p50_s), summary.lag_stale_s),
+        Cell("latency p99", formatting.seconds(summary.lag_p99_s), summary.lag_stale_s),
         Cell("model", f"{summary.model or formatting.DASH}{version}", status_s),
         Cell("updates", formatting.whole(learning.updates), status_s) if learning else _not_learning(summary),
         _learnt(learning, status_s),
         Cell("samples", formatting.whole(summary.input_samples)),
         Cell("gaps", _gaps(summary), status_s),
-        Cell("recovered", formatting.whole(summary.recovered_samples), status_s),
-        Cell("unusable", formatting.whole(summary.unusable), status_s),
+        Cell("retransmits", formatting.whole(summary.recovered_samples), status_s),
+        Cell("invalid", formatting.whole(summary.unusable), status_s),
         Cell("rejected", formatting.whole(snapshot.rejected + (snapshot.predictor_rejected or 0)), rejected_s),
         Cell("restarts", formatting.whole(summary.restarts)),
     ]
@@ -178,7 +178,7 @@ def _learnt(learning: Learning | None, stale_s: float | None) -> Cell:
     if learning is None or learning.champion_deg is None:
         return Cell("loss", formatting.plain(learning.loss if learning else None), stale_s)
     return Cell(
-        "learnt/model",
+        "self/model",
         f"{formatting.plain(learning.challenger_deg)}/{formatting.plain(learning.champion_deg)}\N{DEGREE SIGN}",
         stale_s,
     )
@@ -218,7 +218,7 @@ def _cell(cell: Cell, width: int) -> Text:
 
 
 def _table(snapshot: Snapshot, width: int) -> Lines:
-    lines = [_row(("stream", "health", "input", "RMSE", "phase", "model"), width, DIM)]
+    lines = [_row(("stream", "health", "rate", "RMSE", "phase", "model"), width, DIM)]
     shown = snapshot.shown.summary.name if snapshot.shown else None
     for summary in snapshot.streams[:MAX_TABLE_ROWS]:
         version = formatting.whole(summary.model_version)

@@ -327,7 +327,7 @@ class Predictor:
     def _failed(self, stream: Stream) -> Iterator[Effect]:
         """Let go of a stream for which memory was lacking: what it has half done is not to be gone on from."""
         self.forget(stream)
-        self._reject(f"stream {stream.name}: not enough memory; heard again, it begins anew")
+        self._reject(f"stream {stream.name}: not enough memory; it starts anew if it publishes again")
         yield from self._say_rejected(self._now_ns)
 
     def _fits(self, stream: Stream, message: Heard) -> bool:
@@ -488,7 +488,7 @@ class Predictor:
         for stream in last:
             yield Say(stream.summary())
         if len(last) < len(self.streams):
-            yield Say(f"and {len(self.streams) - len(last)} stream(s) that were heard less lately")
+            yield Say(f"and {len(self.streams) - len(last)} stream(s) that published less recently")
         if self._snapshots is not None:
             yield from self._snapshots.last(self.streams, self._identity)
 
@@ -517,7 +517,7 @@ class Predictor:
         for stream in self.streams.values():
             engine = self._engine.fork() if self._make_learner else self._engine
             stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
-        how = "states are kept" if same_shape else "of another shape: states start anew"
+        how = "states are kept" if same_shape else "of another shape: hidden states are reset"
         yield Say(f"model {model.name} reloaded ({model.config.cell}, {model.config.hidden} units), {how}")
         if self._snapshots is not None:
             self._identity = self._own_identity()
@@ -606,7 +606,7 @@ class Predictor:
             return None
         present = len(self.streams) + (self._parked.balance if self._parked is not None else 0)
         if present >= self._most_streams and not self._make_room():
-            self._reject(f"stream {name}: {self._most_streams} streams are being predicted already")
+            self._reject(f"stream {name}: {self._most_streams} streams are served already")
             return None
         if self._parked is not None and self._is_parked(name):
             self._stores.append(self._parked.fetch(name, message))
@@ -709,14 +709,14 @@ class Predictor:
         count = self.forgotten - self._said_forgotten
         if count and now.mono_ns >= self._next_forgotten_ns:
             self._said_forgotten, self._next_forgotten_ns = self.forgotten, now.mono_ns + REJECTIONS_EVERY_NS
-            text = f"{count} stream(s) that were silent for the longest made room for others"
-            yield Say(f"{text}; heard again, they begin anew; the last: {self._last_forgotten}", WARNING)
+            text = f"{count} stream(s) that were silent for the longest were dropped for others"
+            yield Say(f"{text}; they start anew if they publish again; the last: {self._last_forgotten}", WARNING)
         if self._parked is None or now.mono_ns < self._next_parked_ns:
             return
         count, failures = self._parked.parked - self._said_parked, self._parked.failures - self._said_park_failures
         self._said_parked, self._said_park_failures = self._parked.parked, self._parked.failures
         if count:
-            text = f"{count} stream(s) that were silent for the longest made room for others"
+            text = f"{count} stream(s) that were silent for the longest were dropped for others"
             yield Say(f"{text}; heard again, they go on; the last: {self._last_forgotten}")
         if failures:
             text = f"the states of {failures} stream(s) could not be written to disk or read from there"

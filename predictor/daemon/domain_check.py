@@ -185,12 +185,12 @@ class Familiarity(Kept):
     def _words(self, *, in_range: bool) -> str:
         cycle = "no cycle at all" if self.cycle_samples is None else f"{self.cycle_samples:.1f} samples a cycle"
         if self.familiar:
-            return f"a signal as the model knows them again: {cycle}"
+            return f"the signal is within the model's range again: {cycle}"
         if in_range:
-            return f"a signal unlike those the model knows: its estimate, {cycle}, is not what the input holds"
+            return f"the signal is out of the model's range: its estimate, {cycle}, is not found in the input"
         least, most = (cycle * self._scale.samples_per_step for cycle in (SHORTEST_CYCLE, LONGEST_CYCLE))
         known = f"{least:g} to {most:g} samples a cycle"
-        return f"a signal outside what the model knows, {known}: {cycle}; --nominal-hz may help"
+        return f"the signal is out of the model's range, {known}: {cycle}; --nominal-hz may help"
 
 
 def named(channels: list[int]) -> str:

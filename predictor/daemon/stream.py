@@ -287,8 +287,8 @@ class Stream:
                     yield Say(f"stream {self.name}: {text}", WARNING)
                 case Rivals(followed, other):
                     text = (
-                        f"two sources say it at once: run {followed:016x} is followed, and run {other:016x} waits "
-                        "until that one has ended or is silent; give each source a name of its own (--stream)"
+                        f"two sources publish it at once: run {followed:016x} is followed, and run {other:016x} "
+                        "waits until that one has ended or is silent; give each source its own name (--stream)"
                     )
                     yield Say(f"stream {self.name}: {text}", WARNING)
 

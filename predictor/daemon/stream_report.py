@@ -10,7 +10,7 @@ from streamer.effects import WARNING, Effect, Say
 COUNTED = (
     ("unusable", "sample(s) not finite or beyond 1e30 replaced by the channel's last value"),
     ("duplicates", "duplicate or stale sample(s) dropped"),
-    ("refused", "message(s) refused: another run or number of channels, or a seq that nothing else speaks for"),
+    ("refused", "message(s) refused: another run or number of channels, or a seq that nothing else confirms"),
 )
 MOST_RANGES = 20  # in one line
 

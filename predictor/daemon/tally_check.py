@@ -1,8 +1,8 @@
 """Whether what a source's tallies say of the order of its inputs and targets can be true."""
 
 ADVICE = (
-    "nothing of that was lost. The tally of an input is how many target samples were said before it, that of a "
-    "target how many input samples; 0 in both where their order does not matter"
+    "nothing of that was lost. The tally of an input is how many target samples were published before it, that of "
+    "a target how many input samples; 0 in both where their order does not matter"
 )
 
 
@@ -51,8 +51,8 @@ class Tallies:
         if self._contradicted is not None:
             wanted, said = self._contradicted
             return (
-                f"tallies contradict the info: inputs say that {wanted} targets were said before them, and the "
-                f"source's info (next_target_seq) that {said} were; {ADVICE}"
+                f"tallies contradict the info: inputs say that {wanted} targets were published before them, and "
+                f"the source's info (next_target_seq) that {said} were; {ADVICE}"
             )
         if self._waits:
             return (

@@ -61,20 +61,20 @@ def remark(theirs: Any, ours: Tree) -> tuple[str, bool] | None:
         return None
     if not isinstance(theirs, dict) or not isinstance(theirs.get(BITS), str):
         return (
-            "the state does not say which arithmetic made it: estimates from here on may differ in their last "
-            "bits from those of an undisturbed run",
+            "the checkpoint does not state which arithmetic made it: estimates from here on may differ in their "
+            "last bits from those of an undisturbed run",
             True,
         )
     differences = "; ".join(_differences(theirs, ours))
     if theirs[BITS] == ours[BITS]:
         return (
-            f"the state was made elsewhere ({differences}); a probe of the arithmetic gives the same bits",
+            f"the checkpoint was made elsewhere ({differences}); a probe of the arithmetic gives the same bits",
             False,
         )
     return (
-        f"the state was made by other arithmetic ({differences or 'nothing that can be named'}): estimates from "
-        "here on may differ in their last bits from those of an undisturbed run, those published again after this "
-        "restart among them",
+        f"the checkpoint was made by other arithmetic ({differences or 'nothing that can be named'}): estimates "
+        "from here on may differ in their last bits from those of an undisturbed run, those published again after "
+        "this restart among them",
         True,
     )
 

@@ -76,7 +76,7 @@ class EstimateReader:
             match message:
                 case Rejected(reason):
                     if not self._rejected:
-                        yield Say(f"a message was not understood: {reason}", WARNING)
+                        yield Say(f"a malformed message was ignored: {reason}", WARNING)
                     self._rejected = True
                 case Chunk(kind=Kind.ESTIMATE) | Status() | Gone(kind=Kind.ESTIMATE):
                     if self._stream in (None, message.stream):

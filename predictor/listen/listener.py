@@ -154,7 +154,7 @@ class Listener:
             yield Finish()
         elif silence_ns is not None and now.mono_ns >= silence_ns:
             yield from self.stop(now)
-            raise NothingHeard(f"--timeout: nothing heard for {self._config.timeout_s} s")
+            raise NothingHeard(f"--timeout: timed out: nothing received for {self._config.timeout_s} s")
 
     def next_deadline_ns(self) -> int | None:
         """When the next run or reminder is due, or silence has lasted too long."""
@@ -171,9 +171,9 @@ class Listener:
             yield from self._print(self._given_up(join))
             self._late += join.late
         if self._late:
-            yield Say(f"{self._late} parts came twice or after their line had gone out", WARNING)
+            yield Say(f"{self._late} late or duplicate messages ignored", WARNING)
         if self._rejected:
-            yield Say(f"{self._rejected} messages were not understood", WARNING)
+            yield Say(f"{self._rejected} malformed messages ignored", WARNING)
         stopped_early = self._left != 0
         for stream, kind, seq in self._in_order.unfinished() if self._in_order and stopped_early else ():
             text = f"stream {stream}: {kind.word}s from sample {seq} on were still missing; what came after it"
@@ -245,7 +245,7 @@ class Listener:
     def _reject(self, reason: str) -> Iterator[Effect]:
         self._rejected += 1
         if self._rejected == 1:
-            yield Say(f"a message was not understood (further ones are counted): {reason}", WARNING)
+            yield Say(f"a malformed message was ignored (further ones are counted): {reason}", WARNING)
 
     def _silence_ns(self) -> int | None:
         """When nothing will have come for too long."""

@@ -123,22 +123,22 @@ class Snapshots:
         self._writing = False
         if written.error is None:
             if self._error is not None:
-                yield Say(f"states are kept again: number {written.number}")
+                yield Say(f"checkpoints are written again: number {written.number}")
             self._number, self._written_ns = written.number, now.mono_ns
         else:
             self._failures += 1
             self._changed = True
             if written.error != self._error:
-                text = "the state cannot be kept; estimates go on, and it is tried again"
+                text = "the checkpoint cannot be written; estimates go on, and it is tried again"
                 yield Say(f"{text}: {written.error}", WARNING)
         self._error = written.error
 
     def _heed_record(self, recorded: Recorded) -> Iterator[Effect]:
         if recorded.error is None and self._record_error is not None:
-            yield Say("decisions and published ends are written down again")
+            yield Say("decisions and published ends are written again")
         if recorded.error not in (None, self._record_error):
             yield Say(
-                "decisions and published ends cannot be written down; estimates go on, and it is tried again; "
+                "decisions and published ends cannot be written; estimates go on, and it is tried again; "
                 f"after a crash now, gaps may be decided otherwise than they were: {recorded.error}",
                 WARNING,
             )

@@ -96,7 +96,7 @@ class DecisionLog:
                 self._open()
             record = b"".join(map(encode, self._unwritten))
             if self._size + len(record) > MAX_BYTES:
-                raise OSError(errno.EFBIG, f"more than {MAX_BYTES} bytes of decisions since the last state")
+                raise OSError(errno.EFBIG, f"more than {MAX_BYTES} bytes of decisions since the last checkpoint")
             if os.write(self._descriptor, record) != len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:

@@ -58,5 +58,5 @@ def check_identity(theirs: Tree, ours: Tree) -> None:
             if key == "model":
                 was, now = f"{str(theirs.get('name'))[:60]} {was[:12]}", f"{ours['name']} {now[:12]}"
             raise StateError(
-                f"the state there is of {words}: {was}, and this is {now}; start with what it was made with"
+                f"the checkpoint there is of {words}: {was}, and this is {now}; start with what it was made with"
             )

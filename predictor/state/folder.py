@@ -22,7 +22,7 @@ NAME = re.compile(r"state-(\d{12})\.safetensors")
 PARTIAL = ".partial"  # ending of a file that is being written
 DAMAGED = ".damaged"  # ending of one that is kept aside
 LOCK = "lock"
-RESTART = "states are kept again once it is back, or by a predictor that is started anew"
+RESTART = "checkpoints are written again once it is back, or by a predictor that is started again"
 
 
 class StateFolder:
@@ -76,7 +76,7 @@ class StateFolder:
         mode = stat.S_IMODE(found.st_mode)
         if mode & 0o077:
             raise FileError(
-                f"--state-dir: {self.path}: others may use it (mode {mode:04o}); say `chmod 0700 {self.path}`"
+                f"--state-dir: {self.path}: others may use it (mode {mode:04o}); type `chmod 0700 {self.path}`"
             )
 
     def _hold(self) -> None:
@@ -106,7 +106,7 @@ class StateFolder:
                 raise FileError(f"--state-dir: {self.path} cannot be locked: {error}") from None
             holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
             raise StateError(
-                f"--state-dir: another predictor (process {holder}) keeps its state in {self.path}; "
+                f"--state-dir: another predictor (process {holder}) writes its checkpoints to {self.path}; "
                 "stop it, or give each a directory of its own"
             ) from None
         with contextlib.suppress(OSError):  # for whoever is refused; a full disk is no reason not to start
@@ -151,7 +151,7 @@ class StateFolder:
             else:
                 return tree, damaged
         if damaged:
-            damaged.append(f"no whole state in {self.path}: starting afresh")
+            damaged.append(f"no complete checkpoint in {self.path}: starting afresh")
         return None, damaged
 
     def write(self, pieces: Iterable[bytes]) -> int:

@@ -205,7 +205,7 @@ class _Finder:
                 if LIKE_A_NUMBER.match(bad) or not all(_is_label(row.cells[c]) for c in numeric):
                     raise FileError(
                         f"{self.name}, line {row.line}: a cell must be a number, nan or empty, or all be names; "
-                        f"got {bad[:40]!r}; --header says whether it holds names"
+                        f"got {bad[:40]!r}; --header tells whether it holds names"
                     )
             if place >= MOST_HEAD:
                 break
@@ -233,13 +233,13 @@ class _Finder:
         differs = differs or (all(has_whole) and not any("." in cell for cell in cells))
         if (unnamed and rises) or differs or (rises and len(cells) > 1 and all(0 not in each for each in formats)):
             self.doubts.append(f"line {first.line}, {', '.join(first.cells)[:60]}, is taken for names of columns; "
-                               "--header no says that it is a sample")  # fmt: skip
+                               "--header no takes it for a sample")  # fmt: skip
             return True
         may_be = rises and labels[0] in (0, 1) and (len(cells) > 1 or all(0 not in each for each in formats))
         if may_be:
             raise FileError(
                 f"{self.name}, line {first.line}: {', '.join(cells)[:60]!r} may be names of columns or a sample: "
-                "say which with --header yes or no"
+                "choose with --header yes or no"
             )
         return False
 
@@ -255,7 +255,7 @@ class _Finder:
             return False
         raise FileError(
             f"{self.name}, line {first.line}: {', '.join(cells)[:60]!r} may be names of columns or a sample: "
-            "say which with --header yes or no"
+            "choose with --header yes or no"
         )
 
     def _names(
@@ -341,7 +341,7 @@ class _Finder:
             if is_sure or kinds[column] == "text":
                 self.notes.append(text)
             else:
-                self.doubts.append(f"{text}, for it rises evenly; --time none and --columns say otherwise")
+                self.doubts.append(f"{text}, for it rises evenly; --time none and --columns override this")
             return clock, index
         return None, index
 
@@ -379,7 +379,7 @@ class _Finder:
                 if strong or (weak and names):
                     self.notes.append(text)
                 else:
-                    self.doubts.append(f"{text}, for it counts; --columns says otherwise")
+                    self.doubts.append(f"{text}, for it counts; --columns overrides this")
                 return column
             if strong and not self.options.columns:
                 raise FileError(

@@ -73,7 +73,7 @@ def decimal_of(name: str, rows: Sequence[Row]) -> str:
     numbers = [cell for cell in commas if _DECIMAL_COMMA.match(cell)]
     if commas and all(_THOUSANDS.match(cell) for cell in commas):
         raise FileError(
-            f"{name}: {commas[0]!r} may be a decimal comma or a thousand: say which with --decimal , or ."
+            f"{name}: {commas[0]!r} may be a decimal comma or a thousand: choose with --decimal , or ."
         )
     if numbers and 2 * len(numbers) > len(commas):
         return ","

@@ -69,7 +69,7 @@ class LiveTable:
         self.rate_hz = self._rate_hz(self._layout, LATER_OFF if len(self._seen) >= LEAST_ROWS else MOST_OFF)
         if options.rate_hz is None and self._is_coarse(self._layout):
             _log.warning(
-                "%s: its times are coarse: %.6g samples a second are told from %d rows; --rate says it better",
+                "%s: its times are coarse: %.6g samples a second are told from %d rows; give --rate",
                 name, self.rate_hz, len(self._seen),
             )  # fmt: skip
         self._gaps = TimeGaps(self.rate_hz, name)
@@ -113,7 +113,7 @@ class LiveTable:
         told = 1 / clock.step_s if clock is not None and clock.step_s > 0 else None
         if chosen is None:
             if told is None:
-                raise UsageError(f"--rate: {self._name} does not say its samples a second; give them")
+                raise UsageError(f"--rate: {self._name} does not state its sample rate; give it")
             return float(f"{told:.6g}")
         if told is not None and abs(told / chosen - 1) > most_off:
             raise UsageError(

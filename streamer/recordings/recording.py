@@ -93,7 +93,7 @@ class Recording:
             return self.rate_hz if chosen_hz is None else chosen_hz
         off = abs(self.rate_hz / chosen_hz - 1)
         if off > (MOST_OFF if self.is_rate_measured else 0):
-            how = "its times amount to" if self.is_rate_measured else "it says itself that it has"
+            how = "its times amount to" if self.is_rate_measured else "it states"
             raise UsageError(
                 f"--rate: {self.path}: {how} {self.rate_hz:g} samples a second, got {chosen_hz:g}; leave it out"
             )
@@ -125,7 +125,7 @@ def read_recording(
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise FileError(f"{path}: its ending must be one of {', '.join(_READERS)}: it says what the file holds")
+        raise FileError(f"{path}: its ending must be one of {', '.join(_READERS)}: it selects the format")
     try:
         if not path.is_file():
             raise FileError(f"{path}: {'must be a regular file' if path.exists() else 'no such file'}")

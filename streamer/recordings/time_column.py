@@ -128,7 +128,7 @@ def clock_of(
         wanted = (
             f"--rate {rate_hz:g} fits it in none: leave it out with --time none"
             if rate_hz
-            else "give --rate to tell it, or in --columns the columns that are channels"
+            else "give --rate, or in --columns the columns that are channels"
         )
         raise FileError(
             f"{file}: {_shown(column, name)} {'is' if is_sure else 'rises evenly, as'} a time in no unit that it "

@@ -132,7 +132,7 @@ def _sample_bytes(file: BinaryIO, path: Path, begin: int, stated: int, end: int)
     if 0 < stated < there and _is_tag(file, _after(file, begin + stated), end):
         return stated
     if stated in (0, UNKNOWN_BYTES):
-        _log.warning("%s: its header does not say how long it is; it is read to its end", path)
+        _log.warning("%s: its header does not state its length; it is read to its end", path)
         return there
     if stated < there and _is_blank(file, begin + stated, end):
         _log.warning("%s: zeros after its %d bytes of samples are left out", path, stated)

@@ -160,7 +160,7 @@ class Part:
 
 def no_journal(path: Path) -> FileError:
     """Return the error of a file that is something else."""
-    return FileError(f"{path}: is no journal of a source; give another file")
+    return FileError(f"{path}: is not a source's journal; give another file")
 
 
 def older(path: Path) -> Path:
@@ -237,6 +237,6 @@ def _difference(theirs: Any, ours: Mapping[str, Any], within: str = "") -> str:
 def remarks(part: Part) -> Iterator[str]:
     """Yield what the operator should know of a file."""
     if part.holes:
-        yield f"{part.path}: is damaged in {part.holes} places; what was there cannot be said again"
+        yield f"{part.path}: is damaged in {part.holes} places; what was there cannot be retransmitted"
     if part.dropped_bytes:
         yield f"{part.path}: its last {part.dropped_bytes} bytes are damaged or cut off, and are dropped"

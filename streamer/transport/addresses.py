@@ -66,7 +66,7 @@ def check_private(verb: str, address: str) -> None:
     """Raise AddressError if `address`, already checked, leads beyond this machine."""
     if address.startswith("tcp:") and not _is_loopback(split_tcp(address)[0]):
         raise AddressError(
-            f"cannot {verb} {address!r}: beyond this machine anybody could listen in or pretend to be us; "
+            f"cannot {verb} {address!r}: beyond this machine anybody could read or impersonate this process; "
             "give --keys DIR (see `sincos keys`), or --insecure where you trust the whole network"
         )
 

@@ -69,7 +69,7 @@ class _Contact:
         if self.wrong_key:
             return "the key of this process is refused there; its own.key belongs into authorised/ of their keys"
         if self.accepted:
-            return "what answers there does not speak as sincos does: wrong port, or --keys on one side only?"
+            return "what answers there does not use this protocol: wrong port, or --keys on one side only?"
         if self.address.startswith("ipc:"):
             return f"there is no such socket; is `{program}` running, with this path?"
         if self.tried or self.refused:
@@ -115,7 +115,7 @@ class Contacts:
             contact.looks += 1
             if _due(contact.looks):
                 contact.told = True
-                silent = f"nothing heard for {_long(contact.looks)}"
+                silent = f"nothing received for {_long(contact.looks)}"
                 said.append(Say(f"{contact.flag} {contact.address}: {silent}; {contact.trouble}", WARNING))
         return said + self._look_at_silence(heard=heard)
 
@@ -128,7 +128,7 @@ class Contacts:
         groups = itertools.groupby(standing, lambda contact: contact.flag)
         return [
             Say(
-                f"{flag} {', '.join(contact.address for contact in group)}: connected, but nothing heard for "
+                f"{flag} {', '.join(contact.address for contact in group)}: connected, but nothing received for "
                 f"{_long(self._looks)}; is this where `{PROGRAMS.get(flag, 'the other process')}` publishes?",
                 WARNING,
             )

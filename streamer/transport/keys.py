@@ -157,7 +157,7 @@ def _key_files(folder: Path) -> list[Path]:
 def _check_private(path: Path, widest: int) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & ~widest:
-        raise FileError(f"{path}: others may use it (mode {mode:04o}); say `chmod {widest:04o} {path}`")
+        raise FileError(f"{path}: others may use it (mode {mode:04o}); type `chmod {widest:04o} {path}`")
 
 
 def _read_public(path: Path) -> bytes:

@@ -100,7 +100,7 @@ def test_a_source_killed_goes_on_with_its_run_and_nothing_is_missing(
             source.process.send_signal(signal.SIGKILL)
             source.process.wait(20)
         source = start("source", *options, "--linger", 20)
-        source.says(r"going on with run [0-9a-f]{16} at sample \d+, as in ")
+        source.says(r"continuing run [0-9a-f]{16} at sample \d+, as in ")
         while not reader.infos[-1].ended:
             assert reader.hear()
         (run,) = {info.run for info in reader.infos}

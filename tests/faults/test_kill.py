@@ -62,7 +62,7 @@ def test_a_predictor_killed_at_random_instants_publishes_what_an_undisturbed_one
     finish(ear, scene, 100)
     for command in (predict, source):
         assert command.stop() == 0
-    resumed = sum(any("going on from the state" in line for line in life.log) for life in lives)
+    resumed = sum(any("continuing from the checkpoint" in line for line in life.log) for life in lives)
     assert resumed <= (kills if state else 0)
     assert resumed or not state or kills < 4  # who is killed at once has left no state
     what = f"kill -9 of the predictor, {f'--learn {learn}' if learn else 'not learning'}"

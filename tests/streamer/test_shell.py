@@ -381,7 +381,7 @@ def test_keys_that_cannot_be_read_are_named(clock: FakeClock, caplog: pytest.Log
         drive(FakeCore(), transport, stop)
     assert caplog.messages == [
         "keys reloaded: 1 may connect",
-        "a.key: damaged; until then its owner is turned away",
+        "a.key: damaged; until then its owner is rejected",
     ]
 
 

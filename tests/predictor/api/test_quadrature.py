@@ -196,7 +196,7 @@ def test_what_is_odd_is_logged_in_the_words_of_the_api(caplog: pytest.LogCapture
     q = Quadrature(1000.0)
     with caplog.at_level(logging.WARNING, "sincos"):
         q.push(np.sin(2 * np.pi * np.arange(4000) / 1000))  # 1,000 samples a cycle
-    (line,) = {record.message for record in caplog.records if "outside" in record.message}
+    (line,) = {record.message for record in caplog.records if "out of the model" in record.message}
     assert "nominal_hz may help" in line
     assert "--" not in line
 
@@ -351,7 +351,7 @@ def test_a_state_says_which_file_it_cannot_be_gone_on_from(tmp_path: Path) -> No
     with pytest.raises(FileError, match=f"{path}: damaged"):
         Quadrature.load(path)
     path.write_bytes(content)
-    with pytest.raises(StateError, match=f"{path}: the state there is of another model.*start with"):
+    with pytest.raises(StateError, match=f"{path}: the checkpoint there is of another model.*start with"):
         Quadrature.load(path, model="tutorial")
     with pytest.raises(FileError, match=f"{tmp_path}: must be a regular file"):
         Quadrature.load(tmp_path)
@@ -397,7 +397,7 @@ def test_what_a_file_leaves_open_is_said_in_the_words_of_the_api(
     (tmp_path / "in.csv").write_text("0,1\n" + "0.5,0.25\n" * 9)
     with caplog.at_level(logging.WARNING, "sincos"):
         sincos.apply(tmp_path / "in.csv", rate_hz=100)
-    assert any("header=False says that it is a sample" in record.message for record in caplog.records)
+    assert any("header=False takes it for a sample" in record.message for record in caplog.records)
     assert not any("--" in record.message for record in caplog.records)
     (tmp_path / "in.csv").write_text("0,0000\n0,2487\n0,4818\n" * 9)
     with pytest.raises(FileError, match=r"give decimal=',' if it is one, decimal='\.' if these are two"):

@@ -185,7 +185,7 @@ def test_the_share_of_familiar_looks_is_said(tmp_path: Path) -> None:
     summary = json.loads(said.stdout)
     assert summary["familiar_share"] == pytest.approx(0.5, abs=0.11)  # of ten looks, and one at the end
     assert summary["cycle_samples"] == pytest.approx(300, rel=0.15)  # six times what the model knows
-    assert "outside what the model knows in " in said.stderr
+    assert "out of the model's range in " in said.stderr
 
 
 def test_channels_out_of_the_models_range_are_named(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_a_wav_file_says_its_own_rate(tmp_path: Path) -> None:
         file.writeframes(bytes(20))
     said = apply(tmp_path / "in.wav", tmp_path / "out.npy", "--json", "-q")
     assert json.loads(said.stdout)["rate_hz"] == 8000.0
-    with pytest.raises(UsageError, match=r"--rate: .* says itself that it has 8000 samples a second, got 100"):
+    with pytest.raises(UsageError, match=r"--rate: .* states 8000 samples a second, got 100"):
         apply(tmp_path / "in.wav", tmp_path / "out.npy", "--rate", 100)
 
 

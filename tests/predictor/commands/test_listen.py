@@ -73,7 +73,7 @@ def test_silence_is_exit_code_5(source: Transport) -> None:
     with listen(source, "--timeout", "0.1") as process:
         out, err = process.communicate(timeout=BOUND_S)
         assert (out, process.returncode) == ("", 5)
-        assert err == "sincos: --timeout: nothing heard for 0.1 s\n"
+        assert err == "sincos: --timeout: timed out: nothing received for 0.1 s\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")

@@ -179,7 +179,7 @@ def test_a_pipe_says_by_its_first_bytes_what_it_is(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--file", "F", "--frequency", "3"], "^--file, --frequency: a file says its own signal"),
+        (["--file", "F", "--frequency", "3"], "^--file, --frequency: a file has its own signal"),
         (["--file", "F", "--waveform", "chirp"], "^--file, --waveform: "),
         (["--file", "F", "--noise", "1"], "^--file, --noise: "),
         (["--file", "F", "--channels", "2"], "^--file, --channels: "),
@@ -192,7 +192,7 @@ def test_a_pipe_says_by_its_first_bytes_what_it_is(
         (["--file", "-", "--loop"], "^--file -, --loop: standard input cannot be read again"),
         (["--file", "-", "--journal", "J"], "^--file -, --journal: standard input cannot be read again"),
         (["--file", "nowhere.csv"], "nowhere.csv: no such file"),
-        (["--file", "N", "--time", "none"], r"^--rate: .*in\.npy does not say its samples a second"),
+        (["--file", "N", "--time", "none"], r"^--rate: .*in\.npy does not state its sample rate"),
         (["--loop"], "^--loop: needs --file"),
         (["--speed", "2"], "^--speed: needs --file"),
         (["--columns", "a"], "^--columns: needs --file"),

@@ -383,7 +383,7 @@ class TestRender:
         text = "\n".join(lines_of(live().snapshot(Selection(), at(10.5)), 80, 24))
         for fact in (
             "LIVE", "s0", "channel 0 of 1", "RMSE", "0.0034", "0.3\N{DEGREE SIGN}", "510.0 ms", "420 us",
-            "1.7 ms", "new v7", "4,321", "0.0125", "3 (17)", "recovered   678", "unusable    5", "rejected    14",
+            "1.7 ms", "new v7", "4,321", "0.0125", "3 (17)", "retransmits 678", "invalid     5", "rejected    14",
             "input (sin)", "target (true cos)", "estimate (cos)", "RMSE of cos", "-0.5 s", "q quit",
         ):  # fmt: skip
             assert fact in text
@@ -392,7 +392,7 @@ class TestRender:
         learning = {"method": "self", "updates": 180, "champion_deg": 75.24, "challenger_deg": 38.06}
         said = Status("demo", RUN, 100, 0, body() | {"learning": learning})
         text = "\n".join(lines_of(collected([inputs(0, 100), said]).snapshot(Selection(), at(1)), 80, 24))
-        assert "learnt/model" in text
+        assert "self/model" in text
         assert "38.1/75.2\N{DEGREE SIGN}" in text
         assert "loss" not in text
 
@@ -400,13 +400,13 @@ class TestRender:
     def test_a_signal_that_the_model_does_not_know_is_called_unfamiliar(self, said: object, shown: bool) -> None:
         status = Status("demo", RUN, 100, 0, body() | {"familiar": said})
         first = lines_of(collected([inputs(0, 100), status]).snapshot(Selection(), at(1)), 80, 24)[0]
-        assert ("unfamiliar" in first) is shown
+        assert ("out of range" in first) is shown
 
     def test_a_channel_that_the_model_does_not_know_is_called_unfamiliar_where_it_is_shown(self) -> None:
         said = body() | {"familiar": True, "unfamiliar_channels": [1, "2", -1, True]}
         collector = collected([inputs(0, 100, 3), Status("demo", RUN, 100, 0, said)])
         heads = [lines_of(collector.snapshot(Selection("demo", n), at(1)), 80, 24)[0] for n in range(3)]
-        assert ["unfamiliar" in head for head in heads] == [False, True, False]
+        assert ["out of range" in head for head in heads] == [False, True, False]
 
     def test_small_terminals_keep_the_numbers_and_lose_the_charts(self) -> None:
         lines = lines_of(live().snapshot(Selection(), at(10)), 40, 12)
@@ -463,17 +463,17 @@ class TestRender:
     def test_nobody_heard(self) -> None:
         text = "\n".join(lines_of(collected().snapshot(Selection(), at(3)), 80, 24))
         assert "waiting for a source at tcp://source:1" in text
-        assert "no predictor heard at tcp://predictor:2" in text
+        assert "no predictor answers at tcp://predictor:2" in text
 
     def test_a_source_alone(self) -> None:
         text = "\n".join(lines_of(collected([inputs(0, 50)]).snapshot(Selection(), at(1)), 80, 24))
         assert "waiting for a source" not in text
-        assert "no predictor heard at tcp://predictor:2" in text
+        assert "no predictor answers at tcp://predictor:2" in text
 
     def test_a_source_that_has_not_begun(self) -> None:
         info = Info("demo", RUN, 0, EPOCH_NS, RATE_HZ, ("0",), ("cos", "sin"))
         text = "\n".join(lines_of(collected([info]).snapshot(Selection(), at(1)), 80, 24))
-        assert "WAITING demo is known, no sample yet" in text
+        assert "WAITING demo is announced, no sample yet" in text
 
     def test_a_predictor_that_fell_silent(self) -> None:
         text = "\n".join(lines_of(live().snapshot(Selection(), at(15)), 80, 24))

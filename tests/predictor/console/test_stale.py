@@ -124,7 +124,16 @@ class TestDeadPredictor:
         played.play(12, first=1000, predictor=False)
         assert played.summary.health is Health.UNANSWERED
         assert played.text().splitlines()[0].startswith(" sincos  NO ESTIMATES for 12.5 s  demo")
-        for label in ("RMSE", "phase error", "phase now", "amplitude", "lag p50", "lag p99", "model", "gaps"):
+        for label in (
+            "RMSE",
+            "phase error",
+            "phase now",
+            "amplitude",
+            "latency p50",
+            "latency p99",
+            "model",
+            "gaps",
+        ):
             assert "(12s)" in played.cell(label) or "(13s)" in played.cell(label), label
         assert played.cell("updates") == "not learning"
         assert "LIVE" not in played.text()
@@ -211,7 +220,7 @@ class TestSilence:
         played.now_s += 59
         assert "LIVE" not in played.text()
         assert played.cell("RMSE").endswith("(60s)")
-        assert played.cell("input").startswith("0 Hz")
+        assert played.cell("sample rate").startswith("0 Hz")
         assert "0.2500 at the start, 0.2500 60s ago" in played.text()
 
     def test_the_end_keeps_its_last_numbers_with_their_age(self) -> None:

@@ -159,10 +159,10 @@ def test_the_status_says_it_and_a_line_each_time_it_changes() -> None:
     for second, cycle in enumerate([20, 20, 100, 100, 20, 20]):
         answer(core, [chunk(second * SAMPLES, tones(cycle)[:, :1])], second)
         effects = list(core.tick(at(second + 0.5)))
-        lines.append([line for line in said(effects) if "model knows" in line])
+        lines.append([line for line in said(effects) if "model's range" in line])
     assert [len(each) for each in lines] == [0, 0, 1, 0, 1, 0]
-    assert "outside what the model knows, 12 to 50 samples a cycle: " in lines[2][0]
-    assert "as the model knows them again: " in lines[4][0]
+    assert "out of the model's range, 12 to 50 samples a cycle: " in lines[2][0]
+    assert "within the model's range again: " in lines[4][0]
     status = status_of(core, seconds=7)
     assert status["familiar"] is True
     assert status["cycle_samples"] == pytest.approx(20, rel=0.01)

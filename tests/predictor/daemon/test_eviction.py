@@ -36,7 +36,7 @@ def test_the_longest_silent_makes_room_and_who_comes_gets_every_estimate() -> No
     assert set(core.streams) == {"a", "b", "d"}
     assert joined(again).tobytes() == joined(alone).tobytes()
     told = list(core.tick(at(12.0)))
-    assert any("2 stream(s) that were silent for the longest made room" in text for text in said(told))
+    assert any("2 stream(s) that were silent for the longest were dropped" in text for text in said(told))
     assert [m.body["forgotten"] for m in sent(told) if isinstance(m, Status) and not m.stream] == [2]
 
 
@@ -105,7 +105,7 @@ def test_the_end_of_very_many_streams_takes_a_bounded_number_of_words() -> None:
     words = list(core.stop(at(2500.0)))
     assert len([text for text in said(words) if "estimates" in text]) == LAST_WORDS
     assert "stream name2499: 1 estimates" in said(words)[-LAST_WORDS - 1]
-    assert said(words)[-1] == "and 1500 stream(s) that were heard less lately"
+    assert said(words)[-1] == "and 1500 stream(s) that published less recently"
 
 
 def wide_core() -> Predictor:

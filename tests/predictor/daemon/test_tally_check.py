@@ -84,7 +84,7 @@ def test_targets_that_a_source_never_had_are_no_loss(fields: tuple[str, ...]) ->
     assert estimates == 1000
     (line,) = [line for line in lines if "contradict" in line]
     assert "inputs say that " in line
-    assert "targets were said before them, and the source's info (next_target_seq) that 0 were" in line
+    assert "targets were published before them, and the source's info (next_target_seq) that 0 were" in line
     gaps = core.streams["mine"].counters.target_gap_samples
     assert gaps <= 100  # those before the info that says so
 

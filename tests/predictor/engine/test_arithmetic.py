@@ -74,7 +74,7 @@ def test_a_state_that_does_not_say_is_warned_of(odd: object) -> None:
     tree["identity"]["arithmetic"] = odd
     core = Predictor(MODEL, CONFIG)
     core.restore(tree, at(1))
-    lines = [text for text in said(core.tick(at(1))) if "does not say which arithmetic" in text]
+    lines = [text for text in said(core.tick(at(1))) if "does not state which arithmetic" in text]
     assert len(lines) == 1
 
 

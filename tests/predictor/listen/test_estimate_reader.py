@@ -135,7 +135,9 @@ def test_other_streams_are_left_out() -> None:
 
 def test_what_is_not_understood_is_said_once() -> None:
     said = give(reader(), [Rejected("short"), Rejected("short")], at(0))
-    assert [effect.text for effect in said if isinstance(effect, Say)] == ["a message was not understood: short"]
+    assert [effect.text for effect in said if isinstance(effect, Say)] == [
+        "a malformed message was ignored: short"
+    ]
 
 
 def test_a_stream_has_a_name_of_the_protocol() -> None:

@@ -164,7 +164,7 @@ def test_silence_is_an_error_after_the_timeout_and_not_before() -> None:
     heard(core, chunk(ESTIMATE), seconds=1.5)
     assert core.next_deadline_ns() == at(3.5).mono_ns
     assert list(core.tick(at(3.4))) == []
-    with pytest.raises(NothingHeard, match=r"nothing heard for 2\.0 s"):
+    with pytest.raises(NothingHeard, match=r"nothing received for 2\.0 s"):
         list(core.tick(at(3.5)))
 
 
@@ -186,7 +186,7 @@ def test_what_is_not_understood_is_said_once_and_counted() -> None:
     core = started(ListenerConfig())
     assert "magic" in words(core.receive([Rejected("magic")], at(0)))
     assert words(core.receive([Rejected("a"), Rejected("b")], at(0))) == ""
-    assert "3 messages were not understood" in words(core.stop(at(0)))
+    assert "3 malformed messages ignored" in words(core.stop(at(0)))
 
 
 def test_joined_a_line_goes_out_when_all_three_are_there() -> None:
@@ -326,7 +326,7 @@ def test_joined_what_comes_twice_or_too_late_is_not_printed_but_said() -> None:
     core = started()
     heard(core, info(), chunk(INPUT), chunk(INPUT), chunk(TARGET), chunk(ESTIMATE))
     assert heard(core, chunk(ESTIMATE)) == []
-    assert "2 parts came twice or after" in words(core.stop(at(0)))
+    assert "2 late or duplicate messages" in words(core.stop(at(0)))
 
 
 def test_joined_it_says_what_lines_wait_for_while_none_goes_out() -> None:

@@ -160,7 +160,7 @@ def test_a_folder_that_others_may_use_is_refused_with_the_remedy(tmp_path: Path,
     path = tmp_path / "state"
     path.mkdir()
     path.chmod(mode)
-    with pytest.raises(FileError, match=rf"mode {mode:04o}\); say `chmod 0700 "), StateFolder(path):
+    with pytest.raises(FileError, match=rf"mode {mode:04o}\); type `chmod 0700 "), StateFolder(path):
         pass
     path.chmod(0o700)
     with StateFolder(path):

@@ -198,7 +198,7 @@ def test_a_wav_written_to_a_pipe_is_read_to_its_end(
     head = b"RIFF" + size + b"WAVEfmt " + struct.pack("<I", 16) + layout(1, 16) + b"data" + size
     path.write_bytes(head + samples + b"!")  # the end of a frame that did not come whole
     np.testing.assert_array_equal(whole(read_recording(path)), STEPS)
-    assert "does not say how long it is" in caplog.text
+    assert "does not state its length" in caplog.text
     path.write_bytes(head)
     with pytest.raises(FileError, match="no samples"):
         read_recording(path)
@@ -228,16 +228,16 @@ def rf64(stated: int, data: bytes = FRAMES.tobytes()) -> bytes:
         (recorded(2000, tail=b"TAG" + b"x" * 125), 500, ""),
         (recorded(0x7FFFF000), 500, "states 2147479552 bytes of samples, 2000 are there"),  # sox into a pipe
         (recorded(0x7FFFFFFF - 36), 500, "2000 are there"),  # ffmpeg's and others' largest
-        (recorded(0, riff_bytes=0), 500, "does not say how long it is"),  # killed before it could
-        (recorded(0, riff_bytes=2036), 500, "does not say how long it is"),
+        (recorded(0, riff_bytes=0), 500, "does not state its length"),  # killed before it could
+        (recorded(0, riff_bytes=2036), 500, "does not state its length"),
         (recorded(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes of samples, 1500 are"),
         (recorded(2000, FRAMES.tobytes()[:1501]), 375, "its last sample is cut short"),
         (recorded(500, riff_bytes=536), 500, "states 500 bytes of samples, 2000 are"),  # stale
         (recorded(2000, tail=bytes(4096)), 500, "zeros after its 2000 bytes of samples are left out"),
         (rf64(2000), 500, ""),
         (rf64(2000, FRAMES.tobytes()[:1500]), 375, "states 2000 bytes"),
-        (rf64(0), 500, "does not say how long it is"),
-        (rf64(2**64 - 1), 500, "does not say how long it is"),
+        (rf64(0), 500, "does not state its length"),
+        (rf64(2**64 - 1), 500, "does not state its length"),
         (b"RF64" + recorded(2000)[4:], 500, ""),
     ],
 )

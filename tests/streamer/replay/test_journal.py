@@ -149,7 +149,7 @@ def test_flipped_anywhere_before_the_first_chunk_it_is_refused(path: Path) -> No
     data = written(path, pairs(2))
     for at in range(whole(data)[0]):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        with pytest.raises(FileError, match=r"is no journal|its beginning is damaged"):
+        with pytest.raises(FileError, match=r"is not a source's journal|its beginning is damaged"):
             JournalFile(path, ABOUT, 1, MB)
 
 
@@ -244,7 +244,7 @@ def test_the_journal_of_another_source_is_refused_and_kept(
 @pytest.mark.parametrize("content", [b"precious", b"SNCSJRN2", b"\0" * 100])
 def test_a_file_that_is_none_is_refused_and_kept(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(FileError, match="is no journal of a source; give another file"):
+    with pytest.raises(FileError, match="is not a source's journal; give another file"):
         JournalFile(path, ABOUT, 1, MB)
     assert path.read_bytes() == content
 
@@ -326,7 +326,7 @@ def test_whoever_cannot_take_a_journal_up_leaves_it_as_it_was(
 
 def test_a_file_that_is_refused_gets_no_lock_beside_it(path: Path) -> None:
     path.write_bytes(b"precious")
-    with pytest.raises(FileError, match="is no journal"):
+    with pytest.raises(FileError, match="is not a source's journal"):
         JournalFile(path, ABOUT, RUN, MB)
     assert everything_in(path.parent) == {"journal": b"precious"}
 

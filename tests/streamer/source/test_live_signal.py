@@ -181,7 +181,7 @@ def test_jitter_is_no_gap(seed: int, missing: set[int]) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "says"),
     [
-        (lines(range(9)), {}, "^--rate: pipe does not say its samples a second"),
+        (lines(range(9)), {}, "^--rate: pipe does not state its sample rate"),
         (
             "time_s,a\n" + "".join(f"{n / 250},0\n" for n in range(99)),
             {"rate_hz": 500},

@@ -28,8 +28,8 @@ def looks(watched: Contacts, count: int, *, heard: bool = False) -> dict[int, li
 def test_nobody_is_spoken_of_after_5_s_and_then_every_minute() -> None:
     said = looks(Contacts({ADDRESS: "--source"}), 180)
     assert list(said) == [5, 60, 120, 180]
-    assert said[5] == [f"--source {ADDRESS}: nothing heard for 5 s; its host cannot be found; check the name"]
-    assert "nothing heard for 3 min" in said[180][0]
+    assert said[5] == [f"--source {ADDRESS}: nothing received for 5 s; its host cannot be found; check the name"]
+    assert "nothing received for 3 min" in said[180][0]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_nobody_is_spoken_of_after_5_s_and_then_every_minute() -> None:
         (ADDRESS, [], "its host cannot be found"),
         (ADDRESS, [Event.TRIED], "nobody answers there; is `sincos source` running"),
         (ADDRESS, [Event.TRIED, Event.REFUSED], "nobody answers there"),
-        (ADDRESS, [Event.TRIED, Event.ACCEPTED], "does not speak as sincos does"),
+        (ADDRESS, [Event.TRIED, Event.ACCEPTED], "does not use this protocol"),
         (ADDRESS, [Event.ACCEPTED, Event.WRONG_KEY, Event.GONE], "the key of this process is refused there"),
         ("tcp://[::1]:5555", [], "it cannot be reached from this machine"),
         ("ipc:///tmp/x", [], "there is no such socket"),
@@ -77,8 +77,8 @@ def test_a_connection_through_which_nothing_ever_comes_is_the_wrong_one() -> Non
     said = looks(watched, 61)
     assert list(said) == [5, 60]
     assert said[5] == [
-        f"--source {ADDRESS}, tcp://host:6: connected, but nothing heard for 5 s; is this where `sincos source` "
-        "publishes?"
+        f"--source {ADDRESS}, tcp://host:6: connected, but nothing received for 5 s; is this where "
+        "`sincos source` publishes?"
     ]
     assert looks(watched, 200, heard=True) == {}
 
@@ -102,8 +102,8 @@ def until(true: Callable[[], bool]) -> None:
         ("nobody", "nobody answers there; is `sincos predict`"),
         ("no such host", "its host cannot be found"),
         ("no such path", "there is no such socket"),
-        ("answers for replays", "does not speak as sincos does"),
-        ("publishes nothing", "connected, but nothing heard"),
+        ("answers for replays", "does not use this protocol"),
+        ("publishes nothing", "connected, but nothing received"),
     ],
 )
 def test_over_real_sockets(who: str, reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,7 +56,7 @@ def test_keys_that_exist_are_not_overwritten(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "too_wide"), [(".", 0o750), (".", 0o701), ("own.key_secret", 0o640)])
 def test_permissions_that_are_too_wide_are_refused_with_the_remedy(folder: Path, name: str, too_wide: int) -> None:
     (folder / name).chmod(too_wide)
-    with pytest.raises(FileError, match=r"others may use it \(mode .*say `chmod 0[67]00 "):
+    with pytest.raises(FileError, match=r"others may use it \(mode .*type `chmod 0[67]00 "):
         keys.load(folder)
 
 
