@@ -53,6 +53,6 @@ def turn_deg(cos: FloatArray, in_phase: FloatArray, before: FloatArray | None) -
     here = np.concatenate([first, np.stack([cos, in_phase])], axis=1).astype(np.float64)
     with np.errstate(all="ignore"):
         amplitude = np.hypot(*here)
-        x, y = np.where(amplitude > 0, here / amplitude, np.nan)
+        x, y = here / amplitude  # NaN where it is 0
         turn = np.arctan2(y[1:] * x[:-1] - x[1:] * y[:-1], x[1:] * x[:-1] + y[1:] * y[:-1])
         return np.asarray(np.degrees(turn), np.float64)

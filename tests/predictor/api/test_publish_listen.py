@@ -59,11 +59,12 @@ def joined(said: list[sincos.Published], name: str) -> np.ndarray:
 def test_what_is_pushed_comes_back_as_the_estimates_of_quadrature() -> None:
     with (
         sincos.publish("cz", rate_hz=250, channels=["Cz", "Pz"], address=ANYWHERE) as out,
+        pushed(out, X[:49]),  # before anybody listens: asked for again
         predicting(out.address) as address,
         sincos.listen("cz", address=address, timeout_s=BOUND_S) as estimates,
     ):
         out.wait_for(1, BOUND_S)
-        for first in range(0, 300, 7):
+        for first in range(49, 300, 7):
             out.push(X[first : min(first + 7, 300)])
         out.push(X[300:], missing=5)
         out.push(X[:0])
@@ -93,6 +94,12 @@ def test_an_error_in_the_block_ends_the_run_and_is_not_hidden() -> None:
             out.push(X[:50])
         assert sum(map(len, sincos.listen("cz", address=address, timeout_s=BOUND_S))) == 50
         out.close()  # a second time
+
+
+@contextmanager
+def pushed(out: Any, x: np.ndarray) -> Iterator[None]:
+    out.push(x)
+    yield
 
 
 def _interrupted_after(out: Any) -> None:

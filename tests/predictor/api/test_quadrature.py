@@ -93,6 +93,8 @@ def test_estimates_have_the_bits_of_apply_however_samples_are_cut_and_saved(
     for number, piece in enumerate(pieces(len(x), [*cuts, at])):
         if piece.start == at and missing and q.samples == at:
             q.skip(missing)
+            q.save(path)
+            q = Quadrature.load(path)
         said.append(q.push(x[piece], TRUTH[piece] if kind == "target" else None))
         if number in saves:
             q.save(path)
@@ -168,7 +170,8 @@ def test_phase_amplitude_and_frequency_are_those_of_the_oscillation() -> None:
     assert np.abs(r.amplitude[500:] / 3 - 1).max() < 0.02
     assert np.abs(r.frequency_hz[500:] - hz).max() < 0.2
     assert math.isnan(r.frequency_hz[0])
-    assert not np.isnan(r.frequency_hz[2:]).any()  # the first sample is 0, which has no phase
+    assert np.isnan(r.frequency_hz[1])  # the first sample is 0, which has no phase
+    assert not np.isnan(r.frequency_hz[2:]).any()
     phase_deg, amplitude = phase_and_amplitude(r.cos, r.sin)
     assert (phase_deg.tobytes(), amplitude.tobytes()) == (r.phase_deg.tobytes(), r.amplitude.tobytes())
 
