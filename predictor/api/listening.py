@@ -13,13 +13,13 @@ import numpy as np
 from predictor.api.arguments import number
 from predictor.api.estimates import Estimates, estimates_of, last_of
 from predictor.api.naming import log, naming_arguments
+from predictor.api.security import security_of
 from predictor.listen.estimate_reader import EstimateReader
 from streamer.clock import SystemClock
 from streamer.effects import Say
 from streamer.errors import NothingHeard, UsageError
 from streamer.messages import Chunk, FloatArray, Kind, Replay
 from streamer.ordering.retry import Patience
-from streamer.transport import keys as keyfiles
 from streamer.transport.transport import PREDICTOR_ADDRESS, Transport
 from streamer.waveforms import check_range
 
@@ -225,9 +225,9 @@ def listen(
     where = f"of {'any stream' if stream is None else stream} at {', '.join(addresses)}"
     with naming_arguments():
         reader = EstimateReader(stream, Patience(deadline_s) if reliable else None, follow=follow)
+        security = security_of(None if keys is None else Path(keys), insecure=insecure)
         transport = Transport(
             connect=addresses, topics=reader.topics, asks={Kind.ESTIMATE: addresses} if reliable else False,
-            flags=dict.fromkeys(addresses, "address"), keys=None if keys is None else keyfiles.load(Path(keys)),
-            insecure=insecure,
+            flags=dict.fromkeys(addresses, "address"), **security,
         )  # fmt: skip
     return Subscription(reader, transport, timeout_s, where)

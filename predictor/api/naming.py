@@ -18,7 +18,7 @@ _NAMES = {
     "--decimal": "decimal",
     "--gap-deadline": "gap_deadline_s",
     "--header": "header",
-    "--insecure": "insecure",
+    "--insecure": "insecure=True",
     "--keys": "keys",
     "--learn": "learn",
     "--learning-rate": "learning_rate",
@@ -37,8 +37,8 @@ _NAMES = {
 }
 _TRUE = {"yes": "True", "no": "False"}
 _FLAG = re.compile(
-    r"(--cell, --hidden, --layers, --seed|--[a-z]+(?:-[a-z]+)*)"
-    r"(?: ((?:self|target|none|new|yes|no)\b|[,.](?= |$)))?(?: FILE\b)?"
+    r"`[^`]*`|(--cell, --hidden, --layers, --seed|--[a-z]+(?:-[a-z]+)*)"  # a command in backticks stays
+    r"(?: ((?:self|target|none|new|yes|no)\b|[,.](?= |$)))?(?: (?:FILE|DIR)\b)?"
 )
 
 
@@ -47,7 +47,7 @@ def as_arguments(text: str) -> str:
 
     def argument(found: "re.Match[str]") -> str:
         flag, value = found.groups()
-        name = _NAMES.get(flag)
+        name = _NAMES.get(flag or "")
         if name is None:
             return found[0]
         return name if value is None else f"{name}={_TRUE.get(value, repr(value))}"

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 
 from predictor.api.arguments import checked_rate, number, samples_of, width
 from predictor.api.naming import naming_arguments
+from predictor.api.security import Security, security_of
 from streamer.clock import SystemClock
 from streamer.errors import NothingHeard, UsageError
 from streamer.messages import FIELDS
 from streamer.shell import StopRequest, run
 from streamer.source.live_signal import LiveSignal
 from streamer.source.publisher import Publisher, SourceConfig
-from streamer.transport import keys as keyfiles
 from streamer.transport.transport import SOURCE_ADDRESS, Transport
 from streamer.waveforms import check_range
 from streamer.wire import codec
@@ -43,7 +43,7 @@ class Publication:
 
     def __init__(
         self, stream: str, rate_hz: float, labels: tuple[str, ...], channels: int, address: str, retain_s: float,
-        linger_s: float, security: tuple[keyfiles.Keys | None, bool],
+        linger_s: float, security: Security,
     ) -> None:  # fmt: skip
         self.stream = stream
         self.run = secrets.randbits(64)
@@ -56,7 +56,11 @@ class Publication:
             linger_s=linger_s,
         )  # fmt: skip
         self._signal = LiveSignal(rate_hz, channels, labels)
-        self._core = Publisher(config, self._signal, self.run)
+        try:
+            self._core = Publisher(config, self._signal, self.run)
+        except BaseException:
+            self._signal.leave()
+            raise
         self._security = security
         self._stop = StopRequest()
         self._ready = Event()
@@ -159,11 +163,10 @@ class Publication:
         self.close()
 
     def _serve(self) -> None:
-        keys, insecure = self._security
         try:
             with Transport(
-                bind=self.address, watch=[self._stop, self._signal], back_pressure=True, answers=True, keys=keys,
-                insecure=insecure,
+                bind=self.address, watch=[self._stop, self._signal], back_pressure=True, answers=True,
+                **self._security,
             ) as transport:  # fmt: skip
                 self.address = transport.address or self.address
                 self._ready.set()
@@ -251,7 +254,7 @@ def publish(
     check_range("timeout_s", seconds, 0, 1e9)
     kept_s, stays_s = number("retain_s", retain_s), number("linger_s", linger_s)
     with naming_arguments():
-        security = (None if keys is None else keyfiles.load(Path(keys)), insecure)
+        security = security_of(None if keys is None else Path(keys), insecure=insecure)
         made = Publication(
             str(stream), checked_rate(rate_hz), labels, count, str(address), kept_s, stays_s, security
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -112,6 +112,10 @@ class Quadrature:
         self._before: FloatArray | None = None  # cos and sin of the last sample
         self._looked_seq = 0
         self._interrupted = False
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be pickled or copied: arrays that share memory would not share it in the copy."""
+        raise UsageError("a Quadrature cannot be copied or pickled: save it, and load the copy")
 
     @property
     def rate_hz(self) -> float:

@@ -5,16 +5,16 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import click
 
+from predictor.api.security import Security as Security
+from predictor.api.security import security_of
 from predictor.log_queue import LogQueue
 from streamer import memory as memory_shares
 from streamer.errors import UsageError
-from streamer.transport import keys as keyfiles
 from streamer.transport.address_clashes import clash
-from streamer.transport.keys import Keys
 from streamer.transport.transport import PREDICTOR_ADDRESS, SOURCE_ADDRESS
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")
@@ -54,13 +54,6 @@ _insecure = click.option(
 )
 
 
-class Security(TypedDict):
-    """What a Transport is told of who may talk to it."""
-
-    keys: Keys | None
-    insecure: bool
-
-
 def secured(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command --keys and --insecure; it gets them as one parameter, `security`."""
 
@@ -68,10 +61,7 @@ def secured(command: Callable[..., None]) -> Callable[..., None]:
     @_insecure
     @functools.wraps(command)
     def with_security(keys_folder: Path | None, insecure: bool, **options: Any) -> None:
-        if insecure and keys_folder is not None:
-            raise UsageError("--insecure, --keys: give one of them, not both")
-        keys = None if keys_folder is None else keyfiles.load(keys_folder)
-        command(security=Security(keys=keys, insecure=insecure), **options)
+        command(security=security_of(keys_folder, insecure=insecure), **options)
 
     return with_security
 

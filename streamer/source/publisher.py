@@ -1,5 +1,6 @@
 """The source: signal and pacer -> chunks. Sans-IO."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from streamer.wire import codec
 INFO_EVERY_NS = 1_000_000_000
 MAX_RETAIN_S = 1e6
 MAX_RETAIN_BYTES = 2**40
+LABEL_BYTES = codec.MAX_JSON_BYTES - 4_096  # of an info; the rest of it takes less
 CHUNKS_PER_TICK = 64  # so that a source far behind, or not paced at all, still hears its subscribers
 
 
@@ -109,6 +111,7 @@ class Publisher:
                 f"chunk: a message of {signal.channels} channels holds at most {self._most_samples} samples, "
                 f"got {config.chunk}"
             )
+        _check_labels(signal.labels)
         self._config = config
         self._signal = signal
         self._journal = journal
@@ -297,3 +300,17 @@ class Publisher:
         if p50_s is None or p99_s is None or worst_s is None:
             return text
         return f"{text}; late by p50 {p50_s * 1e3:.2f}, p99 {p99_s * 1e3:.2f}, max {worst_s * 1e3:.2f} ms"
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    """Refuse names of channels that nobody could be told: peers reject such an info."""
+    longest, size = max(labels, key=len, default=""), len(json.dumps(labels))
+    if len(longest) > codec.MAX_LABEL_LETTERS:
+        raise UsageError(
+            f"names of channels must have at most {codec.MAX_LABEL_LETTERS} letters, got {len(longest)} in "
+            f"{longest[:40]!r}...: shorten it"
+        )
+    if size > LABEL_BYTES:
+        raise UsageError(
+            f"names of channels may take {LABEL_BYTES} bytes in all, as JSON, got {size}: shorten them"
+        )

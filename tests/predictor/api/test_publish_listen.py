@@ -134,6 +134,7 @@ def test_nobody_there_is_an_error_after_the_timeout() -> None:
         ({"rate_hz": -1}, "rate_hz: must be"),
         ({"channels": "Cz"}, r"channels: must be a number or a list of names, got 'Cz': give \['Cz'\]"),
         ({"channels": []}, "channels: must be 1 to"),
+        ({"channels": ["x" * 2_000_000]}, "names of channels must have at most 64 letters"),
         ({"retain_s": -1}, "retain_s: must be 0 to"),
         ({"wait_for": 0.5}, "wait_for: must be a whole number"),
     ],
@@ -169,7 +170,12 @@ def test_addresses_and_keys_that_cannot_be_used_are_errors_at_once(tmp_path: Any
         sincos.listen(address="localhost:5555")
     with pytest.raises(FileError) as raised:
         sincos.publish("cz", rate_hz=250, address=ANYWHERE, keys=tmp_path / "none")
-    assert "none" in str(raised.value)
+    assert str(raised.value).startswith(f"{tmp_path}/none")
+    assert f"`sincos keys make --keys {tmp_path}/none`" in str(raised.value)  # a command stays as it is typed
+    with pytest.raises(UsageError, match="insecure=True, keys: give one of them, not both"):
+        sincos.listen(keys=tmp_path, insecure=True)
+    with pytest.raises(AddressError, match=r"give keys .*, or insecure=True where you trust the whole network"):
+        sincos.publish("cz", rate_hz=250, address="tcp://0.0.0.0:*")
 
 
 def test_ctrl_c_ends_listening_at_once() -> None:

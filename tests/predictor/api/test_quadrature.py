@@ -1,8 +1,10 @@
 """`Quadrature`: the bits of the daemon, however samples are cut, and through any number of saves."""
 
+import copy
 import logging
 import math
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -334,6 +336,13 @@ def test_calls_of_two_threads_at_once_are_refused(monkeypatch: pytest.MonkeyPatc
     go_on.set()
     other.join(60)
     assert q.push(X[5:10]).seq == 5
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_it_is_copied_by_saving_it_alone(copied: Any) -> None:
+    """A copy's working arrays would not share memory any more, and estimates go wrong without a word."""
+    with pytest.raises(UsageError, match="cannot be copied or pickled: save it, and load the copy"):
+        copied(Quadrature(RATE_HZ))
 
 
 # What is saved

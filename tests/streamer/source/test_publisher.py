@@ -9,7 +9,8 @@ from streamer.clock import Instant
 from streamer.effects import WARNING, Effect, Finish, Reply, Say, Send
 from streamer.errors import UsageError
 from streamer.messages import FIELDS, Chunk, Gone, Info, Kind, Replay, Request, Subscription
-from streamer.source.publisher import CHUNKS_PER_TICK, Publisher, SourceConfig
+from streamer.source.live_signal import LiveSignal
+from streamer.source.publisher import CHUNKS_PER_TICK, LABEL_BYTES, Publisher, SourceConfig
 from streamer.source.signals import Signal
 from streamer.wire import codec
 
@@ -506,3 +507,23 @@ def test_news_of_the_journal_is_passed_on_within_a_second() -> None:
     paper.to_say.append("it cannot be written")
     effects = [effect for tenth in range(1, 30) for effect in core.tick(at(tenth / 10))]
     assert [effect for effect in effects if isinstance(effect, Say)] == [Say("it cannot be written", WARNING)]
+
+
+def test_names_of_channels_fit_the_infos_that_peers_accept() -> None:
+    """Larger ones would be rejected by every reader, and nobody hear that the run has ended."""
+    fits = ("x" * codec.MAX_LABEL_LETTERS,) * (LABEL_BYTES // (codec.MAX_LABEL_LETTERS + 4))
+    core = Publisher(SourceConfig("s" * 64), labelled(fits), 2**64 - 1)
+    (info,) = [e.message for e in core.tick(at(0)) if isinstance(e, Send) and isinstance(e.message, Info)]
+    decoded = codec.decode(codec.encode(info))
+    assert isinstance(decoded, Info)
+    assert decoded.channels == fits
+    with pytest.raises(UsageError, match=f"names of channels may take {LABEL_BYTES} bytes in all, as JSON, got"):
+        Publisher(SourceConfig(), labelled((*fits, fits[0])), RUN)
+    with pytest.raises(UsageError, match=r"names of channels must have at most 64 letters, got 65 in 'xxxx"):
+        Publisher(SourceConfig(), labelled((fits[0] + "x",)), RUN)
+
+
+def labelled(labels: tuple[str, ...]) -> LiveSignal:
+    signal = LiveSignal(1e6, len(labels), labels)
+    signal.leave()
+    return signal
