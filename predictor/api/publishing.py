@@ -109,7 +109,7 @@ class Publication:
         gone = int(number("missing", missing, whole=True))
         check_range("missing", gone, 0, 2**53)
         if self._closed:
-            raise UsageError(f"push: stream {self.stream} is closed; publish it anew")
+            raise UsageError(f"push: stream {self.stream} is closed; publish it again")
         if (len(values) or gone) and not self._signal.put(values, gone):
             self.close()
             raise UsageError(f"push: stream {self.stream} has ended")

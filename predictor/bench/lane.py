@@ -231,7 +231,7 @@ class Lane:
 
         said = self._await(look)
         if word is not None and said != word:
-            raise LaneError(f"{self.name}: the feeder said {said!r}, not {word!r}")
+            raise LaneError(f"{self.name}: the feeder printed {said!r}, not {word!r}")
         return said
 
 

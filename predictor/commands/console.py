@@ -123,6 +123,6 @@ def _require_samples(snapshot: Snapshot, timeout_s: float) -> None:
     else:
         what = "nothing" if wanted is None else f"no stream {wanted!r}"
     raise NothingHeard(
-        f"{what} heard at {', '.join([*snapshot.sources, *snapshot.predictors])} within {timeout_s:g} s; "
+        f"{what} received at {', '.join([*snapshot.sources, *snapshot.predictors])} within {timeout_s:g} s; "
         "start `sincos source` and `sincos predict` first, or raise --timeout"
     )

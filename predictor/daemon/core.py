@@ -717,7 +717,7 @@ class Predictor:
         self._said_parked, self._said_park_failures = self._parked.parked, self._parked.failures
         if count:
             text = f"{count} stream(s) that were silent for the longest were dropped for others"
-            yield Say(f"{text}; heard again, they go on; the last: {self._last_forgotten}")
+            yield Say(f"{text}; they go on if they publish again; the last: {self._last_forgotten}")
         if failures:
             text = f"the states of {failures} stream(s) could not be written to disk or read from there"
             yield Say(f"{text}, so they begin anew; the last: {self._parked.last_error}", WARNING)
@@ -770,4 +770,4 @@ def _check_scalable(model: Model, *, learns: bool) -> None:
     if learns:
         raise UsageError("--nominal-hz: a model whose time is scaled cannot learn from targets; --learn self can")
     if len(model.config.fields) < 2:
-        raise UsageError(f"--nominal-hz: needs a model that says cos and sin; {model.name} says cos alone")
+        raise UsageError(f"--nominal-hz: needs a model that gives cos and sin; {model.name} gives cos alone")

@@ -203,7 +203,7 @@ class StateFolder:
             os.rename(name, aside, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         except OSError as error:
             return f"it stays where it is: {error}"
-        return f"kept aside as {aside}"
+        return f"renamed to {aside}"
 
 
 def read(path: Path, folder: int | None = None) -> Tree:

@@ -56,7 +56,7 @@ class ParkedFiles:
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             os.close(self._descriptor)
             raise FileError(
-                f"--state-dir: {self._path} must be yours, with mode 0700; say `chmod 0700 {self._path}`"
+                f"--state-dir: {self._path} must be yours, with mode 0700; type `chmod 0700 {self._path}`"
             )
 
     def close(self) -> None:

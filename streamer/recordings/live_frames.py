@@ -109,7 +109,7 @@ class Frames:
             more = self.stream.some(65536 if left is None else min(65536, left))
             if not more:
                 if left:
-                    _log.warning("%s: ends %d bytes before its header says", self.name, left)
+                    _log.warning("%s: ends %d bytes before the length in its header", self.name, left)
                 break
             left = None if left is None else left - len(more)
             held += more

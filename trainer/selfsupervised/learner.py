@@ -237,7 +237,7 @@ class SelfLearner(Kept):
         if self._config.band_hz is None:
             return None
         if not self._rate_hz:
-            self._fail("--band is in Hz, and the source does not say its rate")
+            self._fail("--band is in Hz, and the source does not state its sample rate")
             return None
         try:
             return Band(*(edge / self._rate_hz for edge in self._config.band_hz))
@@ -298,7 +298,7 @@ class SelfLearner(Kept):
         if self._watch is None:
             self._news.append("the signal has changed: most of what was learnt is forgotten")
             return
-        self._news.append("the signal has changed: the model serves while its band is looked for anew")
+        self._news.append("the signal has changed: the model serves while its band is searched for again")
         self._begin(None)
         self._look_for_band()
 

@@ -90,7 +90,7 @@ def test_an_error_in_the_block_ends_the_run_and_is_not_hidden() -> None:
     with predicting_source() as (out, address):
         with pytest.raises(KeyboardInterrupt), out:
             _interrupted_after(out)
-        with pytest.raises(UsageError, match="push: stream cz is closed; publish it anew"):
+        with pytest.raises(UsageError, match="push: stream cz is closed; publish it again"):
             out.push(X[:50])
         assert sum(map(len, sincos.listen("cz", address=address, timeout_s=BOUND_S))) == 50
         out.close()  # a second time

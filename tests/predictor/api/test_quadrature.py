@@ -225,7 +225,7 @@ def test_what_is_odd_is_logged_in_the_words_of_the_api(caplog: pytest.LogCapture
         ({"learn": "target", "window_samples": 2.5}, "window_samples: must be a whole number, got 2.5"),
         ({"learn": "target", "nominal_hz": 3}, "nominal_hz: a model whose time .* learn='self' can"),
         ({"nominal_hz": 60}, "nominal_hz: at 100 samples/s must be"),
-        ({"model": "tutorial", "nominal_hz": 3}, "nominal_hz: needs a model that says cos and sin"),
+        ({"model": "tutorial", "nominal_hz": 3}, "nominal_hz: needs a model that gives cos and sin"),
         ({"model": 3}, "model: must be the name of a model or a file, got 3"),
         ({"seed": 3}, "seed: .* model='new'; 'default' is as it is"),
         ({"channels": 0}, "channels: must be 1 to"),

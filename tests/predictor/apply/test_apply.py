@@ -288,7 +288,11 @@ def test_more_channels_than_a_stream_may_have_are_refused(tmp_path: Path) -> Non
             UsageError,
             "at 19 samples/s must be .* to 4.75",
         ),
-        (["in.npy", "out.npy", "--nominal-hz", "5", "--model", "tutorial"], UsageError, "tutorial says cos alone"),
+        (
+            ["in.npy", "out.npy", "--nominal-hz", "5", "--model", "tutorial"],
+            UsageError,
+            "gives cos alone",
+        ),
         (
             ["in.npy", "out.npy", "--nominal-hz", "5", "--learn", "--targets", "truth.npy"],
             UsageError,

@@ -234,11 +234,11 @@ class TestCommand:
         CliRunner().invoke(command, [*addresses, "-q", *options], catch_exceptions=False)
 
     def test_nothing_heard(self, tmp_path: Path) -> None:
-        with pytest.raises(NothingHeard, match="nothing heard at ipc"):
+        with pytest.raises(NothingHeard, match="nothing received at ipc"):
             self.invoke(tmp_path, "--once", "--timeout", "0")
 
     def test_a_stream_not_heard_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(NothingHeard, match="no stream 'lab' heard"):
+        with pytest.raises(NothingHeard, match="no stream 'lab' received"):
             self.invoke(tmp_path, "--once", "--timeout", "0", "--stream", "lab")
 
     def test_a_stream_of_which_only_others_speak_is_not_heard(self, tmp_path: Path) -> None:

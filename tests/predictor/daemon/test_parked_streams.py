@@ -331,7 +331,7 @@ def test_the_status_says_what_is_parked(tmp_path: Path, daemons: list[Daemon]) -
     daemon.tick(4.0)
     statuses = [m.body for m in sent(daemon.effects) if isinstance(m, Status) and not m.stream]
     assert statuses[-1]["parked"]["streams"] == 1
-    assert any("heard again, they go on; the last: a" in text for text in said(daemon.effects))
+    assert any("they go on if they publish again; the last: a" in text for text in said(daemon.effects))
     assert status_of(Predictor(model("gru")), stream="")["parked"] is None
 
 

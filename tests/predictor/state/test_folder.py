@@ -78,7 +78,7 @@ def test_damage_is_said_and_the_one_before_is_used(tmp_path: Path, damage: bytes
         assert latest["number"] == 1
         assert len(said) == 1
         assert newest.name in said[0]
-        assert "kept aside" in said[0]
+        assert "renamed to" in said[0]
         assert folder.write(tree(7)) == 4  # no number is used twice
     assert newest.name + ".damaged" in names(tmp_path)
 
@@ -212,7 +212,7 @@ def test_a_state_that_is_no_file_is_kept_aside_and_the_one_before_used(
         assert latest is not None
         assert latest["number"] == 1
         assert "state-000000000002.safetensors: must be a regular file, got a " in said
-        assert "kept aside" in said
+        assert "renamed to" in said
 
 
 def test_a_link_where_a_state_is_to_be_written_is_not_written_through(tmp_path: Path) -> None:

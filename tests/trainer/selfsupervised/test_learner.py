@@ -270,7 +270,7 @@ def test_a_model_without_sin_lends_the_input_for_it() -> None:
 @pytest.mark.parametrize(
     ("config", "channels", "rate_hz", "trouble"),
     [
-        (GIVEN, 1, 0.0, "does not say its rate"),
+        (GIVEN, 1, 0.0, "does not state its sample rate"),
         (GIVEN, 1, 20.0, "--band"),
         (GIVEN, 20_000, 250.0, "too many channels"),
         (FOUND, 60_000, 250.0, "too many channels"),
