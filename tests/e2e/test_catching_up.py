@@ -43,13 +43,15 @@ def test_who_comes_late_gets_everything_from_the_first_sample_on(
     """A predictor from its source, and a listener from that predictor."""
     source_at, predict_at = addresses
     kept = ["--retain", 600]  # however slow the machine is
-    start("source", "--bind", source_at, "--rate", 1000, *kept)
-    start("listen", "--source", source_at, "--kind", "input", "--count", 300).ends()
+    start("source", "--bind", source_at, "--rate", 1000, "--count", 1500, "--wait", *kept, "--linger", 600)
+    start("listen", "--source", source_at, "--kind", "input", "--count", 1500).ends()
     predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", "new", *kept)
     predict.says(r"run [0-9a-f]{16}, 1 channel\(s\)$")  # and not: joined at sample ...
-    start("listen", "--predictor", predict_at, "--count", 300).ends()
-    heard = lines(start("listen", "--predictor", predict_at, "--reliable", "--count", 1500).ends())
+    heard, later = (
+        lines(start("listen", "--predictor", predict_at, "--reliable", "--count", 1500).ends()) for _ in range(2)
+    )
     assert [line["seq"] for line in heard] == list(range(1500))
+    assert heard == later  # when all had been said
     np.testing.assert_array_equal(np.float32([line["estimate"] for line in heard]), estimates(1500))
 
 
@@ -58,7 +60,7 @@ def test_a_reliable_listener_outlives_a_predictor_that_is_killed(
 ) -> None:
     source_at, predict_at = addresses
     predicting = ["predict", "--source", source_at, "--bind", predict_at, "--model", "new"]
-    start("source", "--bind", source_at, "--rate", 1000)
+    start("source", "--bind", source_at, "--rate", 1000, "--count", 2000, "--retain", 600, "--linger", 600)
     listen = start("listen", "--predictor", predict_at, "--reliable", "--count", 2000)
     assert listen.process.stdout is not None
     predict = start(*predicting)

@@ -1,35 +1,47 @@
 """What a command does not need, it does not import."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-PROBE = "import sys; {}; print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
-
-
-@pytest.mark.parametrize(
-    ("code", "absent"),
-    [
-        ("import predictor.cli", {"torch", "numpy", "zmq", "rich", "plotext", "matplotlib", "safetensors"}),
-        ("import predictor.commands.source", {"torch", "rich", "plotext", "matplotlib", "safetensors"}),
-        (
-            "import predictor.commands.predict as p; from predictor.daemon.core import Predictor; "
-            "m = p.choose_model; Predictor(m('tutorial', {}, None)); "
-            "p.choose_learning('target').make_learner(m('new', {}, 1))",
-            {"torch", "rich", "plotext", "matplotlib"},
-        ),
-        ("import predictor.commands.apply", {"torch", "rich", "plotext", "matplotlib"}),
-        ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib", "asyncio"}),
-        ("import predictor.commands.bench", {"torch", "plotext", "matplotlib"}),
-        ("import predictor.commands.console", {"torch", "matplotlib"}),
-        ("import predictor.commands.train", {"torch", "matplotlib"}),
-    ],
+PROBE = """
+import json, sys
+for name, code in json.load(sys.stdin).items():
+    exec(code)
+    print(json.dumps([name, [module for module in sys.modules if "." not in module]]))
+"""
+SERVES = (
+    "import predictor.commands.predict as p; from predictor.daemon.core import Predictor; "
+    "from predictor.api.settings import choose_learning, choose_model; "
+    "Predictor(choose_model('tutorial', {}, None)); "
+    "choose_learning('target').make_learner(choose_model('new', {}, 1))"
 )
-def test_imports_stay_small(code: str, absent: set[str]) -> None:
+# In this order: what an earlier one may not import is not needed by it either.
+STEPS = {
+    "cli": ("import predictor.cli", {"torch", "numpy", "zmq", "rich", "plotext", "matplotlib", "safetensors"}),
+    "source": ("import predictor.commands.source", {"torch", "rich", "plotext", "matplotlib", "safetensors"}),
+    "listen": ("import predictor.commands.listen", {"torch", "rich", "plotext", "matplotlib", "asyncio"}),
+    "predict": (SERVES, {"torch", "rich", "plotext", "matplotlib"}),
+    "apply": ("import predictor.commands.apply", {"torch", "rich", "plotext", "matplotlib"}),
+    "bench": ("import predictor.commands.bench", {"torch", "plotext", "matplotlib"}),
+    "train": ("import predictor.commands.train", {"torch", "matplotlib"}),
+    "console": ("import predictor.commands.console", {"torch", "matplotlib"}),
+}
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """What is imported after each step, by one process that takes one after another."""
+    steps = json.dumps({name: code for name, (code, _) in STEPS.items()})
     result = subprocess.run(
-        [sys.executable, "-c", PROBE.format(code)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PROBE], input=steps, capture_output=True, text=True, check=True, timeout=120
     )
-    imported = set(result.stdout.split())
-    assert "click" in imported
-    assert not imported & absent
+    return {name: set(modules) for name, modules in map(json.loads, result.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_imports_stay_small(imported: dict[str, set[str]], name: str) -> None:
+    assert "click" in imported[name]
+    assert not imported[name] & STEPS[name][1]

@@ -81,7 +81,7 @@ def test_after_a_clean_stop_it_goes_on_at_the_very_next_sample(
     predicting = ["predict", "--source", source_at, "--bind", predict_at, "--state-dir", tmp_path, "--wait"]
     predict = start(*predicting)
     listen = start("listen", "--predictor", predict_at, "--count", 200)
-    start("source", "--bind", source_at, "--rate", 1000, "--wait")
+    start("source", "--bind", source_at, "--rate", 300, "--wait")
     lines(listen.ends())
     assert predict.stop() == 0
     first = int(predict.log[-1].split("stream demo: ")[1].split(" ")[0])
@@ -97,7 +97,7 @@ def test_a_state_in_use_or_of_another_model_is_refused_in_one_line(
     source_at, predict_at = addresses
     keeping = ("--source", source_at, "--state-dir", tmp_path)
     predict = start("predict", *keeping, "--bind", predict_at, "--model", "new")
-    start("source", "--bind", source_at, "--rate", 500, "--wait")
+    start("source", "--bind", source_at, "--rate", 50, "--wait")
     predict.says(r"run [0-9a-f]{16}")
     second = start("predict", *keeping, "--model", "new", "--bind", Ports().address())
     second.ends()
@@ -125,7 +125,7 @@ def test_sighup_takes_the_model_file_anew_and_loses_no_sample(
     save_model(first, path)
     predict = start("predict", "--source", source_at, "--bind", predict_at, "--model", path, "--wait")
     listen = start("listen", "--predictor", predict_at, "--count", 1500)
-    start("source", "--bind", source_at, "--rate", 500, "--wait")
+    start("source", "--bind", source_at, "--rate", 500, "--wait", "--count", 1500, "--linger", 600)
     told = heard(listen, 200)
     save_model(second, path)
     predict.process.send_signal(signal.SIGHUP)

@@ -134,7 +134,7 @@ def test_a_predictor_killed_before_a_source_that_forgets_says_nothing_twice_othe
     tmp_path: Path, learn: str | None,
 ) -> None:  # fmt: skip
     """The source keeps 3 s, and the last state is older: the hidden state has a hole, and that is no gap."""
-    scene = Scene(learn=learn, seed=int(rng.integers(1000)))
+    scene = Scene(rate_hz=200.0, learn=learn, seed=int(rng.integers(1000)))
     source_at, predict_at = ports.address(), ports.address()
     ear = listen(predict_at)
     source = start("source", "--bind", source_at, "--wait", "--retain", 3, "--linger", 600, *scene.source())

@@ -95,7 +95,10 @@ def test_nobody_to_complain_to(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "redirected"),
-    [*((name, "{command} | true") for name in QUICK), *((name, "{command} 2>&1 | true") for name in TALKING)],
+    [
+        *((name, "{command} | true") for name in QUICK),
+        *((name, "{command} 2>&1 | true") for name in TALKING if name != "train"),
+    ],
 )
 def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, name: str, redirected: str) -> None:
     result = run(TALKING[name], "set -o pipefail; " + redirected, tmp_path)

@@ -171,10 +171,10 @@ def test_targets_are_cos_or_cos_and_sin_of_each_channel(tmp_path: Path) -> None:
 
 def test_a_nominal_frequency_scales_the_models_time_as_the_daemon_would(tmp_path: Path) -> None:
     slow = Signal(Oscillation(frequency_hz=0.5), rate_hz=100.0, noise=0.3)
-    inputs = spoken(9000, Kind.INPUT, slow)[..., 0]
+    inputs = spoken(3000, Kind.INPUT, slow)[..., 0]
     core = Predictor(choose_model("default", {}, None), PredictorConfig(nominal_hz=0.5))
     estimates = applied(tmp_path, inputs, "--nominal-hz", 0.5, "--rate", 100)
-    assert estimates.tobytes() == joined(answer(core, published(slow, 9000))).tobytes()
+    assert estimates.tobytes() == joined(answer(core, published(slow, 3000))).tobytes()
     assert estimates.tobytes() != applied(tmp_path, inputs).tobytes()
 
 

@@ -191,7 +191,7 @@ def test_who_has_nothing_to_reload_says_so_and_ends_with_its_terminal(
     assert started.ended() == 0
 
 
-@pytest.mark.parametrize("command", ["console", "demo", "train"])
+@pytest.mark.parametrize("command", ["console", "demo", pytest.param("train", marks=pytest.mark.release)])
 def test_what_draws_on_a_terminal_that_is_closed_ends_as_if_it_were_stopped(
     terminal: Callable[..., Terminal], tmp_path: Path, command: str
 ) -> None:
@@ -225,9 +225,9 @@ def test_a_daemon_under_nohup_outlives_its_terminal_and_reloads(
         os.kill(pid, signal.SIGHUP)
         wait_for(log, "nothing new")
         os.kill(pid, signal.SIGTERM)
-
     finally:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(log: Path, words: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,8 @@ def test_without_any_target_estimates_become_right(config: object) -> None:
 @pytest.mark.parametrize("config", [GIVEN, FOUND])
 @pytest.mark.parametrize("size", [1, 13, 4000])
 def test_neither_chunks_nor_idle_time_change_a_bit(config: object, size: int) -> None:
-    inputs, _ = wave(channels=2)
-    whole = Predictor(model(), self_config=config)  # type: ignore[arg-type]
-    expected = joined(answer(whole, chunks(inputs, 100)))
+    inputs, _ = wave(3000, channels=2)
+    expected, learnt = in_hundreds(config)
     idle = Predictor(model(), self_config=config)  # type: ignore[arg-type]
     estimates = []
     for piece in chunks(inputs, size):
@@ -70,10 +70,17 @@ def test_neither_chunks_nor_idle_time_change_a_bit(config: object, size: int) ->
         while idle.work() is not None:
             pass
     np.testing.assert_array_equal(joined(estimates), expected)
-    while whole.work() is not None:
+    assert status_of(idle)["learning"] == learnt
+
+
+@cache
+def in_hundreds(config: object) -> tuple[np.ndarray, object]:
+    """What comes of 3,000 samples in chunks of a hundred, and what the status then says of learning."""
+    core = Predictor(model(), self_config=config)  # type: ignore[arg-type]
+    estimates = joined(answer(core, chunks(wave(3000, channels=2)[0], 100)))
+    while core.work() is not None:
         pass
-    bodies = [status_of(core)["learning"] for core in (whole, idle)]
-    assert bodies[0] == bodies[1]
+    return estimates, status_of(core)["learning"]
 
 
 def test_an_estimate_tells_the_fit_that_made_it() -> None:
@@ -89,8 +96,8 @@ def test_an_estimate_tells_the_fit_that_made_it() -> None:
 
 
 def test_streams_learn_for_themselves() -> None:
-    inputs, _ = wave()
-    other, _ = wave(seed=8)
+    inputs, _ = wave(1500)
+    other, _ = wave(1500, seed=8)
     alone = joined(answer(Predictor(model(), self_config=GIVEN), chunks(inputs, 10)))
     both = []
     core = Predictor(model(), self_config=GIVEN)

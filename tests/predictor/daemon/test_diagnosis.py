@@ -129,7 +129,7 @@ class TestRates:
         assert odd(says) == []
 
     def test_nor_while_it_catches_up(self) -> None:
-        says, _ = run(steadily(300, speed=25.0, stamp=lambda seq: WALL_NS - 300 * 10**9 + seq * 4_000_000))
+        says, _ = run(steadily(100, speed=25.0, stamp=lambda seq: WALL_NS - 100 * 10**9 + seq * 4_000_000))
         assert odd(says) == []
 
     def test_nor_where_the_source_says_that_it_keeps_to_none(self) -> None:

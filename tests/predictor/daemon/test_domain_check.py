@@ -101,8 +101,8 @@ def test_a_silent_channel_is_not_judged() -> None:
     ("cycle", "nominal", "familiar"),
     [(250, 250, True), (480, 250, True), (800, 250, False), (100, 250, False), (6, 6, True), (25, 6, False)],
 )
-def test_the_range_is_on_the_streams_scale(cycle: float, nominal: float, familiar: bool) -> None:
-    verdict = judged(tones(cycle, 20, samples=8000), time_scale(nominal, 1.0))
+def test_the_range_is_on_the_streams_scale(cycle: float, nominal: int, familiar: bool) -> None:
+    verdict = judged(tones(cycle, 20, samples=max(600, 20 * nominal)), time_scale(nominal, 1.0))
     assert verdict.familiar is familiar
     assert verdict.cycle_samples == pytest.approx(cycle, rel=0.2)
 

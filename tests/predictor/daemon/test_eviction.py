@@ -63,15 +63,15 @@ def test_nothing_is_left_of_streams_that_were_said_once(options: dict[str, objec
                 list(core.tick(at(3.0 * number)))
 
     tracemalloc.start()
-    say(0, 300)
+    say(0, 150)
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
-    say(300, 300)
+    say(150, 150)
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(core.streams) == 10
-    assert after - before < 300 * 400  # a stream takes 30 kB; what is left are topics in a bounded cache
+    assert after - before < 150 * 400  # a stream takes 30 kB; what is left are topics in a bounded cache
 
 
 def test_runs_without_end_leave_no_memory_and_few_lines() -> None:
@@ -86,16 +86,16 @@ def test_runs_without_end_leave_no_memory_and_few_lines() -> None:
             lines += sum(isinstance(effect, Say) for effect in effects)
         return lines
 
-    begin(1, 2000)
+    begin(1, 800)
     gc.collect()
     tracemalloc.start()
-    lines = begin(2001, 2000)
+    lines = begin(801, 800)
     gc.collect()
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert core.streams["demo"].counters.runs > 3000
-    assert grown < 200 * 1024
-    assert lines <= 250
+    assert core.streams["demo"].counters.runs > 1200
+    assert grown < 80 * 1024
+    assert lines <= 120
 
 
 def test_the_end_of_very_many_streams_takes_a_bounded_number_of_words() -> None:

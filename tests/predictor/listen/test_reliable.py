@@ -182,11 +182,11 @@ def test_a_predictor_does_not_answer_for_a_run_it_may_yet_hear_of_nor_for_what_i
 
 
 def test_joined_lines_that_wait_long_for_estimates_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictor.listen.listener.MAX_HELD", 100)
-    said = script(2000)  # 2 s; the predictor is away until all of it has been said
+    monkeypatch.setattr("predictor.listen.listener.MAX_HELD", 40)
+    said = script(800)  # 0.8 s; the predictor is away until all of it has been said
     core = Predictor(model())
     told = [(moment + 5 * SECOND, message) for moment, message in predicted(core, said)]
-    told += [(second * SECOND, status(2000)) for second in range(7, 60)]
+    told += [(second * SECOND, status(800)) for second in range(7, 60)]
     estimates = History(core)
 
     class Both:
@@ -199,7 +199,7 @@ def test_joined_lines_that_wait_long_for_estimates_lose_nothing(monkeypatch: pyt
     ear = Ear(joined=True)
     both = sorted([*said, *told], key=lambda entry: entry[0])
     play(both, Both(), ear, Faults(), 1, until_ns=55 * SECOND)  # type: ignore[arg-type]
-    assert ear.seqs() == list(range(2000))
+    assert ear.seqs() == list(range(800))
     assert not any(None in line.values() for line in ear.lines)
     assert ear.core._held == 0
 

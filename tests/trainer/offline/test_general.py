@@ -172,9 +172,9 @@ def test_batches_that_are_left_make_the_updates_that_are_left(updates: int) -> N
 
 class TestTraining:
     def test_it_learns(self) -> None:
-        losses = [progress.validation_loss for progress in train(small(updates=400))]
+        losses = [progress.validation_loss for progress in train(small(updates=200))]
         scored = [loss for loss in losses if loss is not None]
-        assert scored[-1] < 0.5 * scored[0]
+        assert scored[-1] < 0.6 * scored[0]
 
     def test_same_seed_same_losses_and_no_global_seeding(self) -> None:
         def losses(seed: int) -> list[float]:
