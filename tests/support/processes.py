@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 PATIENCE_S = 120.0  # bounds a hang; nothing is ever waited for this long unless it is broken
+GAP_DEADLINE_S = 600  # a source that is slow to answer on a busy machine has lost nothing
 
 
 class Command:
@@ -128,6 +129,9 @@ class Starter:
     def __call__(
         self, *arguments: object, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> Command:
-        command = Command(*map(str, arguments), prefix=prefix, environment=environment)
+        words = [str(argument) for argument in arguments]
+        if (words[0] == "predict" or "--reliable" in words) and "--gap-deadline" not in words:
+            words += ["--gap-deadline", str(GAP_DEADLINE_S)]
+        command = Command(*words, prefix=prefix, environment=environment)
         self.started.append(command)
         return command
