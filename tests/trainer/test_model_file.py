@@ -225,7 +225,7 @@ with open(path, "r+b", buffering=0) as file:
 READS = """
 import sys
 from streamer.errors import FileError
-from trainer.modelfile import load_model
+from trainer.model_file import load_model
 loaded = refused = 0
 while loaded < 20 or refused < 20:
     try:
