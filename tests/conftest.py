@@ -10,8 +10,9 @@ import secrets
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import dose
 import pytest
+
+from tests.support import dose
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ports import Ports
-from processes import Starter, commands
-from simulation import answer, joined, published
 
 from predictor.daemon.core import Predictor
 from streamer.source.signals import Signal
+from tests.support.ports import Ports
+from tests.support.processes import Starter, commands
+from tests.support.simulation import answer, joined, published
 from trainer.model import ModelConfig, new_model
 
 NEW = ModelConfig("rnn", 32, level_samples=20.0)

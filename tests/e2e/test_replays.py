@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ports import Ports
-from processes import Starter, commands
 
 from streamer.messages import Chunk, Gone, Info, Kind, Replay
 from streamer.source.signals import Signal
 from streamer.transport.transport import Transport
 from streamer.wire import codec
+from tests.support.ports import Ports
+from tests.support.processes import Starter, commands
 
 BOUND_MS = 20_000
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import Dose, chosen
-from ear import Ear
-from ports import Ports
-from processes import Starter, commands
+
+from tests.support.dose import Dose, chosen
+from tests.support.ear import Ear
+from tests.support.ports import Ports
+from tests.support.processes import Starter, commands
 
 RECORD = "fault"
 

@@ -14,11 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from plans import Plan
-from verdict import judged
-from world import played
+from tests.support.plans import Plan
+from tests.support.verdict import judged
+from tests.support.world import played
 
 WRITE_EVERY_S = 30.0
 COLLECT_EVERY = 500  # schedules: most of what they leave goes without

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Inject, Listen
-from ports import Ports
-from processes import Starter
-from scene import Scene, must_equal, must_keep_the_promise
-from simulation import WALL_NS, at
 
 from streamer.clock import Instant
 from streamer.effects import Send
 from streamer.messages import Chunk
+from tests.support.ear import Ear
+from tests.support.fixtures import Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Starter
+from tests.support.scene import Scene, must_equal, must_keep_the_promise
+from tests.support.simulation import WALL_NS, at
 
 COUNT = 500
 JUMPS_S = (-3600.0, 3600.0, -86_400.0 * 365 * 30, 86_400.0 * 365 * 30, -0.5, 0.5)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Dose, Inject, Listen
-from ports import Ports
-from processes import Command, Starter
-from scene import Scene, must_keep_the_promise
-from simulation import at
 
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint
 from streamer.errors import FileError, StateError
+from tests.support.ear import Ear
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Command, Starter
+from tests.support.scene import Scene, must_keep_the_promise
+from tests.support.simulation import at
 
 COUNT = 100
 

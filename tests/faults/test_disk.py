@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Dose, Inject, Listen
-from ports import Ports
-from processes import Command, Starter
-from procfs import children
-from scene import Scene, must_keep_the_promise
+
+from tests.support.ear import Ear
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Command, Starter
+from tests.support.procfs import children
+from tests.support.scene import Scene, must_keep_the_promise
 
 EVERY_S = 0.1  # between checkpoints
 STATES = 200  # file names that a tracer watches: more than a test writes

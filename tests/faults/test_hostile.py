@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import plainwire
 import pytest
 import zmq
-from bounded import bounded_context
-from fixtures import Inject, Listen
-from mouth import Mouth
-from ports import REPLAY_OFFSET, Ports
-from processes import Command, Starter
-from procfs import peak_mb
-from scene import Scene, must_equal, must_keep_the_promise
 
 from streamer.messages import Info
 from streamer.wire import codec
+from tests.support import plainwire
+from tests.support.bounded import bounded_context
+from tests.support.fixtures import Inject, Listen
+from tests.support.mouth import Mouth
+from tests.support.ports import REPLAY_OFFSET, Ports
+from tests.support.processes import Command, Starter
+from tests.support.procfs import peak_mb
+from tests.support.scene import Scene, must_equal, must_keep_the_promise
 
 COUNT = 400
 AGAIN = 40  # samples after a source was cut off

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Dose, Inject, Listen
-from ports import Ports
-from processes import Command, Starter
-from scene import Scene, must_keep_the_promise
+
+from tests.support.ear import Ear
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Command, Starter
+from tests.support.scene import Scene, must_keep_the_promise
 
 EVERY_S = 0.2  # between checkpoints
 GAP = re.compile(r"(\d+) to (\d+)(?=[ ,].*did not come)")

@@ -6,17 +6,17 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import plainwire
 import pytest
-from ear import Ear
-from fixtures import Dose, Inject, Listen
-from frameproxy import FrameProxy, Mischief
-from ports import REPLAY_OFFSET, Ports
-from processes import Starter
-from scene import Scene, must_keep_the_promise
-from tcprelay import TcpRelay
 
 from streamer.messages import Kind
+from tests.support import plainwire
+from tests.support.ear import Ear
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.frameproxy import FrameProxy, Mischief
+from tests.support.ports import REPLAY_OFFSET, Ports
+from tests.support.processes import Starter
+from tests.support.scene import Scene, must_keep_the_promise
+from tests.support.tcprelay import TcpRelay
 
 MISCHIEFS = {
     "dropped": Mischief(drop=0.1),

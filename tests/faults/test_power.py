@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures import Dose, Inject
-from powercut import Recorder, cuts
 
 from predictor.state.checkpoint import encode
 from predictor.state.folder import StateFolder
 from streamer.errors import FileError
 from streamer.files.replacement import replacing
 from streamer.transport import keys
+from tests.support.fixtures import Dose, Inject
+from tests.support.powercut import Recorder, cuts
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model, save_model
 

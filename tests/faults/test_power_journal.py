@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from fixtures import Dose, Inject
-from powercut import Recorder, cuts
-from simulation import at, sent
 
 from streamer.effects import Finish, Send
 from streamer.messages import Chunk, Kind
@@ -24,6 +21,9 @@ from streamer.replay import journal as journal_module
 from streamer.replay.journal import JournalFile
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.signals import Signal
+from tests.support.fixtures import Dose, Inject
+from tests.support.powercut import Recorder, cuts
+from tests.support.simulation import at, sent
 
 SIGNAL = Signal(rate_hz=100.0, noise=0.1, seed=3)
 SAMPLES = 400

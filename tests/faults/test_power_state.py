@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from fixtures import Dose, Inject
-from powercut import Recorder, cuts
-from simulation import at, published
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import writer
@@ -26,6 +23,9 @@ from streamer.effects import Checkpoint, Decide, Effect, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Recorded, Written
 from streamer.source.signals import Signal
 from streamer.wire import codec
+from tests.support.fixtures import Dose, Inject
+from tests.support.powercut import Recorder, cuts
+from tests.support.simulation import at, published
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 

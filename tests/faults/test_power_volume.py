@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Dose, Inject, Listen
-from ports import Ports
-from processes import Starter
-from scene import Scene, must_keep_the_promise
+
+from tests.support.ear import Ear
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Starter
+from tests.support.scene import Scene, must_keep_the_promise
 
 SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125  # FS_IOC_SHUTDOWN
 WITHOUT_LOG_FLUSH = 2

@@ -11,10 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from fixtures import Dose, Inject
-from plans import Plan
-from verdict import judged
-from world import played
+
+from tests.support.fixtures import Dose, Inject
+from tests.support.plans import Plan
+from tests.support.verdict import judged
+from tests.support.world import played
 
 QUICK, RELEASE = 300, 1_000_000
 FAULTS = ("lost", "doubled", "late", "deaths", "resumed", "suspended", "unread", "named", "flipped", "gaps")

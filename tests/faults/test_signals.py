@@ -4,12 +4,12 @@ import signal
 from pathlib import Path
 
 import numpy as np
-from fixtures import Dose, Inject, Listen
-from ports import Ports
-from processes import Starter
-from scene import Scene, must_keep_the_promise
 
 from predictor.api.settings import choose_model
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.ports import Ports
+from tests.support.processes import Starter
+from tests.support.scene import Scene, must_keep_the_promise
 from trainer.model_file import save_model
 
 HARMLESS = [signal.SIGCONT, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD]

@@ -6,15 +6,15 @@ import time
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Inject, Listen
-from ports import REPLAY_OFFSET, Ports
-from processes import Command, Starter
-from procfs import is_stopped, peak_mb
-from scene import Scene, must_keep_the_promise
-from tcprelay import TcpRelay
 
 from streamer.messages import Kind
+from tests.support.ear import Ear
+from tests.support.fixtures import Inject, Listen
+from tests.support.ports import REPLAY_OFFSET, Ports
+from tests.support.processes import Command, Starter
+from tests.support.procfs import is_stopped, peak_mb
+from tests.support.scene import Scene, must_keep_the_promise
+from tests.support.tcprelay import TcpRelay
 
 MOST_MB = 300
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import plainwire
 import pytest
 import zmq
-from fixtures import Dose, Inject, Listen
-from mouth import Chorus
-from ports import REPLAY_OFFSET, Ports
-from processes import Starter
-from procfs import peak_mb
-from scene import Scene, must_keep_the_promise
 
 from streamer.transport import keys
+from tests.support import plainwire
+from tests.support.fixtures import Dose, Inject, Listen
+from tests.support.mouth import Chorus
+from tests.support.ports import REPLAY_OFFSET, Ports
+from tests.support.processes import Starter
+from tests.support.procfs import peak_mb
+from tests.support.scene import Scene, must_keep_the_promise
 
 MOST_MB = 300
 TURNED_AWAY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ear import Ear
-from fixtures import Inject, Listen
-from mouth import Mouth
-from ports import Ports
-from processes import Starter
-from scene import Scene, golden, must_equal
 
 from streamer.messages import Chunk, FloatArray, Info, Kind, Message
 from streamer.wire import codec
+from tests.support.ear import Ear
+from tests.support.fixtures import Inject, Listen
+from tests.support.mouth import Mouth
+from tests.support.ports import Ports
+from tests.support.processes import Starter
+from tests.support.scene import Scene, golden, must_equal
 
 BAD = np.array([np.nan, np.inf, -np.inf, 1e38, -1e38, 3.4e38], np.float32)
 TINY = np.array([1e-40, -1e-45, 1.2e-38, -0.0], np.float32)

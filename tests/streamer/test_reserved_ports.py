@@ -3,9 +3,9 @@
 import socket
 
 import pytest
-from ports import Ports
 
 from streamer.transport.listening_socket import listen_with_replay
+from tests.support.ports import Ports
 
 
 def test_a_port_handed_out_is_taken_by_nobody_who_looks_for_a_free_one() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import plainwire
 import zmq
-from bounded import bounded_context
+
+from tests.support import plainwire
+from tests.support.bounded import bounded_context
 
 PATIENCE_S = 120.0  # bounds a hang, as in `processes`
 QUIET_S = 0.5

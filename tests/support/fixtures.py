@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from dose import Dose
-from ear import Ear
+from tests.support.dose import Dose
+from tests.support.ear import Ear
 
 __all__ = ["Dose", "Inject", "Listen"]
 

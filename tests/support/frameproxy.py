@@ -8,11 +8,12 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
-import plainwire
 import zmq
-from bounded import bounded_context
-from ear import ranges
-from ports import REPLAY_OFFSET
+
+from tests.support import plainwire
+from tests.support.bounded import bounded_context
+from tests.support.ear import ranges
+from tests.support.ports import REPLAY_OFFSET
 
 QUIET_S = 0.3
 REMEMBERED_STALE = 1000  # messages of a past run that may be said again

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from atonce import received
-from lossy import WALL_NS
-
 from predictor.daemon.core import Predictor
 from predictor.state import checkpoint
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Effect, Send
 from streamer.messages import Burst, Chunk, Incoming, Replay, Written
+from tests.support.atonce import received
+from tests.support.lossy import WALL_NS
 
 Said = tuple[bytes, int, int, int]  # values, source time, model version, tally
 

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Iterable, Sequence
 
 import zmq
-from bounded import bounded_context
+
+from tests.support.bounded import bounded_context
 
 PATIENCE_MS = 60_000
 

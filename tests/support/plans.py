@@ -7,7 +7,7 @@ the number of messages.
 import random
 from dataclasses import dataclass
 
-from lossy import MS, Faults
+from tests.support.lossy import MS, Faults
 
 RATE_HZ = 25.0
 PERIOD_MS = 40

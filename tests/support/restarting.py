@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from simulation import at, chunk, sent
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint
 from streamer.messages import Chunk, Info, Kind
+from tests.support.simulation import at, chunk, sent
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig

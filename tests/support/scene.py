@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ear import Ear, Said, values
-from simulation import at, published
 
 from predictor.api.settings import choose_learning, choose_model
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.effects import Send
 from streamer.messages import Burst, Chunk, FloatArray, Gone, Info, Kind, Message
 from streamer.source.signals import Signal
+from tests.support.ear import Ear, Said, values
+from tests.support.simulation import at, published
 
 Missing = tuple[Kind, range]
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
-from lossy import Faults
-from plans import Plan
-from world import Outcome, Row, played
+from tests.support.lossy import Faults
+from tests.support.plans import Plan
+from tests.support.world import Outcome, Row, played
 
 Rows = dict[int, tuple[tuple[float | None, ...], int]]
 

@@ -12,11 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
-from atonce import received, received_alone
-from lossy import MS, SECOND, WALL_NS
-from memories import Disk, Journal, Remembered
-from plans import RATE_HZ, Flip, Plan, Suspension
-
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.listen.listener import Listener, ListenerConfig
 from predictor.state.checkpoint import decode, encode
@@ -27,6 +22,10 @@ from streamer.ordering.decisions import Decision, RunDecision
 from streamer.ordering.retry import Patience
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.signals import Signal
+from tests.support.atonce import received, received_alone
+from tests.support.lossy import MS, SECOND, WALL_NS
+from tests.support.memories import Disk, Journal, Remembered
+from tests.support.plans import RATE_HZ, Flip, Plan, Suspension
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.dose import examples
 from trainer.conditioning import (
     CONDITIONING_ROWS,
     FEW_CHANNELS,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
 
 from streamer.errors import FileError
+from tests.support.dose import examples
 from trainer.model import GATES, Model, ModelConfig, new_model
 from trainer.model_file import SHIPPED, load_model, save_model
 

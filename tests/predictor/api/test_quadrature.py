@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import answer, joined, published
 
 import sincos
 from predictor.api.quadrature import Quadrature
@@ -30,6 +29,7 @@ from streamer.messages import Chunk, Kind
 from streamer.recordings.recording import Recording
 from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
+from tests.support.simulation import answer, joined, published
 
 RATE_HZ = 100.0
 KINDS: dict[str, dict[str, Any]] = {

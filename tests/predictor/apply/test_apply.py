@@ -14,7 +14,6 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from simulation import answer, joined, published
 
 from predictor import cli
 from predictor.api.settings import choose_learning, choose_model
@@ -24,6 +23,7 @@ from streamer.errors import FileError, OperatorError, UsageError
 from streamer.messages import Chunk, Gone, Kind
 from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
+from tests.support.simulation import answer, joined, published
 
 SIGNAL = Signal(Oscillation("chirp", frequency_hz=4.0, amplitude=3.0), channels=2, noise=0.1)
 MODEL = ["--model", "new", "--seed", "5"]

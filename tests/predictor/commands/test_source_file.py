@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from simulation import joined, sent
 
 from predictor import cli
 from predictor.api.settings import choose_model
@@ -23,6 +22,7 @@ from streamer.messages import Chunk, Gone, Kind, Request, Status, Subscription
 from streamer.recordings.csv_layout import TableOptions
 from streamer.source.live_signal import LiveSignal
 from streamer.source.publisher import Publisher, SourceConfig
+from tests.support.simulation import joined, sent
 
 BIND = ["--bind", "tcp://127.0.0.1:*"]
 MODEL = ["--model", "new", "--seed", "5"]

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -24,6 +23,7 @@ from predictor.console.snapshot import Health, Snapshot, StreamSummary
 from predictor.console.stream import StreamView
 from streamer.clock import Instant
 from streamer.messages import Chunk, Incoming, Info, Kind, Rejected, Status
+from tests.support.dose import examples
 
 EPOCH_NS = 1_700_000_000_000_000_000
 RATE_HZ = 100.0

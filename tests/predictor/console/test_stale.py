@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from predictor.console.sample_ring import MAX_SAMPLES, JoinedSamples
 from predictor.console.snapshot import Health, StreamSummary
 from streamer.clock import Instant
 from streamer.messages import Chunk, Incoming, Info, Kind, Status
+from tests.support.dose import examples
 
 EPOCH_NS = 1_700_000_000_000_000_000
 RATE_HZ = 100.0

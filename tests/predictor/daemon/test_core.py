@@ -7,10 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import WALL_NS, answer, at, chunk, joined, published, said, sent, status_of
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.stream import slice_values
@@ -22,6 +20,8 @@ from streamer.ordering.retry import Patience
 from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec
+from tests.support.dose import examples
+from tests.support.simulation import WALL_NS, answer, at, chunk, joined, published, said, sent, status_of
 from trainer.model import Model, ModelConfig, Weights, new_model
 from trainer.offline.network import predict
 from trainer.online.tbptt import OnlineConfig, OnlineLearner

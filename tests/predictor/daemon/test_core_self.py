@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from simulation import answer, at, chunk, joined, said, sent, status_of
 
 from predictor import cli
 from predictor.api.settings import choose_learning, choose_model
@@ -19,6 +18,7 @@ from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
 from streamer.ordering.retry import Patience
 from streamer.wire import codec
+from tests.support.simulation import answer, at, chunk, joined, said, sent, status_of
 from trainer.model import Model, ModelConfig, new_model
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "status.md"

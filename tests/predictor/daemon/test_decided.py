@@ -6,11 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from memories import Disk
-from simulation import at, chunk
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
@@ -18,6 +15,9 @@ from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
 from streamer.ordering.restarts import restarted_run
 from streamer.ordering.retry import Patience
+from tests.support.dose import examples
+from tests.support.memories import Disk
+from tests.support.simulation import at, chunk
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig

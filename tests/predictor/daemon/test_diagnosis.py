@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulation import WALL_NS, at
 
 from predictor.daemon.byte_order import HINT
 from predictor.daemon.core import Predictor
@@ -14,6 +13,7 @@ from predictor.daemon.diagnosis import LINES_OVER_NS, MOST_LINES, Allowance, Dia
 from predictor.daemon.formatting import amount, duration
 from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.messages import Chunk, Info, Kind, Rejected, Status
+from tests.support.simulation import WALL_NS, at
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from simulation import answer, at, chunk, joined, said, status_of
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.domain_check import CHANNELS as CHANNEL_LIMIT
 from predictor.daemon.domain_check import ENTRIES, Familiarity, Verdict
 from predictor.engine.stepper import Engine
 from predictor.engine.timescale import TimeScale, time_scale
+from tests.support.simulation import answer, at, chunk, joined, said, status_of
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model
 

@@ -5,12 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from simulation import answer, at, chunk, joined, said, sent
 
 from predictor.daemon.core import LAST_WORDS, Predictor, PredictorConfig
 from streamer.effects import Say
 from streamer.messages import Info, Status
 from streamer.ordering.retry import Patience
+from tests.support.simulation import answer, at, chunk, joined, said, sent
 from trainer.model import ModelConfig, new_model
 from trainer.selfsupervised.learner import SelfConfig
 

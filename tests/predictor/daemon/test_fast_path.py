@@ -8,12 +8,8 @@ from random import Random
 
 import numpy as np
 import pytest
-from atonce import parts_of, received
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from sameness import differences
-from simulation import at, chunk
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.fast_path import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
@@ -23,6 +19,10 @@ from streamer.effects import Checkpoint, Effect, Reply, Send
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Replay, Request, Status
 from streamer.replay.history import History
 from streamer.wire import batch, codec
+from tests.support.atonce import parts_of, received
+from tests.support.dose import examples
+from tests.support.sameness import differences
+from tests.support.simulation import at, chunk
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.state import Tree

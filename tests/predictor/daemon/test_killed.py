@@ -5,15 +5,15 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
-from mortal import Mortal, Said
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.messages import Incoming, Replay
 from streamer.ordering.retry import Patience
+from tests.support.dose import examples
+from tests.support.lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
+from tests.support.mortal import Mortal, Said
 from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import at, chunk, status_of
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.messages import Burst, Chunk, Incoming, Info
+from tests.support.simulation import at, chunk, status_of
 from trainer.model import ModelConfig, new_model
 
 LATE_S = 0.003

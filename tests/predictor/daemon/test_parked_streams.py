@@ -7,8 +7,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from restarting import model, spoken, targets_learnt
-from simulation import at, chunk, said, sent, status_of
 
 from predictor.daemon import parked_streams
 from predictor.daemon.core import Predictor, PredictorConfig
@@ -17,6 +15,8 @@ from predictor.state.parked_files import FOLDER, ParkedFiles, key_of, take_newer
 from streamer.effects import Checkpoint, Discard, Effect, Fetch, Forget, Park
 from streamer.messages import Chunk, Fetched, Incoming, Info, Parked, Status, Written
 from streamer.ordering.retry import Patience
+from tests.support.restarting import model, spoken, targets_learnt
+from tests.support.simulation import at, chunk, said, sent, status_of
 from trainer.selfsupervised.learner import SelfConfig
 
 LEARNING = ["", "target", "self"]

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from scene import Scene, golden
-from simulation import at
 
 from predictor.daemon.core import Predictor
 from predictor.state.checkpoint import decode, encode
 from streamer.effects import Checkpoint, Send
 from streamer.messages import Burst, Chunk, Info, Message
+from tests.support.scene import Scene, golden
+from tests.support.simulation import at
 
 RUN, OTHER = 1, 2
 

@@ -1,14 +1,14 @@
 """Where a run ends: said once the source has said so, and ENDED once the estimates are there."""
 
 import pytest
-from lossy import WALL_NS
-from simulation import at, chunk, sent
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.run_ends import REMEMBERED_RUNS, RunEnds
 from predictor.state.checkpoint import decode, encode
 from streamer.effects import Checkpoint, Reply
 from streamer.messages import Info, Kind, Replay, Request, Status
+from tests.support.lossy import WALL_NS
+from tests.support.simulation import at, chunk, sent
 from trainer.model import ModelConfig, new_model
 
 MODEL = new_model(ModelConfig("gru", 4, level_samples=20.0), seed=2)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from simulation import WALL_NS, at
 
 from predictor.api.settings import choose_learning
 from predictor.daemon.core import Predictor
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import Chunk, Gone, Info, Kind
+from tests.support.simulation import WALL_NS, at
 from trainer.model import ModelConfig, new_model
 
 Tally = Callable[[int], int]

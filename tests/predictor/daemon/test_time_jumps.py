@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from predictor.daemon.time_jumps import Jump, TimeJumps
+from tests.support.dose import examples
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000

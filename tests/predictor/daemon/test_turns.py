@@ -5,10 +5,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import answer, at, chunk, joined, sent
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.stream import MOST_COLUMNS, slice_values
@@ -16,6 +14,8 @@ from streamer.effects import Ask, Checkpoint, Effect
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Written
 from streamer.ordering.retry import Patience
 from streamer.wire import batch, codec
+from tests.support.dose import examples
+from tests.support.simulation import answer, at, chunk, joined, sent
 from trainer.model import Model, ModelConfig, new_model
 from trainer.model_file import load_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner

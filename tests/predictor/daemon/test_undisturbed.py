@@ -5,12 +5,8 @@ from dataclasses import replace
 from functools import cache, partial
 
 import pytest
-from atonce import received
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
-from simulation import status_of
 
 from predictor.api.settings import choose_learning
 from predictor.daemon.core import Predictor, PredictorConfig
@@ -18,6 +14,10 @@ from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Replay
 from streamer.ordering.retry import Patience
+from tests.support.atonce import received
+from tests.support.dose import examples
+from tests.support.lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
+from tests.support.simulation import status_of
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 

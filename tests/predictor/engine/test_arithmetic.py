@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulation import at, chunk, said
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.engine.arithmetic import arithmetic, probe
 from predictor.state import checkpoint
 from streamer.effects import WARNING, Checkpoint, Say
+from tests.support.simulation import at, chunk, said
 from trainer.model import ModelConfig, new_model
 from trainer.state import Tree
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from dose import examples, pick
 from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.engine import stepper as engine_module
 from predictor.engine.stepper import FEW_CHANNELS, TILE, Engine
+from tests.support.dose import examples, pick
 from trainer.conditioning import numbers_of
 from trainer.model import Model, ModelConfig, new_model
 from trainer.offline.network import predict

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from predictor.engine.stepper import Engine
 from predictor.engine.timescale import TimeScale, time_scale
 from predictor.engine.upsampled import Interpolated
 from streamer.errors import UsageError
+from tests.support.dose import examples
 from trainer.metrics import phase_error_deg
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model

@@ -7,8 +7,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
-from simulation import at, chunk, said, sent
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.listen.listener import Listener, ListenerConfig
@@ -16,6 +14,8 @@ from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
 from streamer.ordering.retry import Patience
+from tests.support.lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
+from tests.support.simulation import at, chunk, said, sent
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 

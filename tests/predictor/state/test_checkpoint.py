@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from restarting import content_of
 from safetensors.numpy import load, save
 
 from predictor.state import checkpoint
 from predictor.state.checkpoint import FORMAT, UNSUMMED, decode, encode
 from predictor.state.folder import read
 from streamer.errors import FileError, StateError
+from tests.support.dose import examples
+from tests.support.restarting import content_of
 from trainer.model import ModelConfig, new_model
 from trainer.model_file import load_model, save_model
 from trainer.state import Tree

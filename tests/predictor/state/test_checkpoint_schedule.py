@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from sameness import differences
-from simulation import answer, at, chunk, said
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state.checkpoint import decode, encode
@@ -13,6 +11,8 @@ from predictor.state.checkpoint_schedule import STREAMS_AT_ONCE
 from streamer.effects import Checkpoint, Effect
 from streamer.errors import FileError, StateError, UsageError
 from streamer.messages import Recorded, Written
+from tests.support.sameness import differences
+from tests.support.simulation import answer, at, chunk, said
 from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig

@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from restarting import SAMPLES, SELF_SAMPLES, content_of, core_of, kept, messages_of, model, said_of
-from simulation import at, chunk
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import checkpoint
@@ -21,6 +18,9 @@ from streamer.effects import Effect, Reply, Send
 from streamer.errors import FileError
 from streamer.messages import Burst, Chunk, Kind, Replay, Request, Status
 from streamer.wire import batch, codec
+from tests.support.dose import examples
+from tests.support.restarting import SAMPLES, SELF_SAMPLES, content_of, core_of, kept, messages_of, model, said_of
+from tests.support.simulation import at, chunk
 from trainer.selfsupervised.learner import SelfConfig
 from trainer.state import Tree
 

@@ -6,10 +6,15 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from restarting import (
+
+from predictor.daemon.core import Predictor
+from predictor.state import checkpoint
+from streamer.errors import FileError
+from streamer.messages import Chunk, Info
+from tests.support.dose import examples
+from tests.support.restarting import (
     SAMPLES,
     SELF_SAMPLES,
     Said,
@@ -18,13 +23,8 @@ from restarting import (
     messages_of,
     said_of,
 )
-from sameness import attributes, differences, parts
-from simulation import at, chunk, said
-
-from predictor.daemon.core import Predictor
-from predictor.state import checkpoint
-from streamer.errors import FileError
-from streamer.messages import Chunk, Info
+from tests.support.sameness import attributes, differences, parts
+from tests.support.simulation import at, chunk, said
 from trainer.state import Kept
 
 

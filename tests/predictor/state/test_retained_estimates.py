@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from streamer.errors import FileError
 from streamer.messages import NO_GAP, Burst, Chunk, Kind
 from streamer.replay.history import History
 from streamer.wire import batch, codec
+from tests.support.dose import examples
 
 SECOND_NS = 1_000_000_000
 

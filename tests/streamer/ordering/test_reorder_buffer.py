@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from streamer.ordering.events import Part, Word
 from streamer.ordering.reorder_buffer import MESSAGE_BYTES, Budget
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import Sequencer
+from tests.support.dose import examples
 
 LIMIT_BYTES = 40 * MESSAGE_BYTES
 KINDS = (Kind.INPUT, Kind.TARGET)

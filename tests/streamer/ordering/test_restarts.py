@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lossy import SECOND, WALL_NS
 
 from streamer.messages import Burst, Chunk, Gone, Kind
 from streamer.ordering.events import Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain, Word
 from streamer.ordering.restarts import mark_of, restarted_run
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import Sequencer
+from tests.support.lossy import SECOND, WALL_NS
 
 INPUT, TARGET, ESTIMATE = Kind.INPUT, Kind.TARGET, Kind.ESTIMATE
 RUN, RATE_HZ, STEP_NS = 7, 250.0, 4_000_000

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from dose import examples
 from hypothesis import Phase, example, given
 from hypothesis import strategies as st
-from lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 
 from streamer.messages import Gone, Incoming, Kind, Replay
 from streamer.ordering.events import Rivals
 from streamer.ordering.retry import Patience
+from tests.support.dose import examples
+from tests.support.lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 
 from .test_sequencer import Listening, accounted, faulty, one, reference, waking, word
 

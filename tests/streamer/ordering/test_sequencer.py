@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
 from streamer.ordering.events import Event, Gap, NewRun, Part, Word
@@ -17,6 +15,8 @@ from streamer.ordering.reorder_buffer import Budget
 from streamer.ordering.retry import Patience
 from streamer.ordering.sequencer import Sequencer
 from streamer.ordering.track import MOST_HOLES
+from tests.support.dose import examples
+from tests.support.lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
 INPUT, TARGET = Kind.INPUT, Kind.TARGET
 Sample = tuple[Kind, int, int, float]  # kind, run, seq, value

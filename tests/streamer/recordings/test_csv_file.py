@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import FileError, UsageError
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.recording import Recording, read_recording
+from tests.support.dose import examples
 
 ROWS = 300
 T = np.arange(ROWS) / 250

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import FileError
 from streamer.recordings.recording import Recording, read_recording
+from tests.support.dose import examples
 
 
 def whole(recording: Recording) -> np.ndarray:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from streamer.replay.journal import LEAST_BYTES, JournalFile
 from streamer.replay.journal_recovery import Part, older
 from streamer.source.signals import Signal
 from streamer.wire import codec
+from tests.support.dose import examples
 
 RUN = 0xABC
 ABOUT = {"stream": "demo", "targets": True, "target_delay_samples": 0, "signal": asdict(Signal())}

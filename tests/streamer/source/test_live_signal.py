@@ -8,7 +8,6 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from streamer.recordings.live_frames import ByteStream, npy_frames, wav_frames
 from streamer.recordings.live_table import LiveTable
 from streamer.source.live_signal import MOST_VALUES, LiveSignal
 from streamer.source.publisher import Publisher, SourceConfig
+from tests.support.dose import examples
 
 WAVE = np.float32(np.sin(np.arange(2000) / 4))
 

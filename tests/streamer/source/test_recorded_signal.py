@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from streamer.messages import Chunk, Gone, Info, Kind, Replay, Request, Subscrip
 from streamer.recordings.recording import Recording
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.recorded_signal import RecordedSignal
+from tests.support.dose import examples
 
 RATE_HZ = 100.0
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from streamer.errors import UsageError
 from streamer.messages import FloatArray
 from streamer.source.signals import Signal
 from streamer.waveforms import WAVEFORMS, Oscillation
+from tests.support.dose import examples
 
 
 @given(

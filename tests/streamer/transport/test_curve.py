@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import zmq
-from bounded import bounded_context
 from zmq.utils.monitor import recv_monitor_message
 
 from streamer.errors import AddressError, FileError
@@ -14,6 +13,7 @@ from streamer.messages import Info, Kind, Replay, Request, Subscription
 from streamer.transport import contact_watch, curve, keys
 from streamer.transport.keys import Authorised, Keys
 from streamer.transport.transport import Transport
+from tests.support.bounded import bounded_context
 
 BOUND_MS = 10_000
 LOCAL = "tcp://127.0.0.1:*"

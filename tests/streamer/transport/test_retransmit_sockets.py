@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from bounded import bounded_context
 
 from streamer.errors import AddressError
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Rejected, Replay, Request
@@ -22,6 +21,7 @@ from streamer.transport.keys import Keys
 from streamer.transport.retransmit_sockets import ANSWERS_HIGH_WATER_MARK
 from streamer.transport.transport import Transport
 from streamer.wire import codec
+from tests.support.bounded import bounded_context
 
 BOUND_MS = 10_000
 LOCAL = "tcp://127.0.0.1:*"

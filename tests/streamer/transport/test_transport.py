@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from bounded import bounded_context
 
 from streamer.errors import AddressError
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Replay, Request, Subscription
@@ -19,6 +18,7 @@ from streamer.transport import transport as sockets
 from streamer.transport.transport import Transport
 from streamer.wire import codec
 from streamer.wire.expected import Parts
+from tests.support.bounded import bounded_context
 
 BOUND_MS = 10_000
 INFO = Info("demo", 1, 0, 0, 100.0, ("0",))

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import WireError
 from streamer.messages import FIELDS, NO_GAP, PUBLISHED, Chunk, Gone, Info, Kind, Message, Replay, Status
 from streamer.wire import codec
+from tests.support.dose import examples
 
 RUN = 0x00C0FFEE00C0FFEE
 TIME_NS = 1_754_000_000_000_000_000

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import FloatArray
+from tests.support.dose import examples
 from trainer.filterbank import bank
 from trainer.filterbank.bank import FilterBank
 from trainer.filterbank.features import (

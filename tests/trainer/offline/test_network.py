@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from dose import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from streamer.messages import FloatArray
+from tests.support.dose import examples
 from trainer.model import GATES, ModelConfig, new_model
 from trainer.offline.network import Network, hidden_of, network_of, predict, state_of
 
