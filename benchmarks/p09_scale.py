@@ -31,8 +31,8 @@ def streams(count: int) -> Work:
         header = codec.HEADER.pack(codec.MAGIC, codec.VERSION, Kind.INPUT, 1, 1, 1, 1, seq, 0, 100.0, 0, 0)
         said = [[topic, header, payload] for topic in topics]
         for first in range(0, count, DRAIN_LIMIT):
-            left = core.reflexes.take(said[first : first + DRAIN_LIMIT])
-            answers = list(core.reflexes.answers())
+            left = core.fast_paths.take(said[first : first + DRAIN_LIMIT])
+            answers = list(core.fast_paths.answers())
             for _ in core.receive([ANSWERED] * bool(answers) + batch.decode(left), now):
                 pass
         seq += 1

@@ -17,7 +17,7 @@ from trainer.metrics import phase_error_deg
 from trainer.model_file import load_model
 from trainer.selfsupervised.band import Band
 from trainer.selfsupervised.guard import Guard
-from trainer.selfsupervised.hilbert_labels import SelfLabels, analytic
+from trainer.selfsupervised.hilbert_labels import HilbertLabels, analytic
 from trainer.selfsupervised.laguerre import Laguerre
 from trainer.selfsupervised.learner import SelfConfig, SelfLearner
 
@@ -57,7 +57,7 @@ def taps(inputs: Array, length: int) -> Array:
 
 def labels(inputs: Array, band: Band) -> Iterator[tuple[int, int, Complex]]:
     """Yield (samples heard by then, first sample labelled, labels) of each block of self-made labels."""
-    maker, heard = SelfLabels(band, 1), 0
+    maker, heard = HilbertLabels(band, 1), 0
     first = maker.reach_samples
     while heard + maker.missing_samples <= len(inputs):
         count = maker.missing_samples

@@ -42,7 +42,7 @@ def way(samples: int, pause_s: float) -> dict[str, float]:
         at = [time.perf_counter()]
         parts = drain(inward, at_most=1)[0]
         at.append(time.perf_counter())
-        answer = core.reflexes.answer(parts)
+        answer = core.fast_paths.answer(parts)
         at.append(time.perf_counter())
         if answer is None:  # the first one
             list(core.receive([codec.decode(parts)], clock.now()))

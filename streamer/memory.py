@@ -10,7 +10,7 @@ from streamer.waveforms import check_range
 
 MB = 2**20
 DEFAULT_BYTES = 1024 * MB
-LEAST_BYTES = 16 * MB
+MIN_BYTES = 16 * MB
 QUEUE_PARTS = 16
 QUEUES_AND_PROGRAM = 5
 
@@ -34,7 +34,7 @@ def check(memory_bytes: int, kept_bytes: dict[str, int]) -> None:
     kept_bytes : dict
         Flag -> bytes.
     """
-    check_range("--memory", memory_bytes / MB, LEAST_BYTES / MB, 1e9)
+    check_range("--memory", memory_bytes / MB, MIN_BYTES / MB, 1e9)
     wanted = sum(kept_bytes.values())
     if 2 * wanted <= memory_bytes:
         return

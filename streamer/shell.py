@@ -152,7 +152,7 @@ def has_terminal() -> bool:
     return True
 
 
-class Keeper(Protocol):
+class StateSink(Protocol):
     """What writes states to disk beside the loop."""
 
     def write(self, state: Checkpoint) -> None: ...
@@ -168,7 +168,7 @@ def run(
     stop: Stop,
     *,
     precise: bool = False,
-    keeper: Keeper | None = None,
+    keeper: StateSink | None = None,
     reload: Callable[[Instant], Iterable[Effect]] | None = None,
 ) -> None:
     """Drive `core` until it finishes or a signal asks to stop.
@@ -212,7 +212,7 @@ def run(
     _perform(core.stop(clock.now()), transport, output, keeper)
 
 
-def _outcomes(keeper: Keeper) -> list[Stored]:
+def _outcomes(keeper: StateSink) -> list[Stored]:
     """Return what became of all that was written and read, or of many: there are few turns where much comes in."""
     outcomes: list[Stored] = []
     while len(outcomes) < OUTCOMES_AT_ONCE and (outcome := keeper.outcome()) is not None:
@@ -248,7 +248,7 @@ def _wait(core: Core, transport: Transport, clock: Clock, precise: bool) -> bool
 
 
 def _perform(
-    effects: Iterable[Effect], transport: Transport, output: Output, keeper: Keeper | None,
+    effects: Iterable[Effect], transport: Transport, output: Output, keeper: StateSink | None,
     stop: Stop | None = None,
 ) -> bool:  # fmt: skip
     """Perform effects in order; return whether the core has finished.

@@ -35,7 +35,7 @@ CONDITIONING_ROWS = 2 * NUMBERS  # of float32
 # Times are in cycles of the nominal frequency, sizes in mean deviations.
 CORNER_CYCLES = 10.0  # of the high-pass
 DEVIATION_CYCLES = 3.0  # that deviations are averaged over
-MOST_DEVIATIONS, CLAMPED_DEVIATIONS = 6.0, 2.0  # a sine's peak is 1.6, noise of 4.8 standard deviations is 6
+MAX_DEVIATIONS, CLAMPED_DEVIATIONS = 6.0, 2.0  # a sine's peak is 1.6, noise of 4.8 standard deviations is 6
 GROWS = 2.0  # times, the mean deviation with each artefact: what recurs within two cycles is the signal
 PERSISTS_CYCLES = 0.5  # clamped without a break, after which it is no artefact
 # Before the mean deviation is known well, only what is far beyond it is clamped, and for two samples at most.
@@ -46,7 +46,7 @@ ALIKE = 1 / 60
 # samples that are held) only long ones do.
 FLAT_SAMPLES, LONG_FLAT_CYCLES = 3.0, 2.0
 FLAT_ENDED = -1.0  # in the place of the number of samples clamped: the start was the end of a flat line
-MOST_TURN = 4.0  # of a direction or a turn less another, with room
+MAX_TURN = 4.0  # of a direction or a turn less another, with room
 TURN_CYCLES = 0.3  # that the turn of estimates is averaged over
 FASTEST, SLOWEST = 2.5, 2.6  # times the nominal frequency, and parts of it, that estimates are taken to turn with
 FEW_CHANNELS = 24  # so few are quicker one by one
@@ -143,7 +143,7 @@ class Conditioner:
             if count == 2 and abs(size - deviation / 2) < ALIKE * deviation:
                 return self._begin(sample, 0.0)
             young = count <= of.young
-            if size > (YOUNG_DEVIATIONS if young else MOST_DEVIATIONS) * deviation:
+            if size > (YOUNG_DEVIATIONS if young else MAX_DEVIATIONS) * deviation:
                 self.clamped = max(self.clamped, 0.0) + 1
                 if self.clamped > (YOUNG_PERSISTS if young else of.persists):
                     return self._begin(sample, 0.0)
@@ -222,7 +222,7 @@ def are_sound(numbers: DoubleArray) -> bool:
     _, deviation, count, clamped = numbers[:, :4].T
     counted = (count >= 1) | ((count == 0) & (deviation == 0))
     sound = is_tame(numbers) and counted.all() and (deviation >= 0).all() and (clamped >= FLAT_ENDED).all()
-    return bool(sound and (np.abs(numbers[:, 4:]) <= MOST_TURN).all())
+    return bool(sound and (np.abs(numbers[:, 4:]) <= MAX_TURN).all())
 
 
 def rows_of(numbers: DoubleArray) -> FloatArray:
@@ -295,7 +295,7 @@ def _condition_many(inputs: FloatArray, numbers: DoubleArray, of: Constants) -> 
         still, young = deviation == 0, count <= of.young
         flat = still & (size > 0) & ((count >= of.long_flat) | ((count >= FLAT_SAMPLES) & (clamped == 0)))
         alike = ~still & (count == 2) & (np.abs(size - deviation / 2) < ALIKE * deviation)
-        most = np.where(young, YOUNG_DEVIATIONS, MOST_DEVIATIONS) * deviation
+        most = np.where(young, YOUNG_DEVIATIONS, MAX_DEVIATIONS) * deviation
         beyond = ~(still | alike) & (size > most)
         clamped = np.where(beyond, np.maximum(clamped, 0.0) + 1, np.where(still, clamped, 0.0))
         persists = beyond & (clamped > np.where(young, YOUNG_PERSISTS, of.persists))

@@ -12,7 +12,7 @@ from streamer.errors import FileError
 Tree = dict[str, Any]
 """Names to arrays, numbers, texts, truth values, None, lists of these, or further trees."""
 
-MOST_COUNT = 2**53  # nothing is counted so far
+MAX_COUNT = 2**53  # nothing is counted so far
 LARGEST = 1e32  # of weights and hidden states: products with them stay within the range of float32
 
 
@@ -82,9 +82,9 @@ def value_of(tree: Tree, name: str, kind: type | UnionType) -> Any:
     """
     value = tree.get(name)
     kinds: tuple[Any, ...] = getattr(kind, "__args__", (kind,))  # of a union
-    most = next((kind.most for kind in (Seq, Run) if kind in kinds), MOST_COUNT)
+    most = next((kind.most for kind in (Seq, Run) if kind in kinds), MAX_COUNT)
     plain = [int if each in (Seq, Run) else each for each in kinds]
-    if type(value) is int and float in plain and int not in plain and abs(value) <= MOST_COUNT:
+    if type(value) is int and float in plain and int not in plain and abs(value) <= MAX_COUNT:
         value = float(value)
     fits = type(value) in plain
     if type(value) is int:

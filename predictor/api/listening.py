@@ -19,7 +19,7 @@ from streamer.clock import SystemClock
 from streamer.effects import Say
 from streamer.errors import NothingHeard, UsageError
 from streamer.messages import Chunk, FloatArray, Kind, Replay
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.transport.transport import PREDICTOR_ADDRESS, Transport
 from streamer.waveforms import check_range
 
@@ -224,7 +224,7 @@ def listen(
     deadline_s = number("gap_deadline_s", gap_deadline_s)
     where = f"of {'any stream' if stream is None else stream} at {', '.join(addresses)}"
     with naming_arguments():
-        reader = EstimateReader(stream, Patience(deadline_s) if reliable else None, follow=follow)
+        reader = EstimateReader(stream, RetryPolicy(deadline_s) if reliable else None, follow=follow)
         security = security_of(None if keys is None else Path(keys), insecure=insecure)
         transport = Transport(
             connect=addresses, topics=reader.topics, asks={Kind.ESTIMATE: addresses} if reliable else False,

@@ -17,7 +17,7 @@ from streamer.recordings.recording import Recording
 from streamer.wire.codec import MAX_CHANNELS
 
 STREAM = "recording"
-LEAST_LOOKS, MOST_LOOKS = 10, 100  # at the stream's status, evenly over the recording, if it is long enough
+MIN_LOOKS, MAX_LOOKS = 10, 100  # at the stream's status, evenly over the recording, if it is long enough
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +93,8 @@ class Application:
     def blocks(self) -> Iterator[Block]:
         """Yield the whole recording with its estimates, in order."""
         recording = self._recording
-        step = max(1, min(BLOCK_VALUES // recording.columns, max(ENTRIES, recording.rows // LEAST_LOOKS)))
-        look_every = max(1, recording.rows // step // MOST_LOOKS) * step
+        step = max(1, min(BLOCK_VALUES // recording.columns, max(ENTRIES, recording.rows // MIN_LOOKS)))
+        look_every = max(1, recording.rows // step // MAX_LOOKS) * step
         feed = self._feed
         for begin, part_end, part_seq in recording.parts():
             feed.skip(part_seq - feed.next_seq)

@@ -23,7 +23,7 @@ class Format(NamedTuple):
     encode: Encode
 
 
-class Results:
+class EstimateFile:
     """A file being written under another name.
 
     Parameters
@@ -58,7 +58,7 @@ class Results:
 
 
 @contextmanager
-def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterator[Results]:
+def open_estimates(path: Path, samples: int, channels: int, fields: int) -> Iterator[EstimateFile]:
     """Open a file for the estimates of so many samples, missing ones included; an error leaves what was there.
 
     Raises
@@ -74,7 +74,7 @@ def open_results(path: Path, samples: int, channels: int, fields: int) -> Iterat
     head, encode = make_format(samples, channels, fields)
     with _writing(path), replacing(path) as file:
         file.write(head)
-        yield Results(path, file, encode)
+        yield EstimateFile(path, file, encode)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 from predictor.api.recording import prepare
 from predictor.api.settings import Settings
 from predictor.apply.application import Application, Block
-from predictor.apply.estimate_file import open_results
+from predictor.apply.estimate_file import open_estimates
 from predictor.commands.common import nominal_hz, quiet, start_logging
 from predictor.commands.learning import learning_options
 from predictor.commands.tables import table_options
@@ -116,7 +116,7 @@ def _run(application: Application, recording: Recording, model: Model, path: Pat
     channels, fields = recording.columns, len(model.config.fields)
     with (
         StopSignal() as stop,
-        open_results(path, recording.samples, channels, fields) as results,
+        open_estimates(path, recording.samples, channels, fields) as results,
         _bar(recording.rows, hidden=quiet) as show,
     ):
         for block in application.blocks():

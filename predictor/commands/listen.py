@@ -15,7 +15,7 @@ from predictor.listen.listener import Listener, ListenerConfig
 from streamer.clock import SystemClock
 from streamer.errors import UsageError
 from streamer.messages import PUBLISHED, Kind
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.shell import StopSignal, log, run
 from streamer.transport.transport import Transport
 
@@ -84,8 +84,8 @@ def command(
     if gap_deadline_s is not None and not reliable:
         raise UsageError("--gap-deadline: is for --reliable; without it nothing is requested again")
     kinds = tuple(Kind[word.upper()] for word in words) or (Kind.ESTIMATE,)
-    patience = Patience() if gap_deadline_s is None else Patience(gap_deadline_s)
-    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, patience, phase)
+    retry_policy = RetryPolicy() if gap_deadline_s is None else RetryPolicy(gap_deadline_s)
+    config = ListenerConfig(kinds, stream, count, joined, timeout_s, reliable, retry_policy, phase)
     addresses = _addresses(config, sources, predictors)
     asks = {Kind.INPUT: sources, Kind.TARGET: sources, Kind.ESTIMATE: predictors} if reliable else False
     said_with = {address: flag for address, flag in flags(sources, predictors).items() if address in addresses}

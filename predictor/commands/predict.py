@@ -28,9 +28,9 @@ from predictor.commands.state import checkpoint_every, keeping, reloader, state_
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.clock import SystemClock
 from streamer.messages import Kind
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.shell import StopSignal, log, run
-from streamer.source.wait_for_subscribers import WaitForListeners
+from streamer.source.wait_for_subscribers import WaitForSubscribers
 from streamer.transport.transport import PREDICTOR_ADDRESS, Transport
 from streamer.waveforms import check_range
 from streamer.wire import codec
@@ -127,9 +127,9 @@ def command(
     model = choose()
     check_range("--wait", wait_for, 0, MAX_LISTENERS)
     learning = choose_learning(learn, band_hz, window_samples, stride_samples, learning_rate, nominal_hz)
-    patience = Patience(gap_deadline_s, join == "start", hold_mb * 2**20)
+    retry_policy = RetryPolicy(gap_deadline_s, join == "start", hold_mb * 2**20)
     config = PredictorConfig(
-        reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, patience=patience, retain_s=retain_s,
+        reset_on_gap=on_gap == "reset", nominal_hz=nominal_hz, retry_policy=retry_policy, retain_s=retain_s,
         retain_bytes=retain_mb * 2**20, memory_bytes=memory_mb * 2**20,
         checkpoint_every_s=checkpoint_every(state_folder, every_s),
     )  # fmt: skip
@@ -144,7 +144,7 @@ def command(
             together=True,
             answers=True,
             asks=True,
-            reflex=core.reflexes,
+            fast_path=core.fast_paths,
             full=core.full,
             flags=flags(sources),
             ends=None if keeper is None else keeper.ends,
@@ -159,7 +159,7 @@ def command(
         if wait_for:
             log.info("waiting for %d subscriber(s)", wait_for)
             run(
-                WaitForListeners(codec.topic(Kind.ESTIMATE), wait_for),
+                WaitForSubscribers(codec.topic(Kind.ESTIMATE), wait_for),
                 transport,
                 SystemClock(),
                 stop,

@@ -10,7 +10,7 @@ import click
 from predictor.daemon.core import Predictor
 from predictor.state.folder import StateFolder
 from predictor.state.parked_files import take_newer
-from predictor.state.writer import Keeper
+from predictor.state.writer import StateWriter
 from streamer.clock import Instant, SystemClock
 from streamer.effects import ERROR, Effect, Say
 from streamer.errors import FileError, OperatorError, StateError, UsageError
@@ -55,7 +55,7 @@ def checkpoint_every(folder: Path | None, every_s: float | None) -> float | None
 
 
 @contextmanager
-def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
+def keeping(core: Predictor, folder: Path | None) -> Iterator[StateWriter | None]:
     """Let a core go on from what a folder holds; yield what writes its state there, until the end.
 
     Raises
@@ -68,7 +68,7 @@ def keeping(core: Predictor, folder: Path | None) -> Iterator[Keeper | None]:
     if folder is None:
         yield None
         return
-    with StateFolder(folder) as states, Keeper(states) as keeper:
+    with StateFolder(folder) as states, StateWriter(states) as keeper:
         memory, remarks = keeper.memory()
         core.recall(memory)
         try:

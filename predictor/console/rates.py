@@ -4,7 +4,7 @@ from collections import deque
 
 WINDOW_NS = 4_000_000_000
 BIN_NS = 100_000_000
-LEAST_NS = 1_000_000_000  # to measure over
+MIN_NS = 1_000_000_000  # to measure over
 
 
 class RateMeter:
@@ -34,7 +34,7 @@ class RateMeter:
         if len(bins) < 2:
             return None
         first_ns, last_ns = bins[0][0], bins[-1][0]
-        if mono_ns - first_ns < LEAST_NS:
+        if mono_ns - first_ns < MIN_NS:
             return None
         came = sum(count for _, count in bins) - bins[0][1]
         if mono_ns - last_ns >= WINDOW_NS and mono_ns - last_ns > 2 * (last_ns - first_ns):

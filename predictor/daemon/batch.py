@@ -12,8 +12,8 @@ from streamer.clock import Instant
 from streamer.effects import Effect
 from streamer.messages import Burst, Chunk, Gone, Info
 
-MOST_VALUES = 8192  # of streams stepped side by side
-MOST_COLUMNS = 256  # in a call; more would bring nothing but delay
+MAX_VALUES = 8192  # of streams stepped side by side
+MAX_COLUMNS = 256  # in a call; more would bring nothing but delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether to answer before more is collected."""
-        return self._columns >= MOST_COLUMNS
+        return self._columns >= MAX_COLUMNS
 
     def takes(self, stream: Stream, chunk: Chunk) -> bool:
         """Return whether `chunk` can be stepped beside others."""
         samples, channels, _ = chunk.values.shape
-        small = channels <= FEW_CHANNELS and samples * MOST_COLUMNS <= MOST_VALUES
+        small = channels <= FEW_CHANNELS and samples * MAX_COLUMNS <= MAX_VALUES
         return small and not stream.scaled and stream.continues(chunk)
 
     def add(self, stream: Stream, message: Chunk | Burst, chunk: Chunk) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from streamer.messages import FloatArray
 from streamer.quantiles import quantiles
 
-LEAST_VALUES = 32  # other than 0
+MIN_VALUES = 32  # other than 0
 WILD_DECADES, TAME_DECADES = 12.0, 6.0
 ABSURD, DENORMAL = 1e9, 1e-30  # whole numbers are next to nothing, the wrong way round
 HINT = "values look like big-endian float32: a payload is little-endian"
@@ -16,7 +16,7 @@ def looks_swapped(values: FloatArray) -> bool:
     if DENORMAL < float(np.abs(values).max(initial=0.0)) < ABSURD:
         return False  # the usual case
     told = values[values != 0].astype("<f4")
-    if len(told) < LEAST_VALUES:
+    if len(told) < MIN_VALUES:
         return False
     absurd = _decades(told) > WILD_DECADES or quantiles(np.abs(told), 0.5)[0] < DENORMAL
     return absurd and _decades(told.view(">f4")) < TAME_DECADES

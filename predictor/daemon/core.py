@@ -6,17 +6,17 @@ from heapq import nlargest
 from itertools import islice
 
 from predictor.daemon.batch import Batch
-from predictor.daemon.diagnosis import Allowance
+from predictor.daemon.diagnosis import RateLimit
 from predictor.daemon.eviction import LongestSilent
-from predictor.daemon.fast_path import Reflexes
+from predictor.daemon.fast_path import FastPaths
 from predictor.daemon.parked_streams import LOOK_EVERY_NS, ParkedStreams
-from predictor.daemon.stream import MOST_COURSE_LINES, MakeLearner, Stream
-from predictor.daemon.turns import Heard, Turns
+from predictor.daemon.round_robin import Heard, RoundRobin
+from predictor.daemon.stream import MAX_COURSE_LINES, MakeLearner, Stream
 from predictor.engine.arithmetic import arithmetic, remark
 from predictor.engine.stepper import FEW_CHANNELS, Engine
 from predictor.state.checkpoint import pack
-from predictor.state.checkpoint_schedule import Snapshots
-from predictor.state.fingerprint import check_identity, identity, model_hash
+from predictor.state.checkpoint_schedule import CheckpointSchedule
+from predictor.state.fingerprint import check_fingerprint, identity, model_hash
 from predictor.state.parked_files import key_of
 from streamer import memory
 from streamer.clock import Instant
@@ -41,9 +41,9 @@ from streamer.messages import (
     Written,
 )
 from streamer.ordering.decisions import Memory
-from streamer.ordering.reorder_buffer import Budget
-from streamer.ordering.retry import Patience
-from streamer.ordering.timers import Alarms
+from streamer.ordering.reorder_buffer import MemoryBudget
+from streamer.ordering.retry import RetryPolicy
+from streamer.ordering.timers import TimerQueue
 from streamer.replay.history import History
 from streamer.replay.server import ReplayServer
 from streamer.transport.slow_readers import SlowReaders
@@ -97,7 +97,7 @@ class PredictorConfig:
     reset_on_gap: bool = False
     max_streams: int = MAX_STREAMS
     nominal_hz: float | None = None
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     memory_bytes: int = memory.DEFAULT_BYTES
     retain_s: float = 30.0
     retain_bytes: int = 16 * 2**20
@@ -110,12 +110,14 @@ class PredictorConfig:
             check_range("--nominal-hz", self.nominal_hz, codec.MIN_RATE_HZ, codec.MAX_RATE_HZ)
         check_range("--retain", self.retain_s, 0, 1e9)
         check_range("--retain-mb", self.retain_bytes / 2**20, 0, 1e9)
-        memory.check(self.memory_bytes, {"--hold-mb": self.patience.hold_bytes, "--retain-mb": self.retain_bytes})
+        memory.check(
+            self.memory_bytes, {"--hold-mb": self.retry_policy.hold_bytes, "--retain-mb": self.retain_bytes}
+        )
 
     @property
     def state_bytes(self) -> int:
         """What the states of streams may take."""
-        return memory.state_bytes(self.memory_bytes, self.patience.hold_bytes + self.retain_bytes)
+        return memory.state_bytes(self.memory_bytes, self.retry_policy.hold_bytes + self.retain_bytes)
 
 
 class Predictor:
@@ -154,20 +156,20 @@ class Predictor:
         self._self_config = self_config
         self._learns = make_learner is not None or self_config is not None
         self._engine = Engine(model.config, model.weights)
-        self._turns = Turns(self._do, self._wake, self._failed, memory.queue_bytes(self._config.memory_bytes))
+        self._turns = RoundRobin(self._do, self._wake, self._failed, memory.queue_bytes(self._config.memory_bytes))
         self._batch = None if self._learns else Batch(self._engine, self._run)
-        self.reflexes = Reflexes(self._shared_engine())
-        self._allowance = Allowance()
-        self._course = Allowance(MOST_COURSE_LINES)  # of lines
+        self.fast_paths = FastPaths(self._shared_engine())
+        self._allowance = RateLimit()
+        self._course = RateLimit(MAX_COURSE_LINES)  # of lines
         self._silent = LongestSilent(self._is_leaving)
         self._channel_bytes = LEARNING_CHANNEL_BYTES if self._learns else CHANNEL_BYTES
         self.forgotten = 0  # streams that made room for others
         self._now_ns = 0
-        self._budget = Budget(self._config.patience.hold_bytes)
+        self._budget = MemoryBudget(self._config.retry_policy.hold_bytes)
         self._history = History(self._config.retain_s, self._config.retain_bytes)
         self._replays = ReplayServer(self._history)
         self.slow_readers = SlowReaders()
-        self._alarms = Alarms()  # of streams that miss samples
+        self._timers = TimerQueue()  # of streams that miss samples
         # Those that have heard something since they last had nothing to learn.
         self._learning: dict[str, Stream] = {}
         self._turn: list[Stream] = []  # whose status is still to be said in this round, the next one last
@@ -179,8 +181,8 @@ class Predictor:
         self._next_status_ns = self._next_turn_ns = 0
         self._started_ns: int | None = None
         every_s = self._config.checkpoint_every_s
-        self._snapshots = Snapshots(every_s, self._settle) if every_s is not None else None
-        self._identity = self._own_identity() if self._snapshots is not None else {}
+        self._snapshots = CheckpointSchedule(every_s, self._settle) if every_s is not None else None
+        self._identity = self._own_fingerprint() if self._snapshots is not None else {}
         self._parked = ParkedStreams(self._config.memory_bytes) if self._snapshots is not None else None
         self._stores: list[Effect] = []  # what is to be written, read and removed of single streams
         self._looked_ns = 0  # when it was last asked what became of it
@@ -192,7 +194,7 @@ class Predictor:
         """Answer inputs, learn from targets, heed infos; count what is not understood."""
         self._now_ns = now.mono_ns
         if messages and messages[0] is ANSWERED:
-            self._heed(self.reflexes.note(now))
+            self._heed(self.fast_paths.note(now))
             self._turns.others(now)
             messages = messages[1:]
             if not messages:
@@ -248,7 +250,7 @@ class Predictor:
                     self._next_status_ns = now.mono_ns
         if self._batch is not None:
             yield from self._batch.run(now)
-            self.reflexes.prepare(PREPARED_AT_ONCE)  # who is never idle must not stay without
+            self.fast_paths.prepare(PREPARED_AT_ONCE)  # who is never idle must not stay without
         yield from self._look(now)
         yield from self._take_stores()
         yield from self._replays.work() or ()  # however much comes in, those who ask are answered
@@ -259,7 +261,7 @@ class Predictor:
 
     def _settle(self, name: str) -> None:
         """Do what remains to be done for a stream's samples that were answered at once, before it is touched."""
-        stream = self.reflexes.close(name)
+        stream = self.fast_paths.close(name)
         if stream is not None:
             self._heed([stream])
 
@@ -271,7 +273,7 @@ class Predictor:
 
     def _look(self, now: Instant) -> Iterator[Effect]:
         """Ask for what streams miss, or give it up, where that is due."""
-        for name in islice(self._alarms.take(now.mono_ns), LOOKS_AT_ONCE):
+        for name in islice(self._timers.take(now.mono_ns), LOOKS_AT_ONCE):
             self._settle(name)
             stream = self.streams.get(name)
             if stream is not None and not stream.at_work:  # else it is looked at once that is done
@@ -280,7 +282,7 @@ class Predictor:
     def _wake(self, stream: Stream) -> None:
         """Note when a stream is to be looked at: it misses something, or another run speaks beside its own."""
         if (due_ns := stream.due_ns()) is not None:
-            self._alarms.set(stream.name, due_ns)
+            self._timers.set(stream.name, due_ns)
 
     def _answer(self, message: Chunk | Burst, chunk: Chunk, now: Instant) -> Iterator[Effect]:
         """Answer an input, at once or with the batch."""
@@ -388,7 +390,7 @@ class Predictor:
         """Whether a stream that has not been heard yet has samples that can be had again."""
         if not isinstance(message, Info):
             return False
-        return message.replays and message.next_seq > 0 and self._config.patience.from_start
+        return message.replays and message.next_seq > 0 and self._config.retry_policy.from_start
 
     def tick(self, now: Instant) -> Iterator[Effect]:
         """Have the state kept, say what changed, publish the status of the daemon and, in turn, of each stream."""
@@ -406,7 +408,7 @@ class Predictor:
         yield from self._take_stores()
         if self._started_ns is None:
             self._started_ns = now.mono_ns
-        alarm_ns = self._alarms.next_ns()
+        alarm_ns = self._timers.next_ns()
         looked = alarm_ns is not None and now.mono_ns >= alarm_ns
         yield from self._look(now)
         if (working or looked or self._snapshots is not None) and now.mono_ns < self._next_said_ns:
@@ -450,7 +452,7 @@ class Predictor:
         """When a status is due, a look at what is to be kept or at who misses samples; now, if work is left."""
         if self._turns:
             return 0
-        due_ns, alarm_ns = self._next_said_ns, self._alarms.next_ns()
+        due_ns, alarm_ns = self._next_said_ns, self._timers.next_ns()
         keep_ns = self._snapshots.next_deadline_ns() if self._snapshots is not None else None
         if alarm_ns is not None and alarm_ns < due_ns:
             due_ns = alarm_ns
@@ -468,19 +470,19 @@ class Predictor:
         replies = self._replays.work()
         if replies is not None:
             return replies
-        if self.reflexes.prepare():
+        if self.fast_paths.prepare():
             return ()
         while self._learning:
             name, stream = self._learning.popitem()
-            if stream.lessons.learn():
+            if stream.scheduler.learn():
                 self._learning[name] = stream
-                self.reflexes.wake(name)  # for now it may know with which weights
+                self.fast_paths.wake(name)  # for now it may know with which weights
                 return ()
         return None
 
     def stop(self, now: Instant) -> Iterator[Effect]:
         """Publish the last status of everything and sum up."""
-        self._heed(self.reflexes.close_all())
+        self._heed(self.fast_paths.close_all())
         yield from self._say_status(now)
         last = nlargest(LAST_WORDS, self.streams.values(), key=Stream.heard_ns)
         for stream in last:
@@ -505,7 +507,7 @@ class Predictor:
         if model_hash(model) == model_hash(self._model):
             yield Say(f"model {model.name}: nothing new in it")
             return
-        self._heed(self.reflexes.close_all())
+        self._heed(self.fast_paths.close_all())
         same_shape = model.config == self._model.config
         self._model = model
         if same_shape:
@@ -513,14 +515,14 @@ class Predictor:
         else:
             self._engine = Engine(model.config, model.weights)
             self._batch = None if self._learns else Batch(self._engine, self._run)
-        self.reflexes.forget(self._shared_engine())
+        self.fast_paths.forget(self._shared_engine())
         for stream in self.streams.values():
             engine = self._engine.fork() if self._make_learner else self._engine
             stream.adopt(model, engine, self._make_learner, same_shape=same_shape)
         how = "states are kept" if same_shape else "of another shape: hidden states are reset"
         yield Say(f"model {model.name} reloaded ({model.config.cell}, {model.config.hidden} units), {how}")
         if self._snapshots is not None:
-            self._identity = self._own_identity()
+            self._identity = self._own_fingerprint()
             self._snapshots.renew()
         if self._parked is not None:
             self._parked.stay()
@@ -531,7 +533,7 @@ class Predictor:
             self._settle(name)
         taken = [(name, stream.snapshot()) for name, stream in self.streams.items()]
         packed = [pack(tree, name) for name, tree in taken if tree is not None]
-        return Checkpoint({"identity": self._own_identity()}, packed)
+        return Checkpoint({"identity": self._own_fingerprint()}, packed)
 
     def recall(self, memory: Memory) -> None:
         """Have decisions written down from now on, and decide again what former lives did; before `restore`."""
@@ -547,8 +549,8 @@ class Predictor:
         FileError
             If it is no such state.
         """
-        theirs, ours = subtree(tree, "identity"), self._identity or self._own_identity()
-        check_identity(theirs, ours)
+        theirs, ours = subtree(tree, "identity"), self._identity or self._own_fingerprint()
+        check_fingerprint(theirs, ours)
         elsewhere = remark(theirs.get("arithmetic"), ours["arithmetic"])
         if elsewhere is not None:
             text, serious = elsewhere
@@ -589,7 +591,7 @@ class Predictor:
         """Return what steps all streams, if they have no time scales or weights of their own."""
         return None if self._learns or self._config.nominal_hz is not None else self._engine
 
-    def _own_identity(self) -> Tree:
+    def _own_fingerprint(self) -> Tree:
         ours = identity(self._model, self._make_learner, self._self_config, self._config.nominal_hz)
         return ours | {"arithmetic": arithmetic(self._model)}
 
@@ -620,7 +622,7 @@ class Predictor:
         if self._parked is not None and self._parked.full:
             return False
         stream = self._silent.take(self.streams.values(), self._now_ns)
-        while stream is not None and self.reflexes.close(stream.name) is not None:  # it was heard after all
+        while stream is not None and self.fast_paths.close(stream.name) is not None:  # it was heard after all
             stream = self._silent.take(self.streams.values(), self._now_ns)
         if stream is None:
             return False
@@ -672,11 +674,11 @@ class Predictor:
         try:
             if message.tree is None:
                 raise FileError(why or "its file is gone")
-            check_identity(subtree(message.tree, "identity"), self._identity)
+            check_fingerprint(subtree(message.tree, "identity"), self._identity)
             stream.restore(trees(message.tree, "streams")[0], now)
         except (OperatorError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             why = str(error) or type(error).__name__
-            self.reflexes.remove(name)
+            self.fast_paths.remove(name)
             stream.close()
             stream = self._new_stream(name)
             yield Discard((key_of(name),))
@@ -697,8 +699,8 @@ class Predictor:
     def _drop(self, stream: Stream) -> None:
         """Keep nothing of a stream in memory."""
         name = stream.name
-        self.reflexes.remove(name)
-        self._alarms.forget(name)
+        self.fast_paths.remove(name)
+        self._timers.forget(name)
         self._learning.pop(name, None)
         if self._snapshots is not None:
             self._snapshots.forget(name)
@@ -733,7 +735,7 @@ class Predictor:
             engine,
             self._make_learner,
             SelfLearner(self._self_config) if self._self_config else None,
-            self._config.patience,
+            self._config.retry_policy,
             self._budget,
             self._history,
             self._allowance,
@@ -744,7 +746,7 @@ class Predictor:
         if self._memory is not None:
             stream.recall(self._memory.take(name))
         if self._self_config is None:
-            self.reflexes.add(stream)
+            self.fast_paths.add(stream)
         return stream
 
     def _reject(self, reason: str) -> None:

@@ -9,10 +9,10 @@ from streamer.effects import INFO, WARNING, Effect, Say
 AGAIN_NS = 60_000_000_000  # before the same is said of the same stream again
 JUMPS_AGAIN_NS = 10_000_000_000
 JUMP_ADVICE = "samples were lost or paused before they were numbered, or the source's clock was set"
-MOST_LINES, LINES_OVER_NS = 20, 10_000_000_000  # of all streams
+MAX_LINES, LINES_OVER_NS = 20, 10_000_000_000  # of all streams
 
 
-class Allowance:
+class RateLimit:
     """How many lines all streams together may still log.
 
     Parameters
@@ -21,7 +21,7 @@ class Allowance:
         Over ten seconds.
     """
 
-    def __init__(self, most_lines: int = MOST_LINES) -> None:
+    def __init__(self, most_lines: int = MAX_LINES) -> None:
         self._most_lines = self._left = most_lines
         self._renewed_ns: int | None = None
         self._refused = 0
@@ -54,7 +54,7 @@ class Diagnosis:
         Shared with the others.
     """
 
-    def __init__(self, stream: str, allowance: Allowance) -> None:
+    def __init__(self, stream: str, allowance: RateLimit) -> None:
         self._stream = stream
         self._allowance = allowance
         self._standing: dict[str, str] = {}

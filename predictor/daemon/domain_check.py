@@ -42,7 +42,7 @@ class Verdict(IntEnum):
     FAMILIAR = 2
 
 
-class Familiarity(Kept):
+class DomainCheck(Kept):
     """Collects some of a stream's estimates after each verdict, for the next one.
 
     Attributes

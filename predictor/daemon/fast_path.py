@@ -13,19 +13,19 @@ from predictor.engine.resident import Resident
 from predictor.engine.stepper import Engine
 from streamer.clock import Instant
 from streamer.messages import FloatArray, Kind
-from streamer.ordering.sequencer import AMISS
+from streamer.ordering.sequencer import OUT_OF_ORDER
 from streamer.wire import codec, expected
-from streamer.wire.expected import Parts, Succession
+from streamer.wire.expected import ExpectedMessage, Parts
 
-MOST_OF_A_STREAM = 500  # samples unsettled: the rest takes half a millisecond
-MOST_OF_ALL, MOST_EACH = 8_192, 32  # in all, or on average of many streams: 0.3 kB each
-MOST_AT_ONCE = 16  # messages of a stream that come together; more are quicker decoded as a burst
-MOST_COLUMNS = 256  # stepped together: more would bring nothing but delay
+MAX_OF_A_STREAM = 500  # samples unsettled: the rest takes half a millisecond
+MAX_OF_ALL, MAX_EACH = 8_192, 32  # in all, or on average of many streams: 0.3 kB each
+MAX_AT_ONCE = 16  # messages of a stream that come together; more are quicker decoded as a burst
+MAX_COLUMNS = 256  # stepped together: more would bring nothing but delay
 VALUE_BYTES = 4
 FEW = 8  # streams; so few are stepped as quickly one by one
 
 
-class Reflex:
+class FastPath:
     """One stream's. Once prepared it is ready until it is closed.
 
     Parameters
@@ -44,7 +44,7 @@ class Reflex:
         self.topic = codec.topic(Kind.INPUT, stream.name)
         self.ready = False
         self.resident: Resident
-        self.succession: Succession
+        self.succession: ExpectedMessage
         self._state: FloatArray | None = None  # of the stream, that the resident went on from
         self._updates = 0
         self._samples_left = 0  # samples until something may be to be learnt
@@ -68,18 +68,18 @@ class Reflex:
         stream, order = self.stream, self.stream.order
         if self.ready or stream.at_work:
             return
-        if stream.muted or order.run is None or order.expected == AMISS or order.expected >= codec.MAX_SEQ:
+        if stream.muted or order.run is None or order.expected == OUT_OF_ORDER or order.expected >= codec.MAX_SEQ:
             return
         if order.run != order.source_run:  # its messages have another run than its estimates
             return
-        self._samples_left = stream.lessons.slack
+        self._samples_left = stream.scheduler.slack
         if stream.state.shape[1] != 1 or self._samples_left <= 0:
             return
         updates = stream.counters.updates
         if stream.state is not self._state or updates != self._updates:
             self.resident = stream.resident()
             self._state, self._updates = stream.state, updates
-        self.succession = Succession(
+        self.succession = ExpectedMessage(
             stream.name, order.run, order.expected, stream.rate_hz, order.second_to, len(stream.fields), updates,
             stream.tally,
         )  # fmt: skip
@@ -117,7 +117,7 @@ class Reflex:
         self._state = stream.state
 
 
-class Reflexes:
+class FastPaths:
     """Those of all streams.
 
     Parameters
@@ -128,45 +128,45 @@ class Reflexes:
 
     def __init__(self, engine: Engine | None = None) -> None:
         self._engine = engine
-        self._by_topic: dict[bytes, Reflex] = {}
-        self._by_name: dict[str, Reflex] = {}
-        self._unready: dict[str, Reflex] = {}
-        self._lone: Reflex | None = None  # its answer is on its way
-        self._taken: list[list[tuple[Reflex, Parts]]] = []  # and so are these, round by round
+        self._by_topic: dict[bytes, FastPath] = {}
+        self._by_name: dict[str, FastPath] = {}
+        self._unready: dict[str, FastPath] = {}
+        self._lone: FastPath | None = None  # its answer is on its way
+        self._taken: list[list[tuple[FastPath, Parts]]] = []  # and so are these, round by round
         self._left: list[Parts] = []
-        self._unsettled: dict[str, Reflex] = {}  # by stream, the longest waiting first
+        self._unsettled: dict[str, FastPath] = {}  # by stream, the longest waiting first
         self._samples = 0
 
     def add(self, stream: Stream) -> None:
         """Answer this stream's samples from now on."""
-        reflex = self._by_name[stream.name] = self._unready[stream.name] = Reflex(stream)
-        self._by_topic[reflex.topic] = reflex
+        fast_path = self._by_name[stream.name] = self._unready[stream.name] = FastPath(stream)
+        self._by_topic[fast_path.topic] = fast_path
 
     def remove(self, name: str) -> None:
         """Answer no samples of a stream any more; to be called after `close`."""
-        reflex = self._by_name.pop(name, None)
-        if reflex is not None:
+        fast_path = self._by_name.pop(name, None)
+        if fast_path is not None:
             self._unready.pop(name, None)
-            del self._by_topic[reflex.topic]
+            del self._by_topic[fast_path.topic]
 
     def forget(self, engine: Engine | None) -> None:
         """Be ready for none: the model is another one."""
         self._engine = engine
-        for reflex in self._by_topic.values():
-            reflex.forget()
+        for fast_path in self._by_topic.values():
+            fast_path.forget()
 
     # Before the core hears of anything. Once answers are out, `note` must be called before anything else is.
 
     def answer(self, parts: Parts) -> Parts | None:
         """Return the answer to a message that came alone, its three parts; None if the core is to hear it."""
-        reflex = self._by_topic.get(parts[0])
-        if reflex is None or len(parts) != 3:
+        fast_path = self._by_topic.get(parts[0])
+        if fast_path is None or len(parts) != 3:
             return None
-        if not reflex.ready or not reflex.succession.expects(parts):
-            self._miss(reflex, parts)
+        if not fast_path.ready or not fast_path.succession.expects(parts):
+            self._miss(fast_path, parts)
             return None
-        self._lone = reflex
-        return reflex.answer(parts, reflex.resident.step(parts[2]))
+        self._lone = fast_path
+        return fast_path.answer(parts, fast_path.resident.step(parts[2]))
 
     def take(self, said: Sequence[Parts]) -> list[Parts]:
         """Take the messages that may be answered; return the others, for the core to hear after the answers.
@@ -179,67 +179,69 @@ class Reflexes:
             by_stream.setdefault(parts[0].partition(b"/")[2], []).append(parts)
         self._taken, self._left = [[]], []
         for messages in by_stream.values():
-            reflex = self._by_topic.get(messages[0][0])
-            if reflex is not None and reflex.ready and len(messages) <= MOST_AT_ONCE:
-                self._plan(reflex, messages)
+            fast_path = self._by_topic.get(messages[0][0])
+            if fast_path is not None and fast_path.ready and len(messages) <= MAX_AT_ONCE:
+                self._plan(fast_path, messages)
                 continue
-            if reflex is not None:
-                self._miss(reflex, messages[0])
+            if fast_path is not None:
+                self._miss(fast_path, messages[0])
             self._left += messages
         return self._left
 
-    def _miss(self, reflex: Reflex, parts: Parts) -> None:
+    def _miss(self, fast_path: FastPath, parts: Parts) -> None:
         """See whether to be ready next time: messages of several values are never answered here."""
         if len(parts) == 3 and len(parts[2]) == VALUE_BYTES:
-            self._unready[reflex.stream.name] = reflex
+            self._unready[fast_path.stream.name] = fast_path
 
-    def _plan(self, reflex: Reflex, messages: Sequence[Parts]) -> None:
+    def _plan(self, fast_path: FastPath, messages: Sequence[Parts]) -> None:
         """Have a stream's messages answered, one a round."""
         while len(self._taken) < len(messages):
             self._taken.append([])
         for turn, parts in zip(self._taken, messages, strict=False):
-            turn.append((reflex, parts))
+            turn.append((fast_path, parts))
 
     def answers(self) -> Iterator[Parts]:
         """Return the answers to the messages that were taken."""
-        refused: dict[Reflex, list[Parts]] = {}
+        refused: dict[FastPath, list[Parts]] = {}
         for number, turn in enumerate(self._taken):
             answered = []
-            for reflex, parts in turn:
-                fits = reflex.ready and parts[0] == reflex.topic and len(parts) == 3
-                if fits and reflex not in refused and reflex.succession.expects(parts):
-                    answered.append((reflex, parts))
+            for fast_path, parts in turn:
+                fits = fast_path.ready and parts[0] == fast_path.topic and len(parts) == 3
+                if fits and fast_path not in refused and fast_path.succession.expects(parts):
+                    answered.append((fast_path, parts))
                 else:
-                    refused.setdefault(reflex, []).append(parts)
-            for first in range(0, len(answered), MOST_COLUMNS):
-                group = answered[first : first + MOST_COLUMNS]
+                    refused.setdefault(fast_path, []).append(parts)
+            for first in range(0, len(answered), MAX_COLUMNS):
+                group = answered[first : first + MAX_COLUMNS]
                 said = self._step(group)
-                yield from [reflex.answer(parts, one) for (reflex, parts), one in zip(group, said, strict=True)]
-            for reflex, _ in answered:
-                reflex.advance()
+                yield from [
+                    fast_path.answer(parts, one) for (fast_path, parts), one in zip(group, said, strict=True)
+                ]
+            for fast_path, _ in answered:
+                fast_path.advance()
             self._taken[number] = answered
         for messages in refused.values():
             self._left += messages
 
-    def _step(self, group: Sequence[tuple[Reflex, Parts]]) -> list[bytes]:
+    def _step(self, group: Sequence[tuple[FastPath, Parts]]) -> list[bytes]:
         """Return the payloads of estimates, each stream stepped once."""
         engine = self._engine
         if engine is None or len(group) < FEW:
-            return [reflex.resident.step(parts[2]) for reflex, parts in group]
+            return [fast_path.resident.step(parts[2]) for fast_path, parts in group]
         inputs: FloatArray = np.frombuffer(b"".join([parts[2] for _, parts in group]), "<f4").reshape(1, -1)
         states = np.empty((len(group), engine.config.state_rows), np.float32)
-        for state, (reflex, _) in zip(states, group, strict=True):
-            reflex.resident.copy_to(state)
+        for state, (fast_path, _) in zip(states, group, strict=True):
+            fast_path.resident.copy_to(state)
         # Transposed, a column's rows are neighbours in memory, as products of its own want them.
         estimates, after = engine.run_apart(inputs, states.T)
-        for state, (reflex, _) in zip(after.T, group, strict=True):
-            reflex.resident.copy_from(state)
+        for state, (fast_path, _) in zip(after.T, group, strict=True):
+            fast_path.resident.copy_from(state)
         said, size = estimates.tobytes(), 4 * estimates.shape[2]
         return [said[place : place + size] for place in range(0, len(said), size)]
 
     def note(self, now: Instant) -> list[Stream]:
         """Note that the answers are out; do the rest of streams of which much has gathered, and return these."""
-        noted: dict[Reflex, int] = {}
+        noted: dict[FastPath, int] = {}
         settled: list[Stream] = []
         if self._lone is not None:
             self._lone.advance()
@@ -247,15 +249,15 @@ class Reflexes:
             self._lone = None
             self._samples += 1
         for turn in self._taken:
-            for reflex, _ in turn:
-                noted[reflex] = reflex.note(now)
+            for fast_path, _ in turn:
+                noted[fast_path] = fast_path.note(now)
             self._samples += len(turn)
         self._taken = []
-        for reflex, count in noted.items():
-            self._unsettled.setdefault(reflex.stream.name, reflex)
-            if count >= MOST_OF_A_STREAM or not reflex.ready:
-                settled.append(self._settle(reflex))
-        while self._samples > max(MOST_OF_ALL, MOST_EACH * len(self._by_name)):
+        for fast_path, count in noted.items():
+            self._unsettled.setdefault(fast_path.stream.name, fast_path)
+            if count >= MAX_OF_A_STREAM or not fast_path.ready:
+                settled.append(self._settle(fast_path))
+        while self._samples > max(MAX_OF_ALL, MAX_EACH * len(self._by_name)):
             settled.append(self._settle(next(iter(self._unsettled.values()))))
         return settled
 
@@ -266,35 +268,35 @@ class Reflexes:
 
         To be called before anything else happens to the stream. Returns it if there was anything to do.
         """
-        reflex = self._by_name.get(name)
-        if reflex is None:
+        fast_path = self._by_name.get(name)
+        if fast_path is None:
             return None
-        if reflex.ready:
-            reflex.ready = False
-            self._unready[name] = reflex
-        return self._settle(reflex) if len(reflex) else None
+        if fast_path.ready:
+            fast_path.ready = False
+            self._unready[name] = fast_path
+        return self._settle(fast_path) if len(fast_path) else None
 
     def close_all(self) -> list[Stream]:
         """As `close`, of all streams."""
         return [stream for stream in map(self.close, self._by_name) if stream is not None]
 
-    def _settle(self, reflex: Reflex) -> Stream:
-        del self._unsettled[reflex.stream.name]
-        self._samples -= len(reflex)
-        reflex.settle()
-        return reflex.stream
+    def _settle(self, fast_path: FastPath) -> Stream:
+        del self._unsettled[fast_path.stream.name]
+        self._samples -= len(fast_path)
+        fast_path.settle()
+        return fast_path.stream
 
     def wake(self, name: str) -> None:
         """See whether a stream's can be made ready."""
-        reflex = self._by_name.get(name)
-        if reflex is not None and not reflex.ready:
-            self._unready[name] = reflex
+        fast_path = self._by_name.get(name)
+        if fast_path is not None and not fast_path.ready:
+            self._unready[name] = fast_path
 
     def prepare(self, most: int = 1) -> bool:
         """Make some ready that were closed; return whether there were any."""
         made = 0
         while self._unready and made < most:
-            _, reflex = self._unready.popitem()
-            reflex.prepare()
+            _, fast_path = self._unready.popitem()
+            fast_path.prepare()
             made += 1
         return made > 0

@@ -16,7 +16,7 @@ class Health(enum.Enum):
     ENDED = "the run is complete: its last sample has been estimated, or declared lost"
 
 
-class Pulse:
+class HealthTracker:
     """Judges a stream's health from when its source was last heard."""
 
     def __init__(self, now_ns: int) -> None:

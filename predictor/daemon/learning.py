@@ -20,7 +20,7 @@ HEAD_START = 1  # sample: who comes while an update is under way waits for a par
 LABEL_BYTES = 64 * 2**20  # a stream's samples that wait for targets take no more
 
 
-class Lessons:
+class UpdateScheduler:
     """Joins samples with their targets, scores estimates, and learns from the one or from the signal itself.
 
     An update takes effect at a sample index: `HEAD_START` after the first sample not yet estimated when the last

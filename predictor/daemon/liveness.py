@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from predictor.daemon.health import Health, Pulse
+from predictor.daemon.health import Health, HealthTracker
 from predictor.daemon.pace import AHEAD_S, Mark, Pace
 from predictor.daemon.time_jumps import TimeJumps
 from streamer.clock import Instant
@@ -10,10 +10,10 @@ from streamer.messages import Chunk, TimeArray
 from streamer.quantiles import RecentQuantiles
 
 RATE_OVER_NS = 500_000_000  # a rate is measured over no less
-MOST_LAG_S = 86_400.0  # beyond it, two clocks are compared that do not agree
+MAX_LAG_S = 86_400.0  # beyond it, two clocks are compared that do not agree
 
 
-class Timekeeping:
+class Liveness:
     """Measures one stream on the clock; no estimate depends on it.
 
     Parameters
@@ -26,7 +26,7 @@ class Timekeeping:
         self.health = Health.LIVE
         self.rate_hz: float | None = None
         self.lag_s = RecentQuantiles()
-        self._pulse = Pulse(now_ns)
+        self._pulse = HealthTracker(now_ns)
         self.jumps = TimeJumps()
         self.pace = Pace()
         self._live = True  # since the last look
@@ -101,7 +101,7 @@ class Timekeeping:
     def lags_s(self) -> tuple[float | None, float | None]:
         """Return median and 99th percentile of the lag; None where the source's clock and ours do not agree."""
         p50_s, p99_s = self.lag_s.quantiles(0.5, 0.99)
-        if p50_s is None or not self.pace.meaningful or not -AHEAD_S <= p50_s <= MOST_LAG_S:
+        if p50_s is None or not self.pace.meaningful or not -AHEAD_S <= p50_s <= MAX_LAG_S:
             return None, None
         return p50_s, p99_s
 

@@ -11,12 +11,12 @@ from statistics import median
 from predictor.daemon.formatting import amount, duration
 
 LOOKS = 6  # marks; there is one interval less between them
-LEAST_INTERVALS = 3
-LEAST_SAMPLES, LEAST_NS = 10, 500_000_000  # between two marks
+MIN_INTERVALS = 3
+MIN_SAMPLES, MIN_NS = 10, 500_000_000  # between two marks
 OFF, RIGHT = 1.1, 1.05  # as ratios either way: beyond the first a rate is wrong, within the second right again
 AHEAD_S, BEHIND_S = 1.0, 60.0  # of our clock: no answer is early, and few are so late
 STEADY_S, STEADY_SHARE = 0.3, 0.1  # by which the lag may change over the looks, and by that share of their length
-ZONE_S, ZONE_TOLERANCE_S, MOST_ZONE_S = 900.0, 60.0, 15 * 3600.0
+ZONE_S, ZONE_TOLERANCE_S, MAX_ZONE_S = 900.0, 60.0, 15 * 3600.0
 BOOT_S = 10 * 365 * 86_400.0  # no machine runs so long
 DAY_NS = 86_400 * 10**9
 UNITS = {1_000: "microseconds", 1_000_000: "milliseconds", 1_000_000_000: "seconds"}
@@ -79,16 +79,16 @@ class Pace:
         """
         if self._marks:
             last = self._marks[-1]
-            if mark.seq - last.seq < LEAST_SAMPLES or mark.heard_ns - last.heard_ns < LEAST_NS:
+            if mark.seq - last.seq < MIN_SAMPLES or mark.heard_ns - last.heard_ns < MIN_NS:
                 return False
         else:
             self.meaningful = mark.time_ns > 0
         self._marks = (*self._marks[1 - LOOKS :], mark)
-        if len(self._marks) <= LEAST_INTERVALS:
+        if len(self._marks) <= MIN_INTERVALS:
             return True
         live = [after.live for after in self._marks[1:]]
         arrivals = [rate for rate, counts in zip(self._rates("heard_ns", "end_seq"), live, strict=True) if counts]
-        self.arrival_hz = median(arrivals) if len(arrivals) >= LEAST_INTERVALS else None
+        self.arrival_hz = median(arrivals) if len(arrivals) >= MIN_INTERVALS else None
         self._judge_clock()
         self._judge_rate(paced=paced)
         return True
@@ -163,8 +163,8 @@ class Pace:
         return 1000**thousands if 0 <= thousands <= 3 and abs(advance + 3 * thousands) < 0.75 else 1
 
     def _clock_words(self, unit: int) -> str | None:
-        lags_s = [self._lag_s(mark, unit) for mark in self._marks[-1 - LEAST_INTERVALS :]]
-        span_s = (self._marks[-1].heard_ns - self._marks[-1 - LEAST_INTERVALS].heard_ns) / 1e9
+        lags_s = [self._lag_s(mark, unit) for mark in self._marks[-1 - MIN_INTERVALS :]]
+        span_s = (self._marks[-1].heard_ns - self._marks[-1 - MIN_INTERVALS].heard_ns) / 1e9
         steady = max(lags_s) - min(lags_s) < STEADY_S + STEADY_SHARE * span_s
         offset = _offset_words(lags_s[-1], self._marks[-1].time_ns * unit / 1e9) if steady else None
         if unit == 1:
@@ -186,7 +186,7 @@ def _offset_words(lag_s: float, time_s: float) -> str | None:
         return "counts from the start of the machine or the program: it must count from 1970 (UTC)"
     where = "behind" if lag_s > 0 else "ahead of"
     zones = round(lag_s / ZONE_S)
-    if zones and abs(lag_s) <= MOST_ZONE_S and abs(lag_s - zones * ZONE_S) <= ZONE_TOLERANCE_S:
+    if zones and abs(lag_s) <= MAX_ZONE_S and abs(lag_s - zones * ZONE_S) <= ZONE_TOLERANCE_S:
         hours = abs(zones) * ZONE_S / 3600
         return f"is {hours:g} h {where} the clock here: local time instead of UTC?"
     if lag_s < 0:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from predictor.daemon.round_robin import Heard
 from predictor.daemon.stream import Stream
-from predictor.daemon.turns import Heard
 from predictor.state.checkpoint import pack
 from predictor.state.parked_files import key_of
 from streamer.effects import Discard, Effect, Fetch, Park

@@ -11,7 +11,7 @@ LARGEST_INPUT = np.float32(1e30)  # beyond it, as for NaN, products and levels w
 LARGEST = LARGEST_INPUT.item()  # as Python's own floats are compared with, at half of the time
 
 
-class UsableInputs(Kept):
+class Sanitizer(Kept):
     """Replaces what is not a usable number by the channel's last value that was.
 
     Parameters

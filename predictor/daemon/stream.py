@@ -8,34 +8,34 @@ import numpy as np
 
 from predictor.daemon import byte_order
 from predictor.daemon.counters import Counters
-from predictor.daemon.diagnosis import Allowance, Diagnosis
-from predictor.daemon.domain_check import Familiarity
+from predictor.daemon.diagnosis import Diagnosis, RateLimit
+from predictor.daemon.domain_check import DomainCheck
 from predictor.daemon.health import Health
-from predictor.daemon.learning import Lessons
-from predictor.daemon.liveness import Timekeeping
+from predictor.daemon.learning import UpdateScheduler
+from predictor.daemon.liveness import Liveness
 from predictor.daemon.run_ends import RunEnds
-from predictor.daemon.sanitize import UsableInputs
+from predictor.daemon.sanitize import Sanitizer
 from predictor.daemon.stream_report import StreamReport
-from predictor.daemon.tally_check import Tallies
+from predictor.daemon.tally_check import TallyCheck
 from predictor.engine.resident import Resident, ResidentState
 from predictor.engine.stepper import FEW_CHANNELS, TILE, Engine
 from predictor.engine.timescale import Stepper, TimeScale, time_scale
-from predictor.state.retained_estimates import Retained
+from predictor.state.retained_estimates import RetainedEstimates
 from streamer.clock import Instant
 from streamer.effects import INFO, WARNING, Ask, Decide, Effect, Pause, Say, Send
 from streamer.errors import FileError, UsageError
 from streamer.messages import NO_GAP, Burst, Chunk, FloatArray, Gone, Info, Kind, Status, TimeArray
 from streamer.ordering.decisions import Former, GapDecision, RunDecision
-from streamer.ordering.events import Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain, Word
-from streamer.ordering.reorder_buffer import Budget
-from streamer.ordering.retry import Patience
-from streamer.ordering.sequencer import AMISS, Sequencer
+from streamer.ordering.events import Announcement, Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain
+from streamer.ordering.reorder_buffer import MemoryBudget
+from streamer.ordering.retry import RetryPolicy
+from streamer.ordering.sequencer import OUT_OF_ORDER, Sequencer
 from streamer.replay.history import History
 from streamer.wire import codec
 from trainer.metrics import SCORED_SAMPLES
 from trainer.model import GATED, Model
 from trainer.online.learner import Learner
-from trainer.selfsupervised.learner import SelfLearner, Trouble
+from trainer.selfsupervised.learner import LearningWarning, SelfLearner
 from trainer.state import Run, Seq, Tree, array_of, subtree, trees, value_of
 
 NO_RATE = (
@@ -46,13 +46,13 @@ ESTIMATE = Kind.ESTIMATE  # as core's INPUT
 # Values that are estimated before anything else gets a turn, 10 ms: with the default model one takes up to 20 us,
 # and 160 where it is learnt from.
 SLICE_VALUES, LEARNING_SLICE_VALUES = 512, 64
-SLICE_NS, VALUE_NS, WEIGHT_NS, MOST_SLICE_VALUES = 10_000_000, 1_200, 1.0, 8_192  # with others
+SLICE_NS, VALUE_NS, WEIGHT_NS, MAX_SLICE_VALUES = 10_000_000, 1_200, 1.0, 8_192  # with others
 PARTS_OF_LESSONS = 4  # that take a slice's time: most take 0.1 ms, and some 5
 # Channels that are stepped together, in tiles of the engine's; few that would be left over go with the others, for
 # few are stepped otherwise, with other last bits.
-MOST_COLUMNS = TILE
+MAX_COLUMNS = TILE
 PAUSE = Pause()
-MOST_COURSE_LINES = 200  # of all streams, over ten seconds
+MAX_COURSE_LINES = 200  # of all streams, over ten seconds
 KEPT_RUNS = 4  # that were left, to go on with them bit for bit: a state each
 
 MakeLearner = Callable[[Model], Learner]
@@ -108,11 +108,11 @@ class Stream:
         engine: Engine,
         make_learner: MakeLearner | None,
         self_learner: SelfLearner | None = None,
-        patience: Patience | None = None,
-        budget: Budget | None = None,
+        retry_policy: RetryPolicy | None = None,
+        budget: MemoryBudget | None = None,
         history: History | None = None,
-        allowance: Allowance | None = None,
-        course: Allowance | None = None,
+        allowance: RateLimit | None = None,
+        course: RateLimit | None = None,
         *,
         reset_on_gap: bool,
         nominal_hz: float | None = None,
@@ -126,18 +126,18 @@ class Stream:
         self._scale = TimeScale()
         self._stepper: Stepper = engine
         self._history = history or History(0.0, 0)
-        self._retained = Retained(self._history, name)
+        self._retained = RetainedEstimates(self._history, name)
         # Who does not learn from targets never waits for one.
         kinds = (Kind.INPUT, Kind.TARGET) if make_learner else (Kind.INPUT,)
-        self._sequencer = Sequencer(name, kinds, patience, budget, self.counters)
-        self.lessons = Lessons(
+        self._sequencer = Sequencer(name, kinds, retry_policy, budget, self.counters)
+        self.scheduler = UpdateScheduler(
             engine, len(model.config.fields), make_learner(model) if make_learner else None, self_learner,
             self.counters,
         )  # fmt: skip
-        self._time = Timekeeping()
-        self._diagnosis = Diagnosis(name, allowance or Allowance())
-        self._course = course or Allowance(MOST_COURSE_LINES)
-        self._tallies = Tallies()
+        self._time = Liveness()
+        self._diagnosis = Diagnosis(name, allowance or RateLimit())
+        self._course = course or RateLimit(MAX_COURSE_LINES)
+        self._tallies = TallyCheck()
         self._paced = True  # whether the source says its samples at the rate that it names
         self._ends = RunEnds()
         self._report = StreamReport(name, self.counters)
@@ -186,7 +186,7 @@ class Stream:
     @property
     def _next_seq(self) -> int:
         """The sample that is estimated next."""
-        return self.lessons.next_seq if self.at_work and self._begun else self._sequencer.next_seq
+        return self.scheduler.next_seq if self.at_work and self._begun else self._sequencer.next_seq
 
     @property
     def channels(self) -> int:
@@ -209,7 +209,7 @@ class Stream:
         if isinstance(message, Chunk):
             if self.continues(message):
                 return self.predict_next(message, now)
-        elif self.lessons.learns:
+        elif self.scheduler.learns:
             return self._predict_each(message, now)
         elif self.continues(message.chunk):
             self._sequencer.advance(message)
@@ -220,7 +220,7 @@ class Stream:
         """Estimate the samples of a chunk that continues the stream."""
         values = chunk.values
         self._sequencer.advance(chunk)
-        if self.lessons.learns or values.size > self.slice_values:
+        if self.scheduler.learns or values.size > self.slice_values:
             return self._estimate_chunk(chunk, 0, now)
         return self._estimate_whole(chunk, now)
 
@@ -241,7 +241,7 @@ class Stream:
 
         It must where targets are learnt from and this one is not simply what comes next.
         """
-        if self.lessons.learner is not None and not self._sequencer.take_second(target):
+        if self.scheduler.learner is not None and not self._sequencer.take_target(target):
             return False
         self._teach(self._sequencer.named(target))
         return True
@@ -252,7 +252,7 @@ class Stream:
 
     def _hear_info(self, info: Info, now: Instant) -> Iterator[Effect]:
         ends = (info.next_seq, info.next_target_seq)[: len(self._sequencer.kinds)]
-        word = Word(info.run, ends, info.time_ns, info.replays, info.ended, info.repeats)
+        word = Announcement(info.run, ends, info.time_ns, info.replays, info.ended, info.repeats)
         yield from self._follow(self._sequencer.hear(word, now.mono_ns), now)
         run = self._sequencer.name_of(word)
         self._ends.note(run, info.next_seq, ended=info.ended)
@@ -312,13 +312,13 @@ class Stream:
         elif self._begun and chunk.values.shape[1] != self.state.shape[1]:
             self.counters.refused += 1
         elif self._begun:
-            self.lessons.teach(chunk, skip)
+            self.scheduler.teach(chunk, skip)
 
     # Estimates
 
     def _estimate_burst(self, burst: Burst, now: Instant, *, live: bool = True) -> Iterator[Effect]:
         size = burst.chunk.values.size // len(burst.times_ns)
-        if self.lessons.learns or size > self.slice_values or self._muted_to:
+        if self.scheduler.learns or size > self.slice_values or self._muted_to:
             for chunk in burst.chunks():
                 now = yield from self._rest(now)
                 yield from self._estimate_chunk(chunk, 0, now, live=live)
@@ -355,17 +355,17 @@ class Stream:
         first, most = skip, max(1, self.slice_values // channels)
         while first < samples:
             now = yield from self._rest(now, channels * min(most, samples - first))
-            if self.lessons.learns:
-                for _ in self.lessons.catching_up():
+            if self.scheduler.learns:
+                for _ in self.scheduler.catching_up():
                     self._spent += self.slice_values // PARTS_OF_LESSONS
                     now = yield from self._rest(now)
-            end = first + min(self.lessons.room, most)
+            end = first + min(self.scheduler.room, most)
             muted = self._muted_to > chunk.seq + first
             if muted:
                 end = min(end, self._muted_to - chunk.seq)
             inputs = self._usable(chunk.values[first:end, :, 0])
             modelled, state = yield from self._step(inputs)
-            answer = self._advance(chunk, first, self.lessons.serve(inputs, modelled), state)
+            answer = self._advance(chunk, first, self.scheduler.serve(inputs, modelled), state)
             try:
                 if not muted:
                     yield Send(answer)
@@ -377,16 +377,16 @@ class Stream:
     def _step(self, inputs: FloatArray) -> Generator[Effect, None, tuple[FloatArray, FloatArray]]:
         """Step over inputs [samples, channels], with turns for others between parts of very many channels."""
         channels, before, stepper = inputs.shape[1], self.state, self._stepper
-        if channels <= MOST_COLUMNS:
+        if channels <= MAX_COLUMNS:
             return stepper.run(inputs, before)
         parts: list[tuple[FloatArray, FloatArray]] = []
-        for first in range(0, channels - FEW_CHANNELS, MOST_COLUMNS):
+        for first in range(0, channels - FEW_CHANNELS, MAX_COLUMNS):
             if parts:
                 yield PAUSE
             if self.state is not before or self._stepper is not stepper:  # another model was read meanwhile
                 return self._stepper.run(inputs, self.state)
-            last = first + MOST_COLUMNS >= channels - FEW_CHANNELS
-            columns = slice(first, channels if last else first + MOST_COLUMNS)
+            last = first + MAX_COLUMNS >= channels - FEW_CHANNELS
+            columns = slice(first, channels if last else first + MAX_COLUMNS)
             parts.append(stepper.run(inputs[:, columns], before[:, columns]))
         estimates, states = zip(*parts, strict=True)
         return np.concatenate(estimates, axis=1), np.concatenate(states, axis=1)
@@ -477,7 +477,7 @@ class Stream:
     @property
     def disturbed(self) -> bool:
         """Whether something is missing or held, or another run may follow."""
-        return self._sequencer.expected == AMISS
+        return self._sequencer.expected == OUT_OF_ORDER
 
     def look(self, now: Instant) -> Iterator[Effect]:
         """Ask for what is missing, or give it up."""
@@ -496,8 +496,8 @@ class Stream:
             text = f"{health.name}: {health.value}, at sample {self._next_seq}"
             if self._course.take(now.mono_ns):
                 yield Say(f"stream {self.name}: {text}", level)
-        for text in self.lessons.news():
-            yield Say(f"stream {self.name}: {text}", WARNING if isinstance(text, Trouble) else INFO)
+        for text in self.scheduler.news():
+            yield Say(f"stream {self.name}: {text}", WARNING if isinstance(text, LearningWarning) else INFO)
         yield from self._report.changes()
         verdict = self._familiarity.judge()
         if verdict is not None:
@@ -563,9 +563,9 @@ class Stream:
             "duplicates": counters.duplicates,
             "unusable": counters.unusable,
             "refused": counters.refused,
-            "prequential_rmse": self.lessons.rmse.value,
-            "scored": self.lessons.rmse.count,
-            "learning": self.lessons.status(),
+            "prequential_rmse": self.scheduler.rmse.value,
+            "scored": self.scheduler.rmse.count,
+            "learning": self.scheduler.status(),
             "samples_per_step": self._scale.samples_per_step,
             "cycle_samples": self._familiarity.cycle_samples,
             "familiar": self._familiarity.familiar,
@@ -576,10 +576,10 @@ class Stream:
     def summary(self) -> str:
         """Return one line for the operator at the end."""
         text = f"stream {self.name}: {self.counters.samples} estimates"
-        rmse = self.lessons.rmse
+        rmse = self.scheduler.rmse
         if rmse.value is not None:
             text += f", RMSE {rmse.value:.4f} over the last {min(rmse.count, SCORED_SAMPLES)} samples"
-        if self.lessons.learns:
+        if self.scheduler.learns:
             text += f", {self.counters.updates} updates"
         if self.counters.gaps:
             text += f", {self.counters.gap_samples} samples missing in {self.counters.gaps} gaps"
@@ -594,16 +594,16 @@ class Stream:
         """Start from the initial hidden state."""
         self.state = self._stepper.initial_state(channels)
         self.reserved_channels = 0
-        self._usable_inputs = UsableInputs(channels)
-        self._familiarity = Familiarity(self._model, self._scale, channels)
+        self._usable_inputs = Sanitizer(channels)
+        self._familiarity = DomainCheck(self._model, self._scale, channels)
 
     def _new_run(self, chunk: Chunk, seq: int, now: Instant) -> Iterator[Effect]:
         """Begin a run with its first sample that can be had."""
-        self.lessons.learn_all()
+        self.scheduler.learn_all()
         self.counters.runs += 1
         self._time.begin(chunk.rate_hz)
         self._diagnosis.begin()
-        self._tallies = Tallies()
+        self._tallies = TallyCheck()
         channels = chunk.values.shape[1]
         yield from self._set_scale(chunk.rate_hz)
         if self._former is not None and seq > self._given_up_to:
@@ -612,7 +612,7 @@ class Stream:
         self._begin(channels)
         self._since_reset = 0
         self._since_gap = None
-        self.lessons.begin(self.state, seq, chunk.rate_hz)
+        self.scheduler.begin(self.state, seq, chunk.rate_hz)
         self._begun, self._first_seq, self._run = True, seq, chunk.run
         if self._history.keeps:
             self._history.begin(Kind.ESTIMATE, self.name, chunk.run, seq)
@@ -687,7 +687,7 @@ class Stream:
                 "before the restart and cannot be had again"
             )
             self._report.other_state(why, published_to)
-        if before is not None and not new.again and self.lessons.learns and self._published_to:
+        if before is not None and not new.again and self.scheduler.learns and self._published_to:
             self._mute(self._published_to)
             self._report.other_state(
                 f"run {new.run:016x} begins with other weights than before the restart", self._published_to
@@ -695,7 +695,7 @@ class Stream:
 
     def _decide_joining(self, run: int, seq: int) -> Iterator[Effect]:
         """Write down where a run was joined that was under way."""
-        targets = self._sequencer.next_second_seq
+        targets = self._sequencer.next_target_seq
         yield Decide(GapDecision(self.name, run, Kind.INPUT, 0, seq))
         if targets:
             yield Decide(GapDecision(self.name, run, Kind.TARGET, 0, targets, seq))
@@ -743,7 +743,7 @@ class Stream:
             self._report.gap("samples", missing_from, end - missing_from)
 
     def _lose_inputs(self, gap: Gap, decided: GapDecision) -> None:
-        self.lessons.learn_all()
+        self.scheduler.learn_all()
         self._count_gap(gap, decided)
         self._since_gap = 0
         if self._history.keeps:  # who asks for these estimates need not wait for them
@@ -751,7 +751,7 @@ class Stream:
         if decided.reset:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
-        self.lessons.skip(self.state, gap.seq + gap.samples)
+        self.scheduler.skip(self.state, gap.seq + gap.samples)
 
     def _lose_targets(self, gap: Gap) -> None:
         """Note lost targets of samples that were estimated."""
@@ -782,7 +782,7 @@ class Stream:
 
     def _keep(self, inputs: FloatArray, said: Chunk | Burst, modelled: FloatArray, now: Instant) -> None:
         chunk = said if isinstance(said, Chunk) else said.chunk
-        self.lessons.keep(inputs, chunk.values)
+        self.scheduler.keep(inputs, chunk.values)
         self._familiarity.add(inputs, modelled)
         if self._history.keeps:
             if chunk.seq < self._muted_to:
@@ -802,14 +802,14 @@ class Stream:
     def adopt(self, model: Model, engine: Engine, make_learner: MakeLearner | None, *, same_shape: bool) -> None:
         """Go on with another model from the next sample on; with its own shape, from its initial state."""
         self._model, self._engine = model, engine
-        self.slice_values = slice_values(model, learns_itself=self.lessons.self_learner is not None)
+        self.slice_values = slice_values(model, learns_itself=self.scheduler.self_learner is not None)
         self._left.clear()  # states of the other model
         self._stepper = self._scale.stage(engine)
         if not same_shape:
             self.state = self._stepper.initial_state(self.state.shape[1])
             self._since_reset = 0
-        self._familiarity = Familiarity(model, self._scale, self.state.shape[1])
-        self.lessons.adopt(
+        self._familiarity = DomainCheck(model, self._scale, self.state.shape[1])
+        self.scheduler.adopt(
             engine, make_learner(model) if make_learner else None, self.state, same_shape=same_shape
         )
 
@@ -819,8 +819,8 @@ class Stream:
     def stand(self) -> tuple[object, ...]:
         """What differs whenever the state does."""
         counters, sequencer = self.counters, self._sequencer
-        heard = sequencer.run, sequencer.next_second_seq, self.final_seq
-        return *heard, counters.gaps, counters.refused, *self.lessons.stand
+        heard = sequencer.run, sequencer.next_target_seq, self.final_seq
+        return *heard, counters.gaps, counters.refused, *self.scheduler.stand
 
     def snapshot(self) -> Tree | None:
         """Return what later estimates depend on; None before the first run, and while an answer is under way."""
@@ -829,7 +829,8 @@ class Stream:
         left = [{"run": run, "state": state} for run, state in self._left.items()]
         return self._run_state() | {
             "name": self.name,
-            "position": self._sequencer.state() | {"next_seq": self.lessons.next_seq},  # a chunk may be half done
+            "position": self._sequencer.state()
+            | {"next_seq": self.scheduler.next_seq},  # a chunk may be half done
             "final_seq": self.final_seq,
             "counters": self.counters.state(),
             "retained": self._retained.state(),
@@ -848,7 +849,7 @@ class Stream:
             "muted_to": self._muted_to,
             "usable": self._usable_inputs.state(),
             "familiarity": self._familiarity.state(),
-            "lessons": self.lessons.state(),
+            "lessons": self.scheduler.state(),
         }
 
     def restore(self, tree: Tree, now: Instant) -> None:
@@ -876,7 +877,7 @@ class Stream:
         self._restore_run(self._sequencer.run or 0, tree)
         self._check_place(self._sequencer.next_seq, channels)
         self._report.caught_up()
-        self._time = Timekeeping(now.mono_ns)
+        self._time = Liveness(now.mono_ns)
         self._time.begin(self._rate_hz)
         if self._history.keeps and self._sequencer.run is not None:
             self._retained.restore(subtree(tree, "retained"), now)
@@ -885,7 +886,7 @@ class Stream:
             self._history.reach(ESTIMATE, self.name, run, next_seq)
 
     def _check_place(self, next_seq: int, channels: int) -> None:
-        if self.lessons.next_seq != next_seq or self.state.shape[1] != channels:
+        if self.scheduler.next_seq != next_seq or self.state.shape[1] != channels:
             raise FileError("state: what waits for targets must end where its run is, and be as wide")
 
     def _restore_run(self, run: int, tree: Tree) -> None:
@@ -907,7 +908,7 @@ class Stream:
         self._muted_to = value_of(tree, "muted_to", Seq)
         self._usable_inputs.restore(subtree(tree, "usable"))
         self._familiarity.restore(subtree(tree, "familiarity"))
-        self.lessons.restore(subtree(tree, "lessons"), channels)
+        self.scheduler.restore(subtree(tree, "lessons"), channels)
 
 
 def slice_values(model: Model, *, learns_itself: bool) -> int:
@@ -917,7 +918,7 @@ def slice_values(model: Model, *, learns_itself: bool) -> int:
     if model.config.cell == GATED:
         return SLICE_VALUES
     weights = sum(weight.size for weight in model.weights.values())
-    return max(1, min(MOST_SLICE_VALUES, int(SLICE_NS / (VALUE_NS + WEIGHT_NS * weights))))
+    return max(1, min(MAX_SLICE_VALUES, int(SLICE_NS / (VALUE_NS + WEIGHT_NS * weights))))
 
 
 def _apart(said: Chunk | Burst, chunk: Chunk) -> Chunk | Burst:

@@ -12,7 +12,7 @@ COUNTED = (
     ("duplicates", "duplicate or stale sample(s) dropped"),
     ("refused", "message(s) refused: another run or number of channels, or a seq that nothing else confirms"),
 )
-MOST_RANGES = 20  # in one line
+MAX_RANGES = 20  # in one line
 
 
 class StreamReport:
@@ -30,13 +30,13 @@ class StreamReport:
         self._stream = stream
         self._counters = counters
         self._said = replace(counters)
-        self._holes: deque[str] = deque(maxlen=MOST_RANGES)
+        self._holes: deque[str] = deque(maxlen=MAX_RANGES)
         self._gaps: dict[str, list[tuple[int, int]]] = {}  # what is missing: its ranges since the last tick
 
     def gap(self, what: str, seq: int, samples: int) -> None:
         """Note a gap among "samples" or "targets"."""
         ranges = self._gaps.setdefault(what, [])
-        if len(ranges) < MOST_RANGES:
+        if len(ranges) < MAX_RANGES:
             ranges.append((seq, seq + samples - 1))
 
     def hole(self, seq: int, samples: int, published_to: int) -> None:
@@ -57,7 +57,7 @@ class StreamReport:
     def changes(self) -> Iterator[Effect]:
         """Say what went wrong since the last call."""
         before, now = self._said, self._counters
-        holes, self._holes = self._holes, deque(maxlen=MOST_RANGES)
+        holes, self._holes = self._holes, deque(maxlen=MAX_RANGES)
         for text in holes:
             yield Say(f"stream {self._stream}: {text}", WARNING)
         gaps, self._gaps = self._gaps, {}

@@ -6,7 +6,7 @@ ADVICE = (
 )
 
 
-class Tallies:
+class TallyCheck:
     """What contradicts itself in one run.
 
     Attributes

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 LEARN_CHUNKS = 16  # how long a sample is and how much stamps jitter is learnt from no fewer ...
 LEARN_NS, LONGEST_LEARN_NS = 1_000_000_000, 20_000_000_000  # ... and over no less of the source's time
 LEARN_STEPS = 10  # and over so many times the largest step, for its clock may be a coarse one
-LEAST_SAMPLES = 0.75  # a smaller jump is none: stamps are rounded
+MIN_SAMPLES = 0.75  # a smaller jump is none: stamps are rounded
 JITTERS = 6.0  # times the standard deviation of a stamp
 RELAXES = 0.5  # what was only late makes us slower to suspect; each time that we learn, less so
 CONFIRM_CHUNKS = 4
@@ -201,7 +201,7 @@ class TimeJumps:
             return
         slope_ns, level_ns, jitter_ns = line.fit(self.seq - self._since[0])
         self._step_ns += slope_ns
-        bound_ns = max(LEAST_SAMPLES * self._step_ns, JITTERS * jitter_ns)
+        bound_ns = max(MIN_SAMPLES * self._step_ns, JITTERS * jitter_ns)
         self._bound_ns = bound_ns if self._bound_ns == math.inf else max(bound_ns, RELAXES * self._bound_ns)
         late_ns = self._late_ns - level_ns
         self._start()

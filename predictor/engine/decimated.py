@@ -11,13 +11,13 @@ from streamer.messages import FloatArray
 
 TURNS_AVERAGED = 5.0  # time constant of the measured frequency, in steps of the model
 # Radians in a step of the model that a measured frequency may have: a margin around what the model knows.
-LEAST_TURN, MOST_TURN = np.float32(2 * math.pi / 60), np.float32(2 * math.pi / 10)
+MIN_TURN, MAX_TURN = np.float32(2 * math.pi / 60), np.float32(2 * math.pi / 10)
 TINY = np.float32(1e-37)
 
 ComplexArray = NDArray[np.complex64]
 
 
-class Averaged:
+class Decimated:
     """Steps a model over means of so many samples, with several hidden states that take turns.
 
     A mean is late by half its length; each estimate is turned forward by that, and by the samples since its
@@ -94,11 +94,11 @@ class Averaged:
         carried.directions[which] = direction
         radians: FloatArray = np.angle(self._nominal + carried.drift)
         # Noise may turn a step anywhere; no signal that the model follows does.
-        return np.minimum(np.maximum(radians, LEAST_TURN), MOST_TURN)
+        return np.minimum(np.maximum(radians, MIN_TURN), MAX_TURN)
 
 
 class _Carried:
-    """What `Averaged` carries from sample to sample, taken from the rows of a state.
+    """What `Decimated` carries from sample to sample, taken from the rows of a state.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ from trainer.model import GATED, ModelConfig, Weights, new_model
 
 FEW_CHANNELS = 8  # each in a product of its own; from here on one product for all is quicker
 TILE = 512  # columns; more, and a step's arrays leave the core's own cache
-LEAST_TILE = 16
+MIN_TILE = 16
 BLOCK_VALUES = 16_384  # of one layer's columns, over as many samples as that allows
 MAX_SAMPLES = 32
 
@@ -160,7 +160,7 @@ class Engine:
         known = self._pipelines.get((columns, apart))
         if known is not None:
             return known
-        width = max(1 if apart else LEAST_TILE, 1 << (columns - 1).bit_length())
+        width = max(1 if apart else MIN_TILE, 1 << (columns - 1).bit_length())
         if (width, apart) not in self._pipelines:
             make = GatedPipeline if self.config.cell == GATED else _Pipeline
             self._pipelines[width, apart] = make(self.config, width, apart)

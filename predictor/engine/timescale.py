@@ -8,16 +8,16 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from predictor.engine.decimated import Averaged
+from predictor.engine.decimated import Decimated
 from predictor.engine.stepper import Engine
-from predictor.engine.upsampled import Interpolated
+from predictor.engine.upsampled import Upsampled
 from streamer.errors import UsageError
 from streamer.messages import FloatArray
 
 BEST_CYCLE = 25.0  # samples a cycle: the middle of what the model knows, with an octave on either side
 SHORTEST_CYCLE, LONGEST_CYCLE = 12.0, 50.0  # that the model knows
 INTERPOLATED_CYCLE = 16.0  # at least: more steps a sample shorten the memory and let in more noise
-LEAST_CYCLE = 4.0  # below, straight lines are no sine any more: 4 degrees of error half an octave off 3.5, 8 at 3
+MIN_CYCLE = 4.0  # below, straight lines are no sine any more: 4 degrees of error half an octave off 3.5, 8 at 3
 MAX_SAMPLES = 2**20  # a step: the position, up to twice as large, is kept exactly in a float32
 HIDDEN_STATES = (
     4  # that take turns, where there is room: one costs up to a tenth more error, more than 4 gain nothing
@@ -71,9 +71,9 @@ class TimeScale:
     def stage(self, engine: Engine) -> Stepper:
         """Return what steps `engine` on this scale; the engine itself where none is needed."""
         if self.steps > 1:
-            return Interpolated(engine, self.steps, self.nominal_turn)
+            return Upsampled(engine, self.steps, self.nominal_turn)
         if self.samples > 1:
-            return Averaged(engine, self.samples, self.hop_samples, self.nominal_turn)
+            return Decimated(engine, self.samples, self.hop_samples, self.nominal_turn)
         return engine
 
 
@@ -88,10 +88,10 @@ def time_scale(rate_hz: float, nominal_hz: float) -> TimeScale:
     if not rate_hz:
         raise UsageError("--nominal-hz: needs the rate of the samples, and that is not known")
     cycle = rate_hz / nominal_hz
-    if not LEAST_CYCLE <= cycle <= BEST_CYCLE * MAX_SAMPLES:
+    if not MIN_CYCLE <= cycle <= BEST_CYCLE * MAX_SAMPLES:
         raise UsageError(
             f"--nominal-hz: at {rate_hz:g} samples/s must be {rate_hz / BEST_CYCLE / MAX_SAMPLES:.3g} to "
-            f"{rate_hz / LEAST_CYCLE:g}, for at least {LEAST_CYCLE:g} samples a cycle, got {nominal_hz:g}"
+            f"{rate_hz / MIN_CYCLE:g}, for at least {MIN_CYCLE:g} samples a cycle, got {nominal_hz:g}"
         )
     turn = 2 * math.pi / cycle
     if cycle < SHORTEST_CYCLE:

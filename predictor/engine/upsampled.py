@@ -9,7 +9,7 @@ from streamer.messages import FloatArray
 from trainer.state import is_tame
 
 
-class Interpolated:
+class Upsampled:
     """Steps a model several times a sample, along the straight line from the last sample to this one.
 
     Both ends are known when the sample comes, so that its estimate has no delay. The first line is flat: there was

@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from predictor.listen.reorder import MAX_STREAMS, InOrder
+from predictor.listen.reorder import MAX_STREAMS, OrderedReader
 from streamer.clock import Instant
 from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Gone, Incoming, Kind, Rejected, Replay, Status
 from streamer.ordering.events import Gap
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.wire import codec
 
 ENDED = "ENDED"  # health of a stream whose source has ended, and whose samples are all estimated
@@ -52,7 +52,7 @@ class EstimateReader:
         If it is no name of a stream.
     """
 
-    def __init__(self, stream: str | None, patience: Patience | None, *, follow: bool) -> None:
+    def __init__(self, stream: str | None, retry_policy: RetryPolicy | None, *, follow: bool) -> None:
         if stream is not None and not codec.STREAM_NAME.fullmatch(stream):
             raise UsageError(f"stream: {codec.STREAM_RULE}, got {stream!r}")
         self.ready: deque[tuple[Chunk, int]] = deque()
@@ -60,7 +60,7 @@ class EstimateReader:
         self.ended = False
         self._stream = stream
         self._follow = follow or stream is None
-        self._in_order = InOrder((Kind.ESTIMATE,), patience) if patience is not None else None
+        self._in_order = OrderedReader((Kind.ESTIMATE,), retry_policy) if retry_policy is not None else None
         self._places: dict[str, _Place] = {}
         self._end: tuple[int, int] | None = None  # run and end of what has ended
         self._rejected = False

@@ -7,13 +7,13 @@ from predictor.listen.cos_alone import CosAlone
 from predictor.listen.joiner import PARTS, Joiner
 from predictor.listen.json_lines import gap_line, own_phases, report_line, sample_lines
 from predictor.listen.phase_lines import PhaseLines
-from predictor.listen.reorder import MAX_STREAMS, InOrder
+from predictor.listen.reorder import MAX_STREAMS, OrderedReader
 from streamer.clock import Instant
 from streamer.effects import WARNING, Ask, Effect, Finish, Print, Say
 from streamer.errors import NothingHeard, UsageError
 from streamer.messages import Chunk, Gone, Incoming, Info, Kind, Message, Rejected, Replay, Status
 from streamer.ordering.events import Gap
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.ordering.run_names import RunNames
 from streamer.wire import codec
 
@@ -60,7 +60,7 @@ class ListenerConfig:
     joined: bool = False
     timeout_s: float | None = None
     reliable: bool = False
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     phase: bool = False
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class Listener:
 
     def __init__(self, config: ListenerConfig) -> None:
         self._config = config
-        self._in_order = InOrder(config.sample_kinds, config.patience) if config.reliable else None
+        self._in_order = OrderedReader(config.sample_kinds, config.retry_policy) if config.reliable else None
         self._left = config.count
         self._heard_ns: int | None = None
         self._rejected = 0
@@ -200,7 +200,7 @@ class Listener:
             yield from self._next(stream, event, now)
         self._rename_all(self._in_order)
 
-    def _rename_all(self, in_order: InOrder) -> None:
+    def _rename_all(self, in_order: OrderedReader) -> None:
         while in_order.renamed:
             self._rename(*in_order.renamed.pop())
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from predictor.listen.publisher_clock import PublisherClock
 from streamer.clock import Instant
 from streamer.messages import Burst, Chunk, Gone, Info, Kind, Replay, Status
-from streamer.ordering.events import Event, Gap, Part, Word
-from streamer.ordering.reorder_buffer import Budget
-from streamer.ordering.retry import Patience
+from streamer.ordering.events import Announcement, Event, Gap, Part
+from streamer.ordering.reorder_buffer import MemoryBudget
+from streamer.ordering.retry import RetryPolicy
 from streamer.ordering.sequencer import Sequencer
-from streamer.ordering.timers import Alarms
+from streamer.ordering.timers import TimerQueue
 
 PROBE_NS = 1_000_000_000
 MAX_STREAMS = 10_000  # followed; a sequencer takes some 2 kB
@@ -55,7 +55,7 @@ class _Followed:
         return max(now_ns + 1, self.asked_ns + PROBE_NS, self.clock.silent_ns) if probes else due_ns
 
 
-class InOrder:
+class OrderedReader:
     """Follows every stream that is heard.
 
     Parameters
@@ -65,16 +65,16 @@ class InOrder:
     patience : Patience
     """
 
-    def __init__(self, kinds: Sequence[Kind], patience: Patience) -> None:
+    def __init__(self, kinds: Sequence[Kind], retry_policy: RetryPolicy) -> None:
         self.ignored = 0
         """Messages of streams beyond those followed."""
         self.renamed: list[tuple[str, int, int]] = []
         """Runs that are called otherwise from now on: stream, what was and what is the run."""
         self._kinds = set(kinds)
-        self._patience = patience
-        self._budget = Budget(patience.hold_bytes)
+        self._retry_policy = retry_policy
+        self._budget = MemoryBudget(retry_policy.hold_bytes)
         self._followed: dict[tuple[str, Kind], _Followed] = {}
-        self._alarms = Alarms()
+        self._timers = TimerQueue()
 
     def take(self, message: Chunk | Info | Status | Gone, now: Instant) -> Iterator[tuple[str, Chunk | Gap]]:
         """Take a message; yield the samples that are next, and gaps between them, each with its stream's name."""
@@ -105,7 +105,7 @@ class InOrder:
     def named(self, info: Info) -> Info:
         """Return an info with the run that estimates have."""
         followed = self._followed.get((info.stream, Kind.INPUT))
-        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays, repeats=info.repeats)
+        word = Announcement(info.run, (info.next_seq,), info.time_ns, info.replays, repeats=info.repeats)
         name = info.run if followed is None else followed.sequencer.name_of(word)
         return info if name == info.run else replace(info, run=name)
 
@@ -136,7 +136,7 @@ class InOrder:
         followed = self._follow(message.stream, kind, now_ns)
         if followed is not None and not followed.paused:
             sequencer, clock = followed.sequencer, followed.clock
-            word = Word(message.run, (end,), message.time_ns, replays)
+            word = Announcement(message.run, (end,), message.time_ns, replays)
             yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)), now_ns)
             is_followed = sequencer.run == sequencer.name_of(word)
             is_behind = is_followed and sequencer.next_seq >= end and not _is_left(message)
@@ -145,7 +145,7 @@ class InOrder:
 
     def look(self, now: Instant) -> Iterator[tuple[str, Chunk | Gap] | Replay]:
         """Yield what to ask for now, and what is given up."""
-        for name in self._alarms.take(now.mono_ns):
+        for name in self._timers.take(now.mono_ns):
             stream, word = name.split("/")
             followed = self._followed[stream, Kind[word]]
             counted_ns = followed.clock.counted_ns(now.mono_ns)
@@ -177,7 +177,7 @@ class InOrder:
 
     def next_ns(self) -> int | None:
         """When to call `look`."""
-        return self._alarms.next_ns()
+        return self._timers.next_ns()
 
     def _follow(self, stream: str, kind: Kind, now_ns: int) -> _Followed | None:
         followed = self._followed.get((stream, kind))
@@ -185,7 +185,7 @@ class InOrder:
             if len(self._followed) >= MAX_STREAMS:
                 self.ignored += 1
                 return None
-            followed = _Followed(Sequencer(stream, (kind,), self._patience, self._budget))
+            followed = _Followed(Sequencer(stream, (kind,), self._retry_policy, self._budget))
             followed.clock.hear(now_ns)
             self._followed[stream, kind] = followed
         return followed
@@ -206,7 +206,7 @@ class InOrder:
     def _wake(self, followed: _Followed, now_ns: int) -> None:
         due_ns = followed.due_ns(now_ns)
         if due_ns is not None:
-            self._alarms.set(f"{followed.sequencer.stream}/{followed.sequencer.kinds[0].name}", due_ns)
+            self._timers.set(f"{followed.sequencer.stream}/{followed.sequencer.kinds[0].name}", due_ns)
 
 
 def _is_left(message: Info | Status) -> bool:

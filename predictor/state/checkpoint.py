@@ -22,7 +22,7 @@ from trainer.state import Tree
 Array = np.ndarray[Any, Any]
 
 FORMAT = "sincos-state-3"
-MOST_BYTES = 8 * 2**30
+MAX_BYTES = 8 * 2**30
 TYPES: dict[str, type[np.generic]] = {
     "F32": np.float32,
     "F64": np.float64,

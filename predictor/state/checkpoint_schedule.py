@@ -18,7 +18,7 @@ SLICE_EVERY_NS = 20_000_000
 FIRST_LOOK_EVERY_NS = 100_000_000  # until there is something to keep
 
 
-class Keepable(Protocol):
+class Checkpointed(Protocol):
     """A stream, as far as it matters here."""
 
     @property
@@ -28,7 +28,7 @@ class Keepable(Protocol):
     def snapshot(self) -> Tree | None: ...
 
 
-class Snapshots:
+class CheckpointSchedule:
     """Collects the states of streams, round by round.
 
     Parameters
@@ -43,7 +43,7 @@ class Snapshots:
         self._settle = settle
         self._every_ns = round(every_s * 1e9)
         self._taken: dict[str, tuple[tuple[object, ...], Packed]] = {}  # stream -> where it stood, and its state
-        self._round: list[Keepable] | None = None  # those still to be taken, the next one last
+        self._round: list[Checkpointed] | None = None  # those still to be taken, the next one last
         self._changed = False  # since the last state that was written
         self._writing = False
         self._due_ns = 0
@@ -54,7 +54,7 @@ class Snapshots:
         self._record_failures = 0
         self._record_error: str | None = None
 
-    def tick(self, streams: Mapping[str, Keepable], identity: Tree, now: Instant) -> Iterator[Effect]:
+    def tick(self, streams: Mapping[str, Checkpointed], identity: Tree, now: Instant) -> Iterator[Effect]:
         """Take a few streams' states if a round is due or going on, and have them written at its end."""
         if self._writing or now.mono_ns < self._due_ns:
             return
@@ -70,7 +70,7 @@ class Snapshots:
             if self._changed:
                 yield self._checkpoint(identity)
 
-    def last(self, streams: Mapping[str, Keepable], identity: Tree) -> Iterator[Effect]:
+    def last(self, streams: Mapping[str, Checkpointed], identity: Tree) -> Iterator[Effect]:
         """Have everything written that changed, at the end."""
         self._take(streams.values())
         if self._changed or self._writing:
@@ -94,12 +94,12 @@ class Snapshots:
         """The streams of the checkpoint that is written next, or was begun last."""
         return self._taken
 
-    def adopt(self, names: Iterable[Keepable]) -> None:
+    def adopt(self, names: Iterable[Checkpointed]) -> None:
         """Take the states of these, which have just been restored, as written."""
         self._take(names)
         self._changed = False
 
-    def _take(self, streams: Iterable[Keepable]) -> None:
+    def _take(self, streams: Iterable[Checkpointed]) -> None:
         for stream in streams:
             self._settle(stream.name)
             stand = stream.stand

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from streamer.errors import FileError
-from streamer.files.fsync import Syncer
+from streamer.files.fsync import FsyncThread
 from streamer.files.regular_files import open_regular
 from streamer.ordering.decisions import Decision, decode, encode
 
@@ -112,7 +112,7 @@ class DecisionLog:
             self.error = None
             self.unsynced = True
 
-    def sync(self, syncer: Syncer) -> None:
+    def sync(self, syncer: FsyncThread) -> None:
         """Have what was written forced to disk, with the file's name."""
         self.unsynced = False
         if self._descriptor >= 0:

@@ -44,7 +44,7 @@ def identity(
     }
 
 
-def check_identity(theirs: Tree, ours: Tree) -> None:
+def check_fingerprint(theirs: Tree, ours: Tree) -> None:
     """Refuse a state that these options do not go on from.
 
     Raises

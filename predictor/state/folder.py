@@ -222,7 +222,7 @@ def read(path: Path, folder: int | None = None) -> Tree:
     """
     place = path if folder is None else Path(path.name)
     try:
-        return checkpoint.decode(read_regular(place, checkpoint.MOST_BYTES, folder=folder))
+        return checkpoint.decode(read_regular(place, checkpoint.MAX_BYTES, folder=folder))
     except FileError as error:
         text = str(error)
         raise FileError(f"{path}: {text.removeprefix(f'{place}: ')}") from None

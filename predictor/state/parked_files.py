@@ -122,7 +122,7 @@ class ParkedFiles:
             if not os.access(name, os.F_OK, dir_fd=self._descriptor, follow_symlinks=False):
                 continue
             try:
-                tree = checkpoint.decode(read_regular(Path(name), checkpoint.MOST_BYTES, folder=self._descriptor))
+                tree = checkpoint.decode(read_regular(Path(name), checkpoint.MAX_BYTES, folder=self._descriptor))
                 states: Any = tree[checkpoint.STREAMS]
                 if len(states) != 1 or not isinstance(states[0], Mapping) or states[0].get("name") != stream:
                     raise FileError(f"{name}: not the state of stream {stream}")

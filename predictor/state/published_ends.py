@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from streamer.errors import FileError
-from streamer.files.fsync import Syncer
+from streamer.files.fsync import FsyncThread
 from streamer.files.regular_files import open_regular
 from streamer.messages import Kind
 from streamer.wire import codec
@@ -178,7 +178,7 @@ class PublishedEnds:
             raise OSError("written in part")
         self.error = None
 
-    def sync(self, syncer: Syncer) -> None:
+    def sync(self, syncer: FsyncThread) -> None:
         """Have what was written forced to disk, with the file's name."""
         self.unsynced = False
         if self._descriptor >= 0:

@@ -15,7 +15,7 @@ GATHERED_MESSAGES = 500  # half a millisecond
 MERGED_MESSAGES = 2_000
 
 
-class Retained:
+class RetainedEstimates:
     """A stream's part of a history, as segments of what was said between one state and the next.
 
     Parameters

@@ -12,14 +12,14 @@ from predictor.state.folder import StateFolder
 from predictor.state.parked_files import ParkedFiles
 from predictor.state.published_ends import PublishedEnds
 from streamer.effects import Checkpoint, Discard, Fetch, Park, Store
-from streamer.files.fsync import Syncer
+from streamer.files.fsync import FsyncThread
 from streamer.messages import Fetched, Parked, Recorded, Stored, Written
 from streamer.ordering.decisions import Decision, Memory
 
 ENDS_EVERY_S = 1.0
 
 
-class Keeper:
+class StateWriter:
     """Takes a state while the last one has been reported as written, or not, and decisions at any time.
 
     States are written beside the loop, one at a time, so that a slow disk delays no estimate; those of single
@@ -47,7 +47,7 @@ class Keeper:
         self._store = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parked")
         self._storing: deque[Future[Parked | Fetched | None]] = deque()
         self._reported = Recorded(0)
-        self._syncer = Syncer()
+        self._syncer = FsyncThread()
         self._ends_due_s = 0.0
 
     def memory(self) -> tuple[Memory, list[str]]:

@@ -7,7 +7,7 @@ import threading
 PATIENCE_S = 2.0
 
 
-class Syncer:
+class FsyncThread:
     """A thread that calls fsync, in the order in which it is asked to.
 
     Attributes

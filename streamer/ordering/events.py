@@ -110,7 +110,7 @@ Event = NewRun | Gap | Part | Repeated | Rivals | StartedAgain
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Announcement:
     """What is said of a run: how far it is in each kind followed, and whether samples can be had again.
 
     `ended` says that nothing follows, `repeats` that a number used again names the same sample.

@@ -4,7 +4,7 @@ LEAP_SAMPLES = 2**16  # a message further ahead of all others is dropped in the 
 FIT_NS = 20_000_000  # a leap of as many samples as have passed, give or take this and an eighth of it
 
 
-class Credence:
+class Plausibility:
     """Weighs what messages say of how far one kind of a run is.
 
     Attributes

@@ -30,7 +30,7 @@ class Item:
     live: bool
 
 
-class Budget:
+class MemoryBudget:
     """Bytes that held messages may take together, in fair shares of those streams that hold any.
 
     Attributes
@@ -93,11 +93,11 @@ class Budget:
 
 
 class Share:
-    """What one stream holds of a budget; see `Budget.share`."""
+    """What one stream holds of a budget; see `MemoryBudget.share`."""
 
     __slots__ = ("budget", "drop_newest", "used_bytes")
 
-    def __init__(self, budget: Budget, drop_newest: Callable[[], bool]) -> None:
+    def __init__(self, budget: MemoryBudget, drop_newest: Callable[[], bool]) -> None:
         self.budget = budget
         self.drop_newest = drop_newest
         self.used_bytes = 0
@@ -127,7 +127,7 @@ def item(message: Chunk | Burst, now_ns: int, arrival: int, *, live: bool) -> It
     )  # fmt: skip
 
 
-class Held:
+class ReorderBuffer:
     """Messages of one kind of one run, by seq. They may overlap."""
 
     __slots__ = ("_begin", "_items", "_seqs", "_share", "used_bytes")

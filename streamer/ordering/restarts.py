@@ -18,13 +18,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamer.messages import Burst, Chunk
-from streamer.ordering.events import Word
+from streamer.ordering.events import Announcement
 from streamer.ordering.reorder_buffer import Share, cost_bytes
 
-MOST_RESTARTS = 64  # remembered of a stream
+MAX_RESTARTS = 64  # remembered of a stream
 LONGEST_NS = 7 * 86_400_000_000_000  # before it was first heard here, that a run may have started again
 EARLIER_NS = 1_000_000_000  # by less, times may be because they jitter
-MOST_HELD = 4_096  # messages until it is certain that the run has started again
+MAX_HELD = 4_096  # messages until it is certain that the run has started again
 _MASK = 2**64 - 1
 
 
@@ -217,7 +217,7 @@ class _Suspicion:
         self._ends[chunk.kind] = max(end, chunk.end_seq), max(time_ns, chunk.time_ns)
         cost = cost_bytes(chunk)
         budget = share.budget
-        if not self.held or (len(self.held) < MOST_HELD and budget.used_bytes + cost <= budget.limit_bytes):
+        if not self.held or (len(self.held) < MAX_HELD and budget.used_bytes + cost <= budget.limit_bytes):
             self.held.append(chunk)
             self.held_bytes += cost
             share.take(cost)
@@ -227,8 +227,8 @@ class _Suspicion:
 class _Less:
     """Infos that say less of a run than was handed out, and what came in a row from the latest one on."""
 
-    first: Word
-    last: Word
+    first: Announcement
+    last: Announcement
     end: int
     messages: int = 0
     agree: bool = False
@@ -239,7 +239,7 @@ class _Less:
         in_row = chunk.seq == self.end
         self.end, self.messages = (chunk.end_seq, self.messages + 1) if in_row else (-1, 0)
 
-    def hear(self, word: Word) -> None:
+    def hear(self, word: Announcement) -> None:
         """Take another info."""
         self.agree = self.agree or (self.messages > 1 and word.ends[0] == self.end)
         self.last, self.end, self.messages = word, word.ends[0], 0
@@ -251,7 +251,7 @@ class Found:
 
     restart: Restart
     chunks: Sequence[Chunk]
-    word: Word | None
+    word: Announcement | None
 
 
 class Restarts:
@@ -306,7 +306,7 @@ class Restarts:
         for restart in restarts:
             if self.of(restart.name) is None:
                 self._all.append(restart)
-        del self._all[:-MOST_RESTARTS]
+        del self._all[:-MAX_RESTARTS]
         self._by_run = {}
         for one in self._all:
             self._by_run.setdefault(one.run, []).append(one)
@@ -356,7 +356,7 @@ class Restarts:
                 return one.name
         return chunk.run
 
-    def name_of_word(self, word: Word) -> int:
+    def name_of_word(self, word: Announcement) -> int:
         """Return what the run of an info is called."""
         for one in reversed(self._by_run.get(word.run, ())):
             if not word.time_ns or word.time_ns > one.told_ns:
@@ -403,7 +403,7 @@ class Restarts:
         suspicion.hold(chunk, self._share)
         return self._confirmed(needs_info=needs_info)
 
-    def hear(self, word: Word, place: Place | None, *, needs_info: bool) -> bool | Found:
+    def hear(self, word: Announcement, place: Place | None, *, needs_info: bool) -> bool | Found:
         """Take an info of a run that was handed out up to `place`; return a restart, or whether to heed it."""
         if word.repeats:
             self._repeating = word.run
@@ -415,7 +415,7 @@ class Restarts:
             return True
         self._told_ns.pop(word.run, None)
         self._told_ns[word.run] = word.time_ns
-        while len(self._told_ns) > MOST_RESTARTS:
+        while len(self._told_ns) > MAX_RESTARTS:
             del self._told_ns[next(iter(self._told_ns))]
         less = self._less.get(word.run)
         if word.ends[0] >= place.next_seq or word.time_ns <= place.last_ns:

@@ -15,7 +15,7 @@ ASK_SPACING_NS = 5_000_000  # with progress: what is lost meanwhile is asked for
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """What a reader does about missing samples.
 
     Parameters
@@ -54,7 +54,7 @@ class Patience:
         return min(4, math.ceil(self.deadline_s * SECOND_NS / ASK_AGAIN_NS))
 
 
-class Asking:
+class RetryTimer:
     """When to ask for the first missing samples of one kind of a run, and when to give them up.
 
     Parameters
@@ -67,9 +67,9 @@ class Asking:
         "_progress_ns", "answered", "asked_to",
     )  # fmt: skip
 
-    def __init__(self, patience: Patience) -> None:
-        self._deadline_ns = patience.deadline_ns
-        self._least_asks = patience.least_asks
+    def __init__(self, retry_policy: RetryPolicy) -> None:
+        self._deadline_ns = retry_policy.deadline_ns
+        self._least_asks = retry_policy.least_asks
         self._interval_ns = ASK_AGAIN_NS
         self._next_ask_ns = 0
         self._last_ask_ns = -ASK_SPACING_NS

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from streamer.messages import Chunk, Info, Kind
-from streamer.ordering.events import Word
-from streamer.ordering.reorder_buffer import Budget
+from streamer.ordering.events import Announcement
+from streamer.ordering.reorder_buffer import MemoryBudget
 from streamer.ordering.restarts import Found, Place, Restarts
 
 HELD_BYTES = 2**20  # until it is certain that a run has started again
@@ -22,7 +22,7 @@ class RunNames:
 
     def __init__(self) -> None:
         self.renamed: tuple[int, int] | None = None
-        self._restarts = Restarts(Budget(HELD_BYTES).share(lambda: False))
+        self._restarts = Restarts(MemoryBudget(HELD_BYTES).share(lambda: False))
         self._places: dict[int, Place] = {}  # of inputs
 
     def take(self, message: Chunk | Info) -> list[Chunk | Info]:
@@ -40,7 +40,7 @@ class RunNames:
         return [self._noted(chunk) for chunk in ([found] if isinstance(found, Chunk) else found.chunks)]
 
     def _hear(self, info: Info) -> list[Chunk | Info]:
-        word = Word(info.run, (info.next_seq,), info.time_ns, info.replays, info.ended, info.repeats)
+        word = Announcement(info.run, (info.next_seq,), info.time_ns, info.replays, info.ended, info.repeats)
         name = self._restarts.name_of_word(word)
         found = self._restarts.hear(word, self._places.get(name), needs_info=False)
         if isinstance(found, Found):

@@ -2,7 +2,7 @@
 
 from streamer.ordering.retry import ASK_AGAIN_NS, ASK_SPACING_NS
 
-MOST_SAMPLES = 2**31  # asked for: an answer up to just there means that the run is not known
+MAX_SAMPLES = 2**31  # asked for: an answer up to just there means that the run is not known
 UNANSWERED = 3  # requests, and nothing is awaited any longer
 BARREN = 2  # answers in a row that bring nothing new: one may have been cut short on its way
 
@@ -29,7 +29,7 @@ class Tail:
 
     def __init__(self, *, known: bool, next_seq: int) -> None:
         self.known = known
-        self._asked_end = next_seq + MOST_SAMPLES
+        self._asked_end = next_seq + MAX_SAMPLES
         self._interval_ns = ASK_AGAIN_NS
         self._next_ask_ns = 0
         self._unanswered = self._barren = 0
@@ -50,8 +50,8 @@ class Tail:
         self._next_ask_ns = now_ns + self._interval_ns
         self._interval_ns *= 2
         seq = max(0, next_seq - 1)
-        self._asked_end = seq + MOST_SAMPLES
-        return seq, MOST_SAMPLES
+        self._asked_end = seq + MAX_SAMPLES
+        return seq, MAX_SAMPLES
 
     def answered(self, seq: int, end: int, next_seq: int, now_ns: int) -> None:
         """Heed samples `seq` to `end`, before they are taken: an answer may bring nothing new."""

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from streamer.messages import Burst, Chunk
-from streamer.ordering.events import Word
+from streamer.ordering.events import Announcement
 from streamer.ordering.reorder_buffer import MESSAGE_BYTES, Share
 
 SILENT_NS = 3_000_000_000  # after which a run is left even for one that speaks beside it, or claims to be older
 BOTH_SPEAK_NS = 1_000_000_000  # so long, and they are two sources
-MOST_CONTENDERS = 16
-MOST_HELD = 4_096  # messages of one
+MAX_CANDIDATES = 16
+MAX_HELD = 4_096  # messages of one
 REMEMBERED_RUNS = 256  # that were left: a position each
 
-Message = Chunk | Burst | Word
+Message = Chunk | Burst | Announcement
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Position:
     """Where a run was left, and by its source's times, 0 where they are not known, when it began and ended."""
 
     next_seq: int
-    next_second_seq: int
+    next_target_seq: int
     channels: int
     first_seq: int = 0
     first_ns: int = 0
@@ -37,7 +37,7 @@ class Position:
 
 
 @dataclass(slots=True)
-class Contender:
+class CandidateRun:
     """A run that speaks beside the one that is followed."""
 
     run: int
@@ -83,7 +83,7 @@ class Contender:
             self.witnesses += 2 if several else key != self._first or not self.witnesses
 
 
-class Contenders:
+class CandidateRuns:
     """The runs that speak beside the one that is followed.
 
     Parameters
@@ -94,12 +94,12 @@ class Contenders:
 
     def __init__(self, share: Share) -> None:
         self._share = share
-        self._by_run: dict[int, Contender] = {}
+        self._by_run: dict[int, CandidateRun] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_run)
 
-    def __iter__(self) -> Iterator[Contender]:
+    def __iter__(self) -> Iterator[CandidateRun]:
         return iter(self._by_run.values())
 
     @property
@@ -117,29 +117,29 @@ class Contenders:
         contender = self._by_run.get(run)
         dropped = 0
         if contender is None:
-            if len(self._by_run) >= MOST_CONTENDERS:
+            if len(self._by_run) >= MAX_CANDIDATES:
                 least = min(self, key=lambda other: (other.chosen, other.witnesses, other.heard_ns))
                 self.drop(least)
                 dropped = 1
-            contender = self._by_run[run] = Contender(run, now_ns, time_ns)
+            contender = self._by_run[run] = CandidateRun(run, now_ns, time_ns)
         contender.hear(message, now_ns)
         if not contender.rival:
             self._hold(contender, message)
         return dropped
 
-    def _hold(self, contender: Contender, message: Message) -> None:
-        if isinstance(message, Word):
-            if contender.held and isinstance(contender.held[-1], Word):
+    def _hold(self, contender: CandidateRun, message: Message) -> None:
+        if isinstance(message, Announcement):
+            if contender.held and isinstance(contender.held[-1], Announcement):
                 contender.held.pop()
             contender.held.append(message)
             return
-        if len(contender.held) >= MOST_HELD:
+        if len(contender.held) >= MAX_HELD:
             return  # the newest are dropped: they can be asked for
         contender.held.append(message)
         self._take(contender, _cost_bytes(message))
         self._share.make_room()
 
-    def _take(self, contender: Contender, cost_bytes: int) -> None:
+    def _take(self, contender: CandidateRun, cost_bytes: int) -> None:
         contender.held_bytes += cost_bytes
         self._share.take(cost_bytes)
 
@@ -155,7 +155,7 @@ class Contenders:
             return False
         for place in reversed(range(len(most.held))):
             message = most.held[place]
-            if not isinstance(message, Word):
+            if not isinstance(message, Announcement):
                 cost_bytes = _cost_bytes(message)
                 if cost_bytes == most.held_bytes:
                     return False
@@ -169,7 +169,7 @@ class Contenders:
         if not self._by_run[run].chosen:
             self._by_run[run].contradict(now_ns)
 
-    def present_speaks(self, time_ns: int, now_ns: int) -> Contender | None:
+    def present_speaks(self, time_ns: int, now_ns: int) -> CandidateRun | None:
         """Note that the followed run said something; return a run that turns out to be another source's."""
         found = None
         for contender in self:
@@ -195,19 +195,19 @@ class Contenders:
             self.drop(one)
         return sum(not one.rival for one in silent)
 
-    def drop(self, contender: Contender) -> None:
+    def drop(self, contender: CandidateRun) -> None:
         """Forget a run, with what is held of it."""
         self._release(contender)
         del self._by_run[contender.run]
 
-    def take(self, contender: Contender) -> list[Message]:
+    def take(self, contender: CandidateRun) -> list[Message]:
         """Return what is held of a run, which is none of these any longer."""
         held = contender.held
         contender.held = []
         self.drop(contender)
         return held
 
-    def _release(self, contender: Contender) -> None:
+    def _release(self, contender: CandidateRun) -> None:
         self._take(contender, -contender.held_bytes)
         contender.held = []
 
@@ -224,7 +224,7 @@ def _cost_bytes(message: Chunk | Burst) -> int:
 
 def _key(message: Message) -> tuple[object, ...]:
     """What tells a message from a copy of it."""
-    if isinstance(message, Word):
+    if isinstance(message, Announcement):
         return message.ends, message.time_ns
     chunk = message if isinstance(message, Chunk) else message.chunk
     return chunk.kind, chunk.seq, chunk.time_ns

@@ -12,18 +12,18 @@ from typing import Any
 from streamer.errors import FileError
 from streamer.messages import Burst, Chunk, Gone, Kind, Replay
 from streamer.ordering.decisions import GapDecision
-from streamer.ordering.events import Event, Gap, NewRun, Repeated, Rivals, StartedAgain, Word
-from streamer.ordering.reorder_buffer import Budget, Item
+from streamer.ordering.events import Announcement, Event, Gap, NewRun, Repeated, Rivals, StartedAgain
+from streamer.ordering.reorder_buffer import Item, MemoryBudget
 from streamer.ordering.restarts import Found, Place, Restart, Restarts
-from streamer.ordering.retry import ASK_AGAIN_NS, Patience
+from streamer.ordering.retry import ASK_AGAIN_NS, RetryPolicy
 from streamer.ordering.run_tail import Tail
-from streamer.ordering.runs import REMEMBERED_RUNS, SILENT_NS, Contender, Contenders, Message, Position
+from streamer.ordering.runs import REMEMBERED_RUNS, SILENT_NS, CandidateRun, CandidateRuns, Message, Position
 from streamer.ordering.track import NO_LIMIT, OrderCounts, Track
 
 FAR_SAMPLES = 2**30  # only a request for whatever there is, or a large hole, goes so far
 WARN_EVERY_NS = 60_000_000_000  # of two sources
 MANY_REPEATS = 50  # messages with old numbers in a row
-AMISS = -1  # no message has this seq
+OUT_OF_ORDER = -1  # no message has this seq
 ALL = 2**64
 
 
@@ -35,7 +35,7 @@ class Sequencer:
     run : int or None
         The run being followed; None before the first.
     expected : int
-        Seq of the next sample while nothing is amiss, else `AMISS`.
+        Seq of the next sample while nothing is amiss, else `OUT_OF_ORDER`.
     now_ns : int
         The present, where what is handed out took so long that what `receive` and the others were told is past.
     circular_waits : int
@@ -56,10 +56,39 @@ class Sequencer:
     """
 
     __slots__ = (
-        "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_news", "_patience", "_pending", "_repeated_ns",
-        "_repeats", "_restarts", "_second", "_share", "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns",
-        "_words", "channels", "circular_waits", "counts", "expected", "kinds", "now_ns", "run", "second_to",
+        "_arrivals",
+        "_candidates",
+        "_closing",
+        "_contested_ns",
+        "_decided",
+        "_ended",
+        "_foretold",
+        "_joins_anywhere",
+        "_latest_ns",
+        "_left",
+        "_main",
+        "_news",
+        "_pending",
+        "_repeated_ns",
+        "_repeats",
+        "_restarts",
+        "_retry_policy",
+        "_second",
+        "_share",
+        "_spoke_ns",
+        "_stood",
+        "_tails",
+        "_tracks",
+        "_warned_ns",
+        "_words",
+        "channels",
+        "circular_waits",
+        "counts",
+        "expected",
+        "kinds",
+        "now_ns",
+        "run",
+        "second_to",
         "stream",
     )  # fmt: skip
 
@@ -67,25 +96,25 @@ class Sequencer:
         self,
         stream: str,
         kinds: Sequence[Kind],
-        patience: Patience | None = None,
-        budget: Budget | None = None,
+        retry_policy: RetryPolicy | None = None,
+        budget: MemoryBudget | None = None,
         counts: OrderCounts | None = None,
     ) -> None:
         self.stream = stream
         self.kinds = tuple(kinds)
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self.counts = counts if counts is not None else OrderCounts()
         self.run: int | None = None
         self.second_to = ALL
         self.now_ns = 0
-        self._share = (budget or Budget(self._patience.hold_bytes)).share(self._drop_newest)
+        self._share = (budget or MemoryBudget(self._retry_policy.hold_bytes)).share(self._drop_newest)
         self._left: dict[int, Position] = {}  # runs that were followed, the one left last at the end
-        self._contenders = Contenders(self._share)
-        self._closing: Contender | None = None  # the next run, once the end of this one is known
+        self._candidates = CandidateRuns(self._share)
+        self._closing: CandidateRun | None = None  # the next run, once the end of this one is known
         self._tails: list[Tail] = []  # of the run that is being left
         self._ended = False  # as the source said
         self._contested_ns = self._warned_ns = -WARN_EVERY_NS  # when two sources spoke; when that was said
-        self._foretold: Word | None = None  # of a run that has not begun
+        self._foretold: Announcement | None = None  # of a run that has not begun
         self._joins_anywhere = False
         self._latest_ns = 0  # source time, at the least
         self._words = 0
@@ -100,9 +129,9 @@ class Sequencer:
         self._begin_tracks()
 
     def _begin_tracks(self) -> None:
-        tracks = [Track(kind, self._patience, self._share, self.counts) for kind in self.kinds]
+        tracks = [Track(kind, self._retry_policy, self._share, self.counts) for kind in self.kinds]
         self.channels: int | None = None
-        self.expected = AMISS  # until the first samples have been handed out
+        self.expected = OUT_OF_ORDER  # until the first samples have been handed out
         self.circular_waits = 0
         self._main = tracks[0]
         self.second_to = 0 if len(tracks) > 1 else ALL
@@ -115,7 +144,7 @@ class Sequencer:
         return self._main.next_seq
 
     @property
-    def next_second_seq(self) -> int:
+    def next_target_seq(self) -> int:
         """The sample of the second kind that comes next."""
         return self._second.next_seq if self._second is not None else 0
 
@@ -126,7 +155,7 @@ class Sequencer:
         return {
             "run": self.run,
             "next_seq": self.next_seq,
-            "next_second_seq": self.next_second_seq,
+            "next_second_seq": self.next_target_seq,
             "left": [[run, *astuple(at)] for run, at in self._left.items()],
             "latest_ns": self._latest_ns,
             "times": [*astuple(self._main.place)[1:4]],
@@ -161,7 +190,7 @@ class Sequencer:
         self._main.go_on(Place(self._main.next_seq, *times[0]))
         self._take_up_decisions()
         if self._pending:
-            self.expected = AMISS
+            self.expected = OUT_OF_ORDER
         self._guard()
 
     def left_at(self, run: int) -> Position:
@@ -197,7 +226,7 @@ class Sequencer:
     def _take_up_decisions(self) -> None:
         """Look up what was decided of the run that is followed now, from where it is on."""
         decided = self._decided.pop(self.run, ()) if self.run is not None else ()
-        here = self.next_seq, self.next_second_seq
+        here = self.next_seq, self.next_target_seq
         self._pending = deque(
             gap for gap in decided
             if gap.kind in self.kinds and gap.place[0] >= here[0] and gap.place[1] >= here[1]
@@ -223,7 +252,7 @@ class Sequencer:
 
     def _drop_newest(self) -> bool:
         """Drop the newest of what is held, where most is; return whether there was something that could be."""
-        holders: list[Track | Contenders] = [*self._tracks, self._contenders]
+        holders: list[Track | CandidateRuns] = [*self._tracks, self._candidates]
         holders.sort(key=lambda holder: holder.held_bytes, reverse=True)
         return any(holder.drop_newest() for holder in holders)
 
@@ -241,7 +270,7 @@ class Sequencer:
         main.next_seq = self.expected = (message if isinstance(message, Chunk) else message.chunk).end_seq
         main.note(message)
 
-    def take_second(self, chunk: Chunk) -> bool:
+    def take_target(self, chunk: Chunk) -> bool:
         """Move on past a chunk of the second kind if it is simply what comes next; return whether it is."""
         if chunk.seq != self.second_to or chunk.run != self.run or chunk.tally > self.expected:
             return False
@@ -286,9 +315,9 @@ class Sequencer:
         # What is asked for of a run that is being left is no sign of life; its time says so, if it has one.
         if chunk.end_seq > track.next_seq and (self._closing is None or chunk.time_ns):
             self._news += 1
-            if self._contenders:
+            if self._candidates:
                 yield from self._note_speech(chunk.time_ns, now_ns)
-        if self._contenders and self._closing is not None:
+        if self._candidates and self._closing is not None:
             self._tails[self._tracks.index(track)].answered(chunk.seq, chunk.end_seq, track.next_seq, now_ns)
         if chunk.end_seq <= track.next_seq and track.replays is not True:
             yield from self._note_repeats(message, track.next_seq, now_ns)
@@ -296,7 +325,7 @@ class Sequencer:
         yield from self._drain(now_ns)
         yield from self._leave_if_done(now_ns)
 
-    def hear(self, word: Word, now_ns: int) -> Iterator[Event]:
+    def hear(self, word: Announcement, now_ns: int) -> Iterator[Event]:
         """Heed how far a run is said to be."""
         name = self._restarts.name_of_word(word)
         found = self._restarts.hear(word, self._place(name), needs_info=self._needs_info(name))
@@ -306,7 +335,7 @@ class Sequencer:
             yield from self._heed_word(word if name == word.run else replace(word, run=name), now_ns)
         self._guard()
 
-    def _heed_word(self, word: Word, now_ns: int) -> Iterator[Event]:
+    def _heed_word(self, word: Announcement, now_ns: int) -> Iterator[Event]:
         if word.run != self.run:
             if self.run is not None:
                 if not self._is_known(word):
@@ -319,12 +348,12 @@ class Sequencer:
         self._words += not word.ended
         self._ended = word.ended
         self._latest_ns = max(self._latest_ns, word.time_ns)
-        if self._contenders and not word.ended:
+        if self._candidates and not word.ended:
             yield from self._note_speech(word.time_ns, now_ns)
         self._heed(word, now_ns)
-        if self.expected == AMISS or not all(track.undisturbed for track in self._tracks):
+        if self.expected == OUT_OF_ORDER or not all(track.undisturbed for track in self._tracks):
             yield from self._drain(now_ns)
-        if self._contenders:
+        if self._candidates:
             yield from self._consider(now_ns)
 
     def lose(self, gone: Gone, now_ns: int) -> Iterator[Event]:
@@ -346,7 +375,7 @@ class Sequencer:
             yield from self._drain(now_ns)
         yield from self._leave_if_done(now_ns)
 
-    def _heed(self, word: Word, now_ns: int) -> None:
+    def _heed(self, word: Announcement, now_ns: int) -> None:
         for track, end in zip(self._tracks, word.ends, strict=True):
             track.replays = word.replays
             track.tell(end, word.time_ns, now_ns)
@@ -381,7 +410,7 @@ class Sequencer:
         name = self._restarts.name(chunk)
         return chunk if name == chunk.run else replace(chunk, run=name)
 
-    def name_of(self, word: Word) -> int:
+    def name_of(self, word: Announcement) -> int:
         """Return the run that an info is of."""
         return self._restarts.name_of_word(word)
 
@@ -442,13 +471,13 @@ class Sequencer:
     def _guard(self) -> None:
         """Have what seems to come next looked at where it may be of another start of the run."""
         if self._restarts.guards(self.run, self.next_seq):
-            self.expected = AMISS
+            self.expected = OUT_OF_ORDER
 
     def _start_again(self, found: Found, now_ns: int) -> Iterator[Event]:
         """Take up a run that has started again."""
         restart = found.restart
         if self.source_run == restart.run:  # which may have gone on since
-            self._latest_ns = max(self._latest_ns, self._main.credence.last_ns)
+            self._latest_ns = max(self._latest_ns, self._main.plausibility.last_ns)
         yield StartedAgain(restart.run, restart.seq, restart.name)
         if found.word is not None:
             yield from self._heed_word(found.word, now_ns)
@@ -457,25 +486,25 @@ class Sequencer:
 
     @property
     def _joins_anywhere_now(self) -> bool:
-        return self.run is None and not self._patience.from_start
+        return self.run is None and not self._retry_policy.from_start
 
     def knows(self, run: int) -> bool:
         """Whether a run was followed, or waits to be."""
-        return run in (self.run, *self._left) or any(one.run == run for one in self._contenders)
+        return run in (self.run, *self._left) or any(one.run == run for one in self._candidates)
 
     def _is_past(self, chunk: Chunk) -> bool:
         """Whether samples belong to a run that was left, and had come before or were given up then."""
         left = self._left.get(chunk.run)
         if left is None:
             return False
-        return chunk.end_seq <= (left.next_seq if chunk.kind is self._main.kind else left.next_second_seq)
+        return chunk.end_seq <= (left.next_seq if chunk.kind is self._main.kind else left.next_target_seq)
 
-    def _is_known(self, word: Word) -> bool:
+    def _is_known(self, word: Announcement) -> bool:
         """Whether a word of a run that was left tells nothing new."""
         left = self._left.get(word.run)
         if left is None:
             return False
-        return all(end <= seq for end, seq in zip(word.ends, (left.next_seq, left.next_second_seq), strict=False))
+        return all(end <= seq for end, seq in zip(word.ends, (left.next_seq, left.next_target_seq), strict=False))
 
     def _may_not_know(self, track: Track, now_ns: int) -> bool:
         """Whether all that was asked for may be said to be gone by a source that has another run."""
@@ -484,18 +513,18 @@ class Sequencer:
         chosen = self._closing
         if chosen is not None:  # as where a source has restarted, unless the old run's speaks at once
             return not track.undisturbed and now_ns - chosen.first_ns < ASK_AGAIN_NS
-        return bool(self._contenders)
+        return bool(self._candidates)
 
     def _hear_other(self, message: Message, run: int, time_ns: int, now_ns: int) -> Iterator[Event]:
         """Take what is said of a run that is not the one followed."""
         yield from self._note_progress(now_ns)
-        self.counts.refused += self._contenders.hear(message, run, time_ns, now_ns)
-        if self._contenders.rivals:
+        self.counts.refused += self._candidates.hear(message, run, time_ns, now_ns)
+        if self._candidates.rivals:
             self._contested_ns = now_ns
         if not self._ended and time_ns < self._latest_ns:
-            self._contenders.contradict(run, now_ns)  # it claims to be older: it has to wait
-        if self._contenders.undecided:
-            self.expected = AMISS  # what the followed run says next is to be looked at
+            self._candidates.contradict(run, now_ns)  # it claims to be older: it has to wait
+        if self._candidates.undecided:
+            self.expected = OUT_OF_ORDER  # what the followed run says next is to be looked at
         yield from self._consider(now_ns)
 
     def _note_progress(self, now_ns: int) -> Iterator[Event]:
@@ -504,13 +533,13 @@ class Sequencer:
         stands = self._main.next_seq, second, self._words, self._news
         if stands != self._stood:
             self._stood, self._spoke_ns = stands, now_ns
-            if self._contenders and (self._closing is None or self._main.credence.last_ns > 0):
-                yield from self._note_speech(self._main.credence.last_ns, now_ns)
+            if self._candidates and (self._closing is None or self._main.plausibility.last_ns > 0):
+                yield from self._note_speech(self._main.plausibility.last_ns, now_ns)
 
     def _note_speech(self, time_ns: int, now_ns: int) -> Iterator[Event]:
         """Note that the followed run said something at that time."""
         self._spoke_ns = now_ns
-        rival = self._contenders.present_speaks(time_ns, now_ns)
+        rival = self._candidates.present_speaks(time_ns, now_ns)
         if self._closing is not None and self._closing.contradicted:
             self._closing.chosen = False
             self._closing, self._tails = None, []
@@ -527,16 +556,16 @@ class Sequencer:
             if chosen is None:
                 return
             self._closing, chosen.chosen, chosen.contradicted = chosen, True, False
-            self.expected = AMISS
+            self.expected = OUT_OF_ORDER
             known = self._main.replays is not True or not self._share.budget.limit_bytes
             self._tails = [Tail(known=known or self._ended, next_seq=track.next_seq) for track in self._tracks]
         yield from self._leave_if_done(now_ns)
 
-    def _choose(self, now_ns: int) -> Contender | None:
+    def _choose(self, now_ns: int) -> CandidateRun | None:
         """Return the run to be followed instead."""
         silent = now_ns - self._spoke_ns >= SILENT_NS
         candidates = [
-            one for one in self._contenders
+            one for one in self._candidates
             if ((silent or self._ended) and (one.confirmed or one.has_samples))
             or (one.confirmed and not one.contradicted and one.run not in self._left)
         ]  # fmt: skip
@@ -550,10 +579,10 @@ class Sequencer:
             if self._main.replays is True and any(not t.undisturbed or not tail.known for t, tail in pairs):
                 return
             self._closing, self._tails = None, []
-            held = self._contenders.take(chosen)
+            held = self._candidates.take(chosen)
             yield from self._begin_run(chosen.run, chosen.first_time_ns)
             for message in held:
-                if isinstance(message, Word):
+                if isinstance(message, Announcement):
                     yield from self.hear(message, now_ns)
                 else:
                     yield from self.receive(message, now_ns)
@@ -563,7 +592,7 @@ class Sequencer:
         left_run, place = self.run, (0, 0)
         if self.run is not None:
             yield from self._flush()
-            place = self.next_seq, self.next_second_seq
+            place = self.next_seq, self.next_target_seq
             self._left.pop(self.run, None)
             if any(place):
                 self._left[self.run] = Position(*place, self.channels or 0, *astuple(self._main.place)[1:4])
@@ -578,7 +607,7 @@ class Sequencer:
             self._main.go_on(Place(left.next_seq, left.first_seq, left.first_ns, left.last_ns))
             self.channels = left.channels or None
             if self._second is not None:
-                self._second.next_seq = left.next_second_seq
+                self._second.next_seq = left.next_target_seq
         self.run, self._latest_ns, self._ended = run, time_ns, False
         self._take_up_decisions()
         yield NewRun(run, left_run, place, left is not None)
@@ -611,7 +640,7 @@ class Sequencer:
         """Let go of all that is held."""
         for track in self._tracks:
             track.clear()
-        self._contenders.clear()
+        self._candidates.clear()
         self._restarts.clear()
 
     # Order
@@ -630,11 +659,11 @@ class Sequencer:
             now_ns = max(now_ns, self.now_ns)
         for track in self._tracks:
             track.settle(now_ns)
-        begun = self.channels is not None and self._closing is None and not self._contenders.undecided
+        begun = self.channels is not None and self._closing is None and not self._candidates.undecided
         self.expected = (
             self._main.next_seq
             if begun and not self._pending and all(track.undisturbed for track in self._tracks)
-            else AMISS
+            else OUT_OF_ORDER
         )
         self._guard()
         if self._second is not None:
@@ -668,7 +697,7 @@ class Sequencer:
         """Return whether something of the other kind was said before `item` and has not been handed out."""
         if item.tally <= other.next_seq:
             return False
-        other.witness(item.tally, item.tally, item.time_ns, now_ns)
+        other.observe(item.tally, item.tally, item.time_ns, now_ns)
         return other.credible(item.tally, item.time_ns, item.since_ns)
 
     def _fitting_head(self, track: Track) -> Item | None:
@@ -684,12 +713,12 @@ class Sequencer:
 
     def due_ns(self) -> int | None:
         """When to call `look`; None if nothing is missing."""
-        if self.expected != AMISS and not self._contenders:
+        if self.expected != OUT_OF_ORDER and not self._candidates:
             return None
         dues = [due for track in self._tracks if (due := track.due_ns()) is not None]
         pairs = zip(self._tracks, self._tails, strict=False)
         dues += [tail.due_ns() for track, tail in pairs if track.undisturbed and not tail.known]
-        if self._contenders and self._closing is None:
+        if self._candidates and self._closing is None:
             dues.append(self._spoke_ns + SILENT_NS)
         return min(dues, default=None)
 
@@ -697,7 +726,7 @@ class Sequencer:
         """Give up what is to be given up by now, and see whether to follow another run."""
         yield from self._drain(now_ns)
         yield from self._give_up(now_ns)
-        if self._contenders:
+        if self._candidates:
             yield from self._look_at_runs(now_ns)
             yield from self._give_up(now_ns)  # of a run that was begun just now
 
@@ -716,11 +745,11 @@ class Sequencer:
         for tail in self._tails:
             tail.look(now_ns)
         yield from self._consider(now_ns)
-        self.counts.refused += self._contenders.forget_silent(now_ns)
+        self.counts.refused += self._candidates.forget_silent(now_ns)
         yield from self._drain(now_ns)
         # Last, for a run that was closing may have ended by now: nothing may be due that was just looked at.
-        if self._contenders and now_ns - self._spoke_ns >= SILENT_NS and self._closing is None:
-            self._contenders.clear()
+        if self._candidates and now_ns - self._spoke_ns >= SILENT_NS and self._closing is None:
+            self._candidates.clear()
 
     def asks(self, now_ns: int) -> Iterator[Replay]:
         """Return what to ask for now."""
@@ -737,7 +766,7 @@ class Sequencer:
 
     def _gap(self, track: Track, samples: int, decided: GapDecision | None = None) -> Gap:
         assert self.run is not None
-        other_seq = self.next_second_seq if track is self._main else self.next_seq
+        other_seq = self.next_target_seq if track is self._main else self.next_seq
         gap = Gap(track.kind, self.run, track.next_seq, samples, other_seq, decided)
         track.skip(samples)
         return gap

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator
 
 
-class Alarms:
+class TimerQueue:
     """The earliest moment at which each of those who wait is to be looked at."""
 
     def __init__(self) -> None:

@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 from streamer.messages import Burst, Chunk, Kind
 from streamer.ordering.events import Part
-from streamer.ordering.plausibility import Credence
-from streamer.ordering.reorder_buffer import Held, Item, Share, item
+from streamer.ordering.plausibility import Plausibility
+from streamer.ordering.reorder_buffer import Item, ReorderBuffer, Share, item
 from streamer.ordering.restarts import Place
-from streamer.ordering.retry import Asking, Patience
+from streamer.ordering.retry import RetryPolicy, RetryTimer
 
 PORTION_MESSAGES = 4_000  # asked for at once where one answer cannot bring everything: as much as one may bring
 PORTION_BYTES = 2**20
 LOOK_EVERY_NS = 1_000_000_000
 OVERSLEPT_NS = 1_500_000_000  # since the last look: who looks was stopped meanwhile (SIGSTOP, a closed lid)
-MOST_SLEEPS = 4
+MAX_SLEEPS = 4
 REMEMBERED_GAPS = 64
-MOST_HOLES = 16  # that are asked for at a time, so that a long way to the source costs each of them less
+MAX_HOLES = 16  # that are asked for at a time, so that a long way to the source costs each of them less
 NO_LIMIT = 2**64
-MOST_SAMPLES = 2**31  # in one request; the field has 32 bits
+MAX_SAMPLES = 2**31  # in one request; the field has 32 bits
 
 
 @dataclass(slots=True)
@@ -76,23 +76,23 @@ class Track:
         "_since_ns",
         "_sleeps",
         "_told_end",
-        "credence",
         "kind",
         "limit",
         "next_seq",
+        "plausibility",
         "replays",
     )  # fmt: skip
 
-    def __init__(self, kind: Kind, patience: Patience, share: Share, counts: OrderCounts) -> None:
+    def __init__(self, kind: Kind, retry_policy: RetryPolicy, share: Share, counts: OrderCounts) -> None:
         self.kind = kind
         self.next_seq = 0
         self.limit = NO_LIMIT
         self.replays: bool | None = None
-        self._held = Held(share)
+        self._held = ReorderBuffer(share)
         self._share = share
         self._counts = counts
-        self._asking = Asking(patience)
-        self._deadline_ns = patience.deadline_ns
+        self._asking = RetryTimer(retry_policy)
+        self._deadline_ns = retry_policy.deadline_ns
         self._told_end = 0  # what the latest info said
         self._needed_end = 0  # what a message of the other kind waits for
         self._dropped_end = 0  # what was held, and could not be any longer
@@ -100,7 +100,7 @@ class Track:
         self._sleeps = 0  # looks in a row that came far too late
         self._given_up: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_GAPS)  # from and to
         self._since_ns: int | None = None  # since when samples are missing after the last one held
-        self.credence = Credence()
+        self.plausibility = Plausibility()
         self._portion_samples = 1
 
     # What comes in
@@ -114,9 +114,9 @@ class Track:
         if new.end <= self.next_seq:
             self._counts.duplicates += new.end - new.seq
             return
-        self.credence.rate_hz = chunk.rate_hz
-        fits = self.credence.fits(new.seq, chunk.time_ns)
-        self.credence.hear(new.seq, new.end, self.next_seq, chunk.time_ns, now_ns, fits=fits)
+        self.plausibility.rate_hz = chunk.rate_hz
+        fits = self.plausibility.fits(new.seq, chunk.time_ns)
+        self.plausibility.hear(new.seq, new.end, self.next_seq, chunk.time_ns, now_ns, fits=fits)
         fills = new.seq <= self.next_seq and self.missing_end > self.next_seq
         if not self._held.insert(new):
             self._counts.duplicates += new.end - new.seq
@@ -152,8 +152,8 @@ class Track:
     def tell(self, end: int, time_ns: int, now_ns: int) -> None:
         """Heed that the samples up to `end` have been said, by a message of that time."""
         self._told_end = end  # and not the highest so far: who was wrong once may be right again
-        self.credence.announce(end, time_ns, now_ns)
-        self.credence.hear(end, end, self.next_seq, time_ns, now_ns, fits=self.credence.fits(end, time_ns))
+        self.plausibility.announce(end, time_ns, now_ns)
+        self.plausibility.hear(end, end, self.next_seq, time_ns, now_ns, fits=self.plausibility.fits(end, time_ns))
         self._drop_contradicted()
 
     def need(self, end: int) -> None:
@@ -164,7 +164,7 @@ class Track:
         """Hand out nothing from a sample on that a former life has reached, or with `NO_LIMIT` whatever comes."""
         self.limit = limit
         if limit < NO_LIMIT:
-            self.credence.end = max(self.credence.end, limit)
+            self.plausibility.end = max(self.plausibility.end, limit)
 
     def asked_just_to(self, end: int) -> bool:
         """Whether a request was for samples up to `end`."""
@@ -173,7 +173,7 @@ class Track:
     def learn_end(self, end: int) -> None:
         """Heed that samples up to `end` were said, by who answers requests."""
         self._told_end = max(self._told_end, end)
-        self.credence.end = max(self.credence.end, end)
+        self.plausibility.end = max(self.plausibility.end, end)
 
     def gone(self, seq: int, end: int, now_ns: int) -> int:
         """Heed that samples cannot be had; return how many of them are the next ones."""
@@ -185,41 +185,41 @@ class Track:
 
     # Whom to believe
 
-    def witness(self, seq: int, end: int, time_ns: int, now_ns: int) -> None:
+    def observe(self, seq: int, end: int, time_ns: int, now_ns: int) -> None:
         """Note that a message of that time tells of samples `seq` to `end`, or only of where they end."""
-        self.credence.hear(seq, end, self.next_seq, time_ns, now_ns)
+        self.plausibility.hear(seq, end, self.next_seq, time_ns, now_ns)
 
     def credible(self, end: int, time_ns: int, since_ns: int) -> bool:
         """Whether samples up to `end` may exist on the word of one message of that time, that came then."""
         if end <= self._believed_end:
             return True
-        allowed = self.credence.allows(end, self.next_seq)
-        return allowed and not self.credence.contradicts(end, time_ns, since_ns)
+        allowed = self.plausibility.allows(end, self.next_seq)
+        return allowed and not self.plausibility.contradicts(end, time_ns, since_ns)
 
     @property
     def _believed_end(self) -> int:
-        return max(self.credence.end, self.next_seq)
+        return max(self.plausibility.end, self.next_seq)
 
     def _drop_contradicted(self) -> None:
         """Drop messages that alone tell of samples of which the source says that they do not exist yet."""
         believed = self._believed_end
         while self._held and (last := self._held.last).seq > believed:
-            if not self.credence.contradicts(last.seq + 1, last.time_ns, last.since_ns):
+            if not self.plausibility.contradicts(last.seq + 1, last.time_ns, last.since_ns):
                 break
             self._held.take_last()
             self._counts.refused += 1
 
-    def _settle_doubt(self) -> None:
+    def _settle_unconfirmed(self) -> None:
         """Nothing else spoke for what one message told of: believe it, unless it is absurd or contradicted."""
         self._drop_contradicted()
         furthest = self._furthest
-        absurd = not self.credence.allows(furthest, self.next_seq)
-        if absurd or (not self._held and self.credence.contradicts(furthest, 0, -1)):
-            self._disbelieve()
+        absurd = not self.plausibility.allows(furthest, self.next_seq)
+        if absurd or (not self._held and self.plausibility.contradicts(furthest, 0, -1)):
+            self._discard_unconfirmed()
         else:
-            self.credence.end = max(self.credence.end, furthest)
+            self.plausibility.end = max(self.plausibility.end, furthest)
 
-    def _disbelieve(self) -> None:
+    def _discard_unconfirmed(self) -> None:
         """Drop what one message alone told of."""
         believed = self._believed_end
         doubtful = max(self._told_end, self._dropped_end) > believed
@@ -280,18 +280,18 @@ class Track:
 
     def note(self, message: Chunk | Burst) -> None:
         """Note when a message that is handed out was said, by its source."""
-        credence = self.credence
+        plausibility = self.plausibility
         if isinstance(message, Chunk):
             seq, time_ns = message.seq, message.time_ns
         else:
             place = int(message.times_ns.argmax())  # stamps jitter
             time_ns = int(message.times_ns[place])
             seq = message.chunk.seq + place * message.samples
-        if time_ns > credence.last_ns:
-            if credence.first_ns < 0:
+        if time_ns > plausibility.last_ns:
+            if plausibility.first_ns < 0:
                 chunk = message if isinstance(message, Chunk) else message.chunk
-                credence.first_ns, credence.first_seq = chunk.time_ns, chunk.seq
-            credence.last_ns, credence.last_seq = time_ns, seq
+                plausibility.first_ns, plausibility.first_seq = chunk.time_ns, chunk.seq
+            plausibility.last_ns, plausibility.last_seq = time_ns, seq
 
     def _head_to_limit(self) -> Iterator[Part]:
         """Hand out what lies before the limit of the message that holds the next sample; the rest of it stays."""
@@ -306,23 +306,25 @@ class Track:
     @property
     def place(self) -> Place:
         """How far it was handed out."""
-        credence = self.credence
-        if credence.last_ns <= 0:
+        plausibility = self.plausibility
+        if plausibility.last_ns <= 0:
             return Place(self.next_seq)
         end = self.next_seq
         for gap in reversed(self._given_up):
             end = gap[0] if gap[1] == end else end
-        last_ns = credence.last_ns
-        if end > credence.last_seq + 1 and credence.rate_hz:  # and half a sample, for times are rounded
-            last_ns += round((end - credence.last_seq - 0.5) * 1e9 / credence.rate_hz)
-        return Place(self.next_seq, credence.first_seq, max(0, credence.first_ns), last_ns, tuple(self._given_up))
+        last_ns = plausibility.last_ns
+        if end > plausibility.last_seq + 1 and plausibility.rate_hz:  # and half a sample, for times are rounded
+            last_ns += round((end - plausibility.last_seq - 0.5) * 1e9 / plausibility.rate_hz)
+        return Place(
+            self.next_seq, plausibility.first_seq, max(0, plausibility.first_ns), last_ns, tuple(self._given_up)
+        )
 
     def go_on(self, place: Place) -> None:
         """Go on where samples were handed out up to there."""
         self.next_seq = place.next_seq
-        credence = self.credence
-        credence.first_seq, credence.first_ns = place.first_seq, place.first_ns
-        credence.last_seq, credence.last_ns = place.next_seq, place.last_ns or -1
+        plausibility = self.plausibility
+        plausibility.first_seq, plausibility.first_ns = place.first_seq, place.first_ns
+        plausibility.last_seq, plausibility.last_ns = place.next_seq, place.last_ns or -1
 
     # What is missing
 
@@ -350,13 +352,13 @@ class Track:
         dues = [self._give_up_ns()]
         if self.replays is not False:
             dues.append(self._asking.ask_ns())
-        if self._doubtful:
-            dues.append(self.credence.doubted_since_ns + self._deadline_ns)
+        if self._unconfirmed:
+            dues.append(self.plausibility.doubted_since_ns + self._deadline_ns)
         dues.append(self._looked_ns + LOOK_EVERY_NS)
         return min(due for due in dues if due is not None)
 
     @property
-    def _doubtful(self) -> bool:
+    def _unconfirmed(self) -> bool:
         return self._furthest > self._believed_end
 
     @property
@@ -373,7 +375,7 @@ class Track:
         if self.replays is not False:
             return self._asking.give_up_ns(since_ns)
         return (
-            self.credence.doubted_since_ns + self._deadline_ns
+            self.plausibility.doubted_since_ns + self._deadline_ns
             if self.missing_end > self._believed_end
             else since_ns
         )
@@ -382,8 +384,8 @@ class Track:
         """Return how many of the next samples are to be given up now."""
         if self._slept(now_ns):
             return 0
-        if self._doubtful and now_ns >= self.credence.doubted_since_ns + self._deadline_ns:
-            self._settle_doubt()
+        if self._unconfirmed and now_ns >= self.plausibility.doubted_since_ns + self._deadline_ns:
+            self._settle_unconfirmed()
         due_ns = self._give_up_ns() if self.missing_end > self.next_seq else None
         if due_ns is None or now_ns < due_ns:
             return 0
@@ -394,19 +396,19 @@ class Track:
     def lost(self) -> int:
         """Return how many of the next samples are missing, as far as that is to be believed."""
         if self.missing_end > self._believed_end:
-            self._settle_doubt()
+            self._settle_unconfirmed()
         return self.missing_end - self.next_seq
 
     def _slept(self, now_ns: int) -> bool:
         """Whether who waits was itself stopped since the last look: what came meanwhile has not been read yet."""
         slept_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
-        if self._since_ns is None or slept_ns <= OVERSLEPT_NS or self._sleeps >= MOST_SLEEPS:
+        if self._since_ns is None or slept_ns <= OVERSLEPT_NS or self._sleeps >= MAX_SLEEPS:
             return False
         if not self._deadline_ns or (self.replays is False and self.missing_end <= self._believed_end):
             return False  # what is not waited for
         self._sleeps += 1  # who is so busy that each look is late must give up in the end
         self._asking.again()
-        self.credence.doubted_since_ns += slept_ns
+        self.plausibility.doubted_since_ns += slept_ns
         return True
 
     def asks(self, now_ns: int) -> list[tuple[int, int]]:
@@ -414,13 +416,13 @@ class Track:
         if self.replays is False or self.missing_end == self.next_seq or now_ns < self._asking.ask_ns():
             return []
         # At first everything, so that the answer says all that is gone; then no more than one answer brings.
-        most = self._portion_samples if self._asking.answered else MOST_SAMPLES
+        most = self._portion_samples if self._asking.answered else MAX_SAMPLES
         wanted: list[tuple[int, int]] = []
         for seq, end in self._holes():
             end = min(end, seq + most)
             wanted.append((seq, end - seq))
             most -= end - seq
-            if not most or len(wanted) == MOST_HOLES:
+            if not most or len(wanted) == MAX_HOLES:
                 break
         self._asking.asked([seq + samples for seq, samples in wanted], now_ns)
         return wanted

@@ -26,9 +26,9 @@ INDEX_NAMES = {
     "nr",
 }
 WEAK_INDEX_NAMES = {"", "sample", "samples", "n", "no", "i", "id", "unnamed: 0", "number"}
-LEAST_RAMP = 8  # rows that must rise evenly before a column without a name is taken for a time or an index
+MIN_RAMP = 8  # rows that must rise evenly before a column without a name is taken for a time or an index
 FEW_ROWS = 8
-MOST_HEAD = 100  # lines before the first number
+MAX_HEAD = 100  # lines before the first number
 
 _WHOLE = re.compile(r"\d+(\.0)?$")
 _POINTED_WHOLE = re.compile(r"[-+]?\d+\.0$")  # who writes whole numbers so writes none without a point
@@ -207,7 +207,7 @@ class _Finder:
                         f"{self.name}, line {row.line}: a cell must be a number, nan or empty, or all be names; "
                         f"got {bad[:40]!r}; --header tells whether it holds names"
                     )
-            if place >= MOST_HEAD:
+            if place >= MAX_HEAD:
                 break
         return list(self.rows)
 
@@ -373,7 +373,7 @@ class _Finder:
             if counts and (
                 strong
                 or (weak and names and len(numbers) >= FEW_ROWS // 2)
-                or ((weak or rises) and len(numbers) >= LEAST_RAMP)
+                or ((weak or rises) and len(numbers) >= MIN_RAMP)
             ):
                 text = f"{_called(column, names)} is an index and no channel"
                 if strong or (weak and names):

@@ -16,7 +16,7 @@ from streamer.recordings.wav_file import UNKNOWN_BYTES, frames_of, is_chunk_name
 
 WAV_MAGICS = (b"RIFF", b"RF64", b"BW64")
 NPY_MAGIC = b"\x93NUMPY"
-MOST_HEADER_BYTES = 2**20
+MAX_HEADER_BYTES = 2**20
 OPEN_BYTES = 0x7FF00000  # a length from here on is what is written where it is not known
 
 _log = logging.getLogger("sincos")
@@ -138,7 +138,7 @@ def wav_frames(stream: ByteStream, name: str) -> Frames:
         chunk, size = struct.unpack("<4sI", head)
         if chunk == b"data":
             break
-        if size > MOST_HEADER_BYTES:
+        if size > MAX_HEADER_BYTES:
             raise FileError(f"{name}: a chunk of {size} bytes comes before its samples: convert it")
         body = stream.read(size + size % 2)
         if chunk == b"fmt ":

@@ -14,13 +14,13 @@ from streamer.recordings.csv_layout import Layout, TableOptions, find_layout, is
 from streamer.recordings.csv_numbers import is_number, number_or_nan
 from streamer.recordings.csv_text import Row, Table, is_comment, separator_of
 from streamer.recordings.live_gaps import BlankLines, TimeGaps
-from streamer.recordings.time_column import LEAST_ROWS, is_epoch, is_time_name
+from streamer.recordings.time_column import MIN_ROWS, is_epoch, is_time_name
 from streamer.recordings.time_text import after
 
 NAMED_ROWS, UNNAMED_ROWS, TIMED_ROWS = 1, 4, 32  # of numbers, to tell the columns, and a rate, from
-ENOUGH_ROWS = LEAST_ROWS + 2  # of a column that rises, with a line of names that are numbers
+ENOUGH_ROWS = MIN_ROWS + 2  # of a column that rises, with a line of names that are numbers
 LOOKS = (16, ENOUGH_ROWS + 6, 256, SNIFFED_ROWS)  # rows after which it is told anew: it must be what it was
-MOST_OFF, LATER_OFF = 0.4, 0.1  # between a rate that is said and what the first rows show, and many
+MAX_OFF, LATER_OFF = 0.4, 0.1  # between a rate that is said and what the first rows show, and many
 
 _log = logging.getLogger("sincos")
 
@@ -66,7 +66,7 @@ class LiveTable:
         say_layout(self._layout, name)
         self.channels = len(self._layout.channels)
         self.names = plain_names(self._layout.names)
-        self.rate_hz = self._rate_hz(self._layout, LATER_OFF if len(self._seen) >= LEAST_ROWS else MOST_OFF)
+        self.rate_hz = self._rate_hz(self._layout, LATER_OFF if len(self._seen) >= MIN_ROWS else MAX_OFF)
         if options.rate_hz is None and self._is_coarse(self._layout):
             _log.warning(
                 "%s: its times are coarse: %.6g samples a second are told from %d rows; give --rate",

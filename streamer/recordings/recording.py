@@ -16,7 +16,7 @@ from streamer.recordings.csv_file import gaps_of, read_csv
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.wav_file import read_wav
 
-MOST_OFF = 0.05  # between a rate that is said and one that is measured
+MAX_OFF = 0.05  # between a rate that is said and one that is measured
 WORTH_A_WORD = 0.005
 
 _log = logging.getLogger("sincos")
@@ -92,7 +92,7 @@ class Recording:
         if chosen_hz is None or self.rate_hz is None:
             return self.rate_hz if chosen_hz is None else chosen_hz
         off = abs(self.rate_hz / chosen_hz - 1)
-        if off > (MOST_OFF if self.is_rate_measured else 0):
+        if off > (MAX_OFF if self.is_rate_measured else 0):
             how = "its times amount to" if self.is_rate_measured else "it states"
             raise UsageError(
                 f"--rate: {self.path}: {how} {self.rate_hz:g} samples a second, got {chosen_hz:g}; leave it out"

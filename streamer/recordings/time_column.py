@@ -12,15 +12,15 @@ from streamer.waveforms import Float64Array
 
 SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}
 DAYS = ((20_000, 80_000), (700_000, 800_000))  # of today, as spreadsheets and MATLAB count them
-MOST_DAY_STEP = 1e-4
-LEAST_ROWS = 64  # that must rise evenly before a column is taken for a time without being called one
+MAX_DAY_STEP = 1e-4
+MIN_ROWS = 64  # that must rise evenly before a column is taken for a time without being called one
 CERTAIN_STEP_S = 0.1  # a step between rows below this, in a column without a unit, is in seconds
 UNEVEN = 0.5  # of a step: how much most steps of such a column may differ
 WINDOW_ROWS, NOISY_WINDOW_ROWS = 4, 32  # before and after a late row, to tell a gap from one that was late alone
-MOST_TWICE = 0.05  # of the rows; where there are more, times are written coarsely or in blocks
+MAX_TWICE = 0.05  # of the rows; where there are more, times are written coarsely or in blocks
 NOISY = 0.1  # of a period
 REFINEMENTS = 5  # of the period, each with the gaps that the last one showed
-MOST_MISSING = 100  # times as many samples as there are, and at least a million
+MAX_MISSING = 100  # times as many samples as there are, and at least a million
 
 _WORDS = re.compile(
     r"(^|[^a-z])(time|times|timestamp|timestamps|datetime|date|seconds|secs?|millis|milliseconds|micros|microseconds|"
@@ -170,7 +170,7 @@ def timing_of(file: str, times: Float64Array, lines: NDArray[np.int64], called: 
         times = np.interp(places, places[~unknown], times[~unknown])
     steps = np.diff(times)
     twice = np.flatnonzero(steps == 0)
-    if 0 < len(twice) < MOST_TWICE * len(times):
+    if 0 < len(twice) < MAX_TWICE * len(times):
         line = int(lines[twice[0] + 1])
         doubts.append(
             f"{len(twice)} row(s), line {line} first, have the time of the row before: are they doubled?"
@@ -204,7 +204,7 @@ def timing_of(file: str, times: Float64Array, lines: NDArray[np.int64], called: 
         if abs(size - count) > 0.3:
             line = int(lines[rows[place]])
             doubts.append(f"line {line} is {size:.1f} samples late: {count} are taken to be missing")
-    if missing > max(10**6, MOST_MISSING * len(times)):
+    if missing > max(10**6, MAX_MISSING * len(times)):
         raise FileError(
             f"{file}: {called} leaps over {missing} samples, at line {int(lines[starts[1][0]])} first; it has "
             f"{len(times)}: cut it into several files, or leave the times out with --time none and give --rate"
@@ -247,7 +247,7 @@ def _risen(times: Float64Array) -> tuple[NDArray[np.int64], Float64Array]:
 
 
 def _is_even(steps: Float64Array) -> bool:
-    if len(steps) < LEAST_ROWS - 1 or not (steps > 0).all():
+    if len(steps) < MIN_ROWS - 1 or not (steps > 0).all():
         return False
     middle = np.median(steps)
     return bool((np.abs(steps - middle) <= UNEVEN * middle).mean() >= 0.9)
@@ -271,7 +271,7 @@ def _guessed_unit(first: float, step: float, rate_hz: float | None) -> str | Non
     epoch = _epoch_unit(first)
     if epoch is not None:
         return epoch
-    if step < MOST_DAY_STEP and any(low < first < high for low, high in DAYS):
+    if step < MAX_DAY_STEP and any(low < first < high for low, high in DAYS):
         return "days"
     if rate_hz:
         near = (unit for unit, scale in SCALES.items() if abs(step * scale * rate_hz - 1) < 0.1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamer.clock import Instant
 from streamer.errors import FileError
-from streamer.files.fsync import Syncer
+from streamer.files.fsync import FsyncThread
 from streamer.files.regular_files import open_regular
 from streamer.files.replacement import sync_folder
 from streamer.messages import Chunk, Kind
@@ -21,7 +21,7 @@ from streamer.replay.journal_format import opening
 from streamer.replay.journal_recovery import FORMAT, Part, behind, older, remarks, scan
 
 RETRY_NS = 1_000_000_000
-LEAST_BYTES = 2**20  # before a file is begun anew
+MIN_BYTES = 2**20  # before a file is begun anew
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
@@ -57,13 +57,13 @@ class JournalFile:
     def __init__(self, path: Path, about: Mapping[str, Any], run: int, retain_bytes: int) -> None:
         self._path = path
         self._about = dict(json.loads(json.dumps(about)))
-        self._most_bytes = max(LEAST_BYTES, retain_bytes)
+        self._most_bytes = max(MIN_BYTES, retain_bytes)
         self.run, self.next_seq, self.next_target_seq = run, 0, 0
         self._failing = self._was_unsynced = False
         self._missed_samples = self._retry_ns = 0
         self._place = path  # of the file that is written, while it can be
         self._is_full = False
-        self._syncer = Syncer()
+        self._syncer = FsyncThread()
         try:
             self._lock, made = _locked(path)
             try:
@@ -75,7 +75,7 @@ class JournalFile:
                 raise
         except OSError as error:
             raise FileError(f"{path}: cannot be used as a journal: {error.strerror}; give another file") from None
-        self._syncer = Syncer()
+        self._syncer = FsyncThread()
         self._asked_bytes = 0  # which the last call of the syncer was to force to disk
         self._marked_bytes = self._size
         for part in self._parts:

@@ -18,10 +18,10 @@ ANSWER_MESSAGES = 4_096  # to one request; who asks for no more samples than thi
 ANSWER_BYTES = 4 * 2**20
 SLICE_MESSAGES = 8  # at once: some 100 us
 SLICE_BYTES = 64 * 2**10
-MOST_PEERS = 4_096  # who are being answered; another has to ask again once one of them is done
-MOST_REQUESTS = 1_024  # of a peer
-MOST_RANGES = 64  # of them, of one stream and kind
-MOST_IN_ALL = 65_536  # some 10 MB
+MAX_PEERS = 4_096  # who are being answered; another has to ask again once one of them is done
+MAX_REQUESTS = 1_024  # of a peer
+MAX_RANGES = 64  # of them, of one stream and kind
+MAX_IN_ALL = 65_536  # some 10 MB
 AHEAD_SLICES = 64.0  # what a peer gets before others that always ask, if it was not served lately: 512 messages
 MESSAGE_BYTES = 100  # topic, header and framing
 
@@ -66,7 +66,7 @@ class _Answers:
 
     def has_room_for(self, wanted: _Answer) -> bool:
         ranges = self._ranges.get((wanted.kind, wanted.stream), ())
-        return len(self._all) < MOST_REQUESTS and len(ranges) < MOST_RANGES
+        return len(self._all) < MAX_REQUESTS and len(ranges) < MAX_RANGES
 
     def add(self, wanted: _Answer) -> None:
         self._all[wanted] = None
@@ -120,13 +120,13 @@ class ReplayServer:
         wanted = _Answer(asked.kind, asked.stream, asked.run, asked.seq, asked.seq + asked.samples)
         answers = self._waiting.get(peer)
         if answers is None:
-            if len(self._waiting) >= MOST_PEERS or self._count >= MOST_IN_ALL:
+            if len(self._waiting) >= MAX_PEERS or self._count >= MAX_IN_ALL:
                 self.refused += 1
                 return
             answers = self._waiting[peer] = _Answers()
             self._enqueue(peer)
         self._count -= answers.replace(wanted)
-        if self._count >= MOST_IN_ALL or not answers.has_room_for(wanted):
+        if self._count >= MAX_IN_ALL or not answers.has_room_for(wanted):
             self.refused += 1
             return
         answers.add(wanted)
@@ -162,7 +162,7 @@ class ReplayServer:
     def _served(self, peer: bytes, next_start: float) -> None:
         self._next_start.pop(peer, None)
         self._next_start[peer] = next_start
-        if len(self._next_start) > MOST_PEERS:
+        if len(self._next_start) > MAX_PEERS:
             del self._next_start[next(iter(self._next_start))]
 
     def _continue(self, answer: _Answer, left: _Slice) -> Iterator[Found]:

@@ -12,7 +12,7 @@ from streamer.messages import FloatArray
 from streamer.waveforms import check_range
 from streamer.wire import codec
 
-MOST_VALUES = 2**18  # that wait to be published; who reads more of them waits
+MAX_VALUES = 2**18  # that wait to be published; who reads more of them waits
 
 
 class LiveSignal:
@@ -63,7 +63,7 @@ class LiveSignal:
     def put(self, values: FloatArray, missing: int = 0) -> bool:
         """Add samples [samples, channels], so many missing before them; return whether anybody wants more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting < MOST_VALUES or self._is_left)
+            self._changed.wait_for(lambda: self._waiting < MAX_VALUES or self._is_left)
             self._next_seq += missing
             self._blocks.append((self._next_seq, values))
             self._next_seq += len(values)

@@ -7,7 +7,7 @@ from streamer.effects import Effect, Finish
 from streamer.messages import Incoming, Subscription
 
 
-class WaitForListeners:
+class WaitForSubscribers:
     """A core that finishes once enough subscribers listen to a topic.
 
     Parameters

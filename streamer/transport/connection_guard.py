@@ -33,7 +33,7 @@ PAUSE_S = 0.1  # between two looks whether others may be let in again
 SETTLE_S = 0.001  # in which ZeroMQ writes on where it can
 TAKES_MS = 50  # in which who reads takes something
 UNREPORTED = 100
-MOST_CONNECTIONS, LEAST_CONNECTIONS = 100_000, 4
+MAX_CONNECTIONS, MIN_CONNECTIONS = 100_000, 4
 SPARE_DESCRIPTORS = 16  # for files that are opened later
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
 _ENDS = (zmq.EVENT_CLOSED, zmq.EVENT_DISCONNECTED)
@@ -268,9 +268,9 @@ def most_connections() -> int:
     """
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft_limit == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
+        return MAX_CONNECTIONS
     in_use = len(list(Path("/proc/self/fd").iterdir()))
-    return min(MOST_CONNECTIONS, max(LEAST_CONNECTIONS, (soft_limit - in_use - SPARE_DESCRIPTORS) // 2))
+    return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, (soft_limit - in_use - SPARE_DESCRIPTORS) // 2))
 
 
 def _shut(descriptor: int, listener: Listener) -> bool:

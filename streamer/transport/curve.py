@@ -24,7 +24,7 @@ _LET_IN = zmq.EVENT_HANDSHAKE_SUCCEEDED
 AnySocket = zmq.Socket[bytes]
 
 
-class Guard:
+class CurveAuth:
     """Sets a context's sockets up for CURVE, and answers who may connect to them.
 
     Parameters
@@ -82,7 +82,7 @@ class Guard:
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
 
-    def prove(self, endpoint: str, kind: int) -> None:
+    def self_test(self, endpoint: str, kind: int) -> None:
         """Knock at what was bound with a key that nobody knows.
 
         Parameters
@@ -96,7 +96,7 @@ class Guard:
         AddressError
             If it is not turned away in time.
         """
-        if _knock(endpoint, self._keys.public, kind) != _REFUSED:
+        if _probe(endpoint, self._keys.public, kind) != _REFUSED:
             raise AddressError(f"cannot guard {endpoint}: a random key was not turned away; nothing was published")
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Guard:
         self._authenticator.stop()
 
 
-def _knock(endpoint: str, server_key: bytes, kind: int = zmq.SUB) -> int | None:
+def _probe(endpoint: str, server_key: bytes, kind: int = zmq.SUB) -> int | None:
     """Try to connect as a stranger; return the event that ends the attempt, or None if nothing does in time."""
     public, secret = zmq.curve_keypair()
     reachable = _reachable(endpoint)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from streamer.transport.addresses import split_tcp
 
-MOST_KNOWN = 1_000
+MAX_KNOWN = 1_000
 
 Resolve = Callable[[str], set[str]]
 
@@ -47,6 +47,6 @@ class EndpointNames:
         if len(named) < 2:
             return named
         found = [address for address in named if host in self._resolve(split_tcp(address)[0])]
-        if found and len(self._known) < MOST_KNOWN:
+        if found and len(self._known) < MAX_KNOWN:
             self._known[endpoint] = found
         return found or named

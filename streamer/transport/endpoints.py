@@ -10,14 +10,14 @@ from streamer.errors import AddressError
 from streamer.messages import Rejected, SlowReader
 from streamer.transport.addresses import EXAMPLE, check_address, check_private, is_ipv6, replay_address
 from streamer.transport.connection_guard import ConnectionGuard, Outgoing
-from streamer.transport.contact_watch import ContactWatch, Lost
+from streamer.transport.connection_watch import ConnectionWatch, Lost
 from streamer.transport.frames import AnySocket
 from streamer.transport.inflow import InflowLimit
 from streamer.transport.keys import Authorised, Keys
 from streamer.transport.listening_socket import Listener, listen, listen_with_replay
 
 if TYPE_CHECKING:
-    from streamer.transport.curve import Guard
+    from streamer.transport.curve import CurveAuth
 
 RECONNECT_MS = 50
 HANDSHAKE_MS = 5_000  # for a peer to say who it is
@@ -57,9 +57,9 @@ class Endpoints:
         self._context = zmq.Context()
         self._exposed = insecure or keys is not None
         self._listeners: list[Listener] = []
-        self._contacts: ContactWatch | None = None
+        self._connection_states: ConnectionWatch | None = None
         self._connections: ConnectionGuard | None = None
-        self._guard: Guard | None = None
+        self._guard: CurveAuth | None = None
         if keys is not None:
             try:
                 self._guard = _guard(self._context, keys)
@@ -125,7 +125,7 @@ class Endpoints:
             raise
         return socket
 
-    def watch(self, flags: Mapping[str, str] | None, heard: Callable[[], bool]) -> ContactWatch:
+    def watch(self, flags: Mapping[str, str] | None, heard: Callable[[], bool]) -> ConnectionWatch:
         """Return what watches the connections that are made from now on, once it is started.
 
         Parameters
@@ -135,8 +135,8 @@ class Endpoints:
         heard : callable
             Return whether anything was heard.
         """
-        self._contacts = ContactWatch(self._context, flags, heard)
-        return self._contacts
+        self._connection_states = ConnectionWatch(self._context, flags, heard)
+        return self._connection_states
 
     def connected_beside(self, kind: int, address: str, options: Options) -> AnySocket:
         """Return a socket that connects to where who publishes at `address` is asked for samples again.
@@ -148,8 +148,8 @@ class Endpoints:
         """
         socket = self._connecting(kind, options)
         beside = replay_address(address)
-        if self._contacts is not None:
-            self._contacts.add_beside(socket, beside, address)
+        if self._connection_states is not None:
+            self._connection_states.add_beside(socket, beside, address)
         self._connect(socket, beside, publishes_at=address)
         return socket
 
@@ -168,8 +168,8 @@ class Endpoints:
         socket = self._connecting(kind, options)
         for prefix in topics:
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
-        if self._contacts is not None:
-            self._contacts.add(socket, addresses)
+        if self._connection_states is not None:
+            self._connection_states.add(socket, addresses)
         for address in addresses:
             self._connect(socket, address, publishes_at=address)
         return socket
@@ -211,7 +211,7 @@ class Endpoints:
         if not self._exposed:
             check_private(verb, address)
 
-    def prove(self, endpoint: str, kind: int) -> None:
+    def self_test(self, endpoint: str, kind: int) -> None:
         """If there are keys, make sure that a stranger's socket of `kind` is turned away at `endpoint`.
 
         Raises
@@ -220,7 +220,7 @@ class Endpoints:
             If a stranger is not.
         """
         if self._guard is not None:
-            self._guard.prove(endpoint, kind)
+            self._guard.self_test(endpoint, kind)
 
     def look_out(self, held_s: float = 0.0) -> bool:
         """Have somebody look at what waits for readers; return whether there is anybody who can."""
@@ -251,9 +251,9 @@ class Endpoints:
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close every socket: at once after `linger_ms`, or each as it was made to."""
-        if self._contacts is not None:
-            self._contacts.close()
-            self._contacts = None
+        if self._connection_states is not None:
+            self._connection_states.close()
+            self._connection_states = None
         for listener in self._listeners:  # first, so that nobody waits to be let in meanwhile
             listener.close()
         if self._guard is not None:
@@ -264,11 +264,11 @@ class Endpoints:
         self._context.destroy(linger_ms)
 
 
-def _guard(context: "zmq.Context[AnySocket]", keys: Keys) -> "Guard":
+def _guard(context: "zmq.Context[AnySocket]", keys: Keys) -> "CurveAuth":
     # Here and not above: the authenticator brings asyncio, which nobody else needs.
-    from streamer.transport.curve import Guard
+    from streamer.transport.curve import CurveAuth
 
-    return Guard(context, keys)
+    return CurveAuth(context, keys)
 
 
 def _address_error(verb: str, address: str, error: zmq.ZMQError) -> AddressError:

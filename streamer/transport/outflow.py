@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 LOOK_BYTES = 4 * 2**20  # published between two looks, at most ...
-LEAST_LOOKS = (
-    16  # ... and less where less may wait: a reader that takes all is not behind at each of so many looks
-)
+MIN_LOOKS = 16  # ... and less where less may wait: a reader that takes all is not behind at each of so many looks
 SLOT_BYTES = 256  # of a message in one reader's queue, besides its content, which all readers' queues share
 FRAMING_BYTES = 13  # of a message of three parts, at most
 STALL_S = 1.0  # without a byte taken, after which nobody waits for a reader any more ...
 OPEN_STALL_S = 300.0  # ... whose system would take more: it lets data wait on purpose, and works on what it has
 HOPELESS = 8  # times what may wait
 AGAIN_S = 5.0  # who connects so soon after one was cut off is taken for the same, and waited for half as long
-MOST_STRIKES = 5
+MAX_STRIKES = 5
 
 
 class Sent(NamedTuple):
@@ -116,7 +114,7 @@ class Outflow:
         """Note a new connection, for which nothing waits."""
         if now_s - self._struck_s >= AGAIN_S:
             self._strikes = 0
-        self._queues[connection] = _Queue(sent, STALL_S / 2 ** min(self._strikes, MOST_STRIKES))
+        self._queues[connection] = _Queue(sent, STALL_S / 2 ** min(self._strikes, MAX_STRIKES))
 
     def remove(self, connection: int) -> None:
         """Note that a connection has ended, or is to."""

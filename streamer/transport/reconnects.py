@@ -2,13 +2,13 @@
 
 ZeroMQ connects again to who hangs up, but never to who broke the protocol: by a frame over the limit, by bytes of
 another program, by a handshake with other keys. After such an end it tells of nothing further, neither of another
-try nor that it waits for one. Looks count and not time, as in `streamer.transport.contacts`.
+try nor that it waits for one. Looks count and not time, as in `streamer.transport.connection_states`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streamer.transport.contacts import Event
+from streamer.transport.connection_states import Event
 
 FIRST_WAIT_LOOKS, LONGEST_WAIT_LOOKS = 1, 60
 

@@ -43,7 +43,7 @@ ROUTER_OPTIONS = {
 DEALER_OPTIONS = {zmq.SNDHWM: 16, zmq.RCVHWM: 1_000}
 
 
-class Answerer:
+class RetransmitServer:
     """The side that is asked. Never waits: what a peer does not take is dropped.
 
     Parameters
@@ -80,7 +80,7 @@ class Answerer:
                 self.socket.send(payload)
 
 
-class Asker:
+class RetransmitClient:
     """The side that asks: for each kind, everybody who may publish it.
 
     Parameters

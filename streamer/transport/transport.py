@@ -16,20 +16,20 @@ from streamer.errors import AddressError, OperatorError
 from streamer.memory import DEFAULT_BYTES, queue_bytes
 from streamer.messages import ANSWERED, Burst, Gone, Incoming, Kind, Message, Rejected, Replay, SlowReader
 from streamer.transport.connection_guard import Outgoing
-from streamer.transport.contact_watch import ContactWatch, Lost
+from streamer.transport.connection_watch import ConnectionWatch, Lost
 from streamer.transport.endpoints import NEVER_FULL, Endpoints
 from streamer.transport.frames import AnySocket, drain
 from streamer.transport.in_flight import LARGE_BYTES, InFlight
 from streamer.transport.keys import Authorised, Keys
 from streamer.transport.listening_socket import Listener
-from streamer.transport.outflow import LEAST_LOOKS, LOOK_BYTES, SentCount, wire_bytes
+from streamer.transport.outflow import LOOK_BYTES, MIN_LOOKS, SentCount, wire_bytes
 from streamer.transport.retransmit_sockets import (
     ANSWERS_HIGH_WATER_MARK,
     DEALER_OPTIONS,
     REQUEST_LIMIT,
     ROUTER_OPTIONS,
-    Answerer,
-    Asker,
+    RetransmitClient,
+    RetransmitServer,
 )
 from streamer.transport.subscriptions import MAX_SUBSCRIPTION_BYTES, SUBSCRIPTION_LIMIT, subscription
 from streamer.wire import batch, codec
@@ -48,10 +48,10 @@ MAX_FRAME_BYTES = 2 * codec.MAX_PAYLOAD_BYTES
 LINGER_MS = 1_000
 PATIENT_LINGER_MS = 60_000
 STALL_MS = 50  # under back pressure, between two looks whether somebody takes nothing
-MOST_STALLS = 20  # after which nobody waits for anybody, where the system does not tell who takes nothing
+MAX_STALLS = 20  # after which nobody waits for anybody, where the system does not tell who takes nothing
 ROOM_S = 0.002  # between two looks whether large messages are on their way
 MOMENT_S = 0.1  # not under back pressure
-MOST_LOST = 100  # reports
+MAX_LOST = 100  # reports
 MAX_SLEEP_MS = 2**31 - 1  # what the system's poll takes
 
 
@@ -66,7 +66,7 @@ class HasFileno(Protocol):
         ...
 
 
-class Reflex(Protocol):
+class FastPath(Protocol):
     """Who answers messages by their bytes."""
 
     def answer(self, parts: Parts) -> Parts | None:
@@ -146,7 +146,7 @@ class Transport:
         together: bool = False,
         answers: bool = False,
         asks: bool | Mapping[Kind, Sequence[str]] = False,
-        reflex: Reflex | None = None,
+        fast_path: FastPath | None = None,
         full: Callable[[], bool] | None = None,
         ends: Ends | None = None,
         keys: Keys | None = None,
@@ -156,7 +156,7 @@ class Transport:
     ) -> None:
         self._flags = flags
         self._queue_bytes = queue_bytes(memory_bytes)
-        look_bytes = min(LOOK_BYTES, self._queue_bytes // LEAST_LOOKS)
+        look_bytes = min(LOOK_BYTES, self._queue_bytes // MIN_LOOKS)
         self._sent = SentCount(self._look_out, look_bytes)
         self._answers_sent = SentCount(self._look_out, look_bytes)
         # Twice what may wait for a reader: who is too far behind is cut off before anybody else loses anything.
@@ -169,7 +169,7 @@ class Transport:
         self._decode = batch.decode if together else batch.decode_each
         self._back_pressure = back_pressure
         self._asks = asks
-        self._reflex = reflex
+        self._fast_path = fast_path
         self._full = full
         self._ends = ends
         self._poller = zmq.Poller()
@@ -187,9 +187,9 @@ class Transport:
         self._answerer_listener: Listener | None = None
         self._sub: AnySocket | None = None
         self._sub_fd = -1
-        self._answerer: Answerer | None = None
-        self._asker: Asker | None = None
-        self._contacts: ContactWatch | None = None
+        self._answerer: RetransmitServer | None = None
+        self._asker: RetransmitClient | None = None
+        self._connection_states: ConnectionWatch | None = None
         self.address = bind
         self._endpoints = Endpoints(keys, insecure=insecure)
         try:
@@ -213,8 +213,8 @@ class Transport:
         self.address = self._pub_listener.address
         self._serve_anew()
         if self._answerer_listener is not None:
-            self._endpoints.prove(self._answerer_listener.address, zmq.DEALER)
-        self._endpoints.prove(self.address, zmq.SUB)
+            self._endpoints.self_test(self._answerer_listener.address, zmq.DEALER)
+        self._endpoints.self_test(self.address, zmq.SUB)
 
     def _serve_anew(self) -> None:
         """Serve what listens by new sockets; the old are closed, with all connections, once the new ones stand."""
@@ -264,7 +264,7 @@ class Transport:
         if self._answerer is not None:
             self._disregard(self._answerer.socket)
             self._answerer.socket.close(linger=0)
-        self._answerer = Answerer(router, self._answers_sent, self._answers_in_flight)
+        self._answerer = RetransmitServer(router, self._answers_sent, self._answers_in_flight)
         self._heed(router)
 
     def _pub_options(self) -> dict[zmq.SocketOption, int]:
@@ -283,21 +283,21 @@ class Transport:
         """Listen to `addresses` from now on; once, here or at construction."""
         heard = {zmq.RCVHWM: SHORT_HIGH_WATER_MARK, zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         # In the order given: a source that waits for the last topic has then heard of the others.
-        self._contacts = self._endpoints.watch(self._flags, lambda: self._heard)
+        self._connection_states = self._endpoints.watch(self._flags, lambda: self._heard)
         self._sub = self._endpoints.connected(zmq.SUB, addresses, heard, topics)
         self._heed(self._sub)
         self._sub_fd = self._sub.FD
         self._way.register(self._sub, zmq.POLLIN)
         if self._asks:
             self._connect_beside(addresses)
-        self._contacts.start()
-        self._poller.register(self._contacts.fileno(), zmq.POLLIN)
-        self._wakes.register(self._contacts.fileno(), select.POLLIN)
+        self._connection_states.start()
+        self._poller.register(self._connection_states.fileno(), zmq.POLLIN)
+        self._wakes.register(self._connection_states.fileno(), select.POLLIN)
 
     def _connect_beside(self, addresses: Sequence[str]) -> None:
         asked = DEALER_OPTIONS | {zmq.MAXMSGSIZE: MAX_FRAME_BYTES}
         dealers = [self._endpoints.connected_beside(zmq.DEALER, one, asked) for one in addresses]
-        self._asker = Asker(dealers, self._asked(addresses), together=self._together)
+        self._asker = RetransmitClient(dealers, self._asked(addresses), together=self._together)
         for dealer in dealers:
             self._heed(dealer)
 
@@ -390,8 +390,8 @@ class Transport:
         if self._lost:
             messages += self._lost
             self._lost = []
-        if self._contacts is not None and self._contacts.fileno() in ready:
-            messages += self._connect_again(self._contacts.lost())
+        if self._connection_states is not None and self._connection_states.fileno() in ready:
+            messages += self._connect_again(self._connection_states.lost())
         return messages
 
     def _connect_again(self, lost: Sequence[Lost]) -> Iterator[Rejected]:
@@ -408,19 +408,19 @@ class Transport:
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
         """Answer what the reflex can answer, and publish that at once; decode the rest."""
         self._heard = True
-        if self._reflex is None or self._pub is None:
+        if self._fast_path is None or self._pub is None:
             return self._decode(said)
         self._lone = len(said) == 1
         if self._lone:
-            answer = self._reflex.answer(said[0])
+            answer = self._fast_path.answer(said[0])
             if answer is None:
                 return self._decode(said)
             if self._ends is not None:
                 self._ends.note(answer[0], answer[1])
             self._publish(self._pub, *answer)
             return [ANSWERED]
-        left = self._reflex.take(said)
-        for answer in self._reflex.answers():
+        left = self._fast_path.take(said)
+        for answer in self._fast_path.answers():
             if self._ends is not None:
                 self._ends.note(answer[0], answer[1])
             self._send(self._pub, *answer)
@@ -479,7 +479,7 @@ class Transport:
         began_s = time.monotonic()
         for stalls in itertools.count(1):
             told = self._endpoints.look_out(time.monotonic() - began_s + STALL_MS / 1e3)
-            if self._hurried() or not (told or stalls < MOST_STALLS):
+            if self._hurried() or not (told or stalls < MAX_STALLS):
                 break
             with contextlib.suppress(zmq.Again):
                 pub.send(topic, zmq.SNDMORE)
@@ -506,10 +506,7 @@ class Transport:
                 waiting_bytes, began_s = self._in_flight.bytes, now_s
             if now_s >= look_s:
                 look_s = now_s + STALL_MS / 1e3
-                if (
-                    not self._endpoints.look_out(now_s - began_s)
-                    and now_s - began_s > MOST_STALLS * STALL_MS / 1e3
-                ):
+                if not self._endpoints.look_out(now_s - began_s) and now_s - began_s > MAX_STALLS * STALL_MS / 1e3:
                     return False
             pub.getsockopt(zmq.EVENTS)  # has ZeroMQ let go of what waited for who was cut off
             time.sleep(ROOM_S)
@@ -518,7 +515,7 @@ class Transport:
     def _lose(self, topic: bytes) -> None:
         mb = self._in_flight.limit_bytes / 2**20
         text = f"{self.address}: a message on {topic.decode()} was dropped, for {mb:.0f} MB are on their way"
-        self._lost = [SlowReader(text)] if len(self._lost) >= MOST_LOST else [*self._lost, SlowReader(text)]
+        self._lost = [SlowReader(text)] if len(self._lost) >= MAX_LOST else [*self._lost, SlowReader(text)]
 
     def _hurried(self) -> bool:
         """Return whether what is watched is readable: a signal has come."""

@@ -16,8 +16,8 @@ from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Message, Rejec
 from streamer.wire import codec
 
 SEQ, TIME_NS, TALLY = slice(24, 32), slice(32, 40), slice(56, 64)  # where they stand in a header
-LEAST_CHUNKS = 3  # fewer are decoded as quickly one by one
-MOST_VALUES = 8192  # in one burst: what its estimates may keep the others waiting
+MIN_CHUNKS = 3  # fewer are decoded as quickly one by one
+MAX_VALUES = 8192  # in one burst: what its estimates may keep the others waiting
 
 Parts = Sequence[bytes]
 Decode = Callable[[Parts], Message | Gone]
@@ -28,12 +28,12 @@ def decode(said: Sequence[Parts], one: Decode = codec.decode) -> list[Incoming]:
 
     `one` decodes a message that comes alone.
     """
-    if len(said) < LEAST_CHUNKS:
+    if len(said) < MIN_CHUNKS:
         return decode_each(said, one)
     messages: list[Incoming] = []
     for _, group in groupby(said, key=_first_part):
         neighbours = list(group)
-        if len(neighbours) < LEAST_CHUNKS:
+        if len(neighbours) < MIN_CHUNKS:
             messages += decode_each(neighbours, one)
         else:
             messages += _decode_neighbours(neighbours, one)
@@ -75,8 +75,8 @@ def _decode_one(parts: Parts, one: Decode = codec.decode) -> Incoming:
 def _decode_neighbours(neighbours: list[Parts], one: Decode) -> list[Incoming]:
     """Decode messages of one topic: as bursts of as many chunks as may be, or each by itself."""
     first = _decode_one(neighbours[0], one)
-    most = MOST_VALUES // first.values.size if isinstance(first, Chunk) else 0
-    if not isinstance(first, Chunk) or most < LEAST_CHUNKS:
+    most = MAX_VALUES // first.values.size if isinstance(first, Chunk) else 0
+    if not isinstance(first, Chunk) or most < MIN_CHUNKS:
         return decode_each(neighbours, one)
     messages: list[Incoming] = []
     for start in range(0, len(neighbours), most):

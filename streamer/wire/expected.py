@@ -16,10 +16,10 @@ Parts = Sequence[bytes]
 
 # Of a header: what stands before seq; the rate; and what comes last in an answer's.
 _FORM_AND_RUN, _RATE, _ENDING = struct.Struct("<4sBBHIIQ"), struct.Struct("<d"), struct.Struct("<QQ")
-_MOST_TALLY = 2**64 - 1
+_MAX_TALLY = 2**64 - 1
 
 
-class Succession:
+class ExpectedMessage:
     """Knows the input that comes next in a stream, and how its answer begins.
 
     Parameters
@@ -48,7 +48,7 @@ class Succession:
     ) -> None:  # fmt: skip
         self._form = _FORM_AND_RUN.pack(codec.MAGIC, codec.VERSION, Kind.INPUT, 1, 1, 1, run)
         self._rate = _RATE.pack(rate_hz)
-        self._most_tally, self._any_tally = most_tally, most_tally >= _MOST_TALLY
+        self._most_tally, self._any_tally = most_tally, most_tally >= _MAX_TALLY
         self._topic = codec.topic(Kind.ESTIMATE, stream)
         self._answer_form = _FORM_AND_RUN.pack(codec.MAGIC, codec.VERSION, Kind.ESTIMATE, fields, 1, 1, run)
         self._version = model_version

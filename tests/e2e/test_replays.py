@@ -67,9 +67,9 @@ def listening(address: str, *kinds: Kind) -> Transport:
 
 
 def test_who_comes_late_gets_everything(start: Starter, address: str) -> None:
-    with listening(address, Kind.INPUT) as witness:
+    with listening(address, Kind.INPUT) as observe:
         source = start("source", "--bind", address, "--count", 3000, "--rate", "max", "--linger", 20, "--wait")
-        reader = Reader(witness)
+        reader = Reader(observe)
         assert reader.hear()
         with listening(address, Kind.INFO) as late:
             reader = Reader(late)

@@ -22,7 +22,7 @@ from tests.support.world import played
 
 WRITE_EVERY_S = 30.0
 COLLECT_EVERY = 500  # schedules: most of what they leave goes without
-MOST_NAMED = 1_000
+MAX_NAMED = 1_000
 
 
 def play(seed: int) -> tuple[list[str], dict[str, int]]:
@@ -75,7 +75,7 @@ class Campaign:
             wrong, happened = play(seed)
             if wrong:
                 self.went_wrong += 1
-                if len(self.wrong) < MOST_NAMED:
+                if len(self.wrong) < MAX_NAMED:
                     self.wrong[str(seed)] = wrong
                 sys.stdout.write(f"{seed}: {'; '.join(wrong)}\n")
                 sys.stdout.flush()

@@ -23,7 +23,7 @@ from tests.support.scene import Scene, must_equal, must_keep_the_promise
 
 COUNT = 400
 AGAIN = 40  # samples after a source was cut off
-MOST_MB = 300  # a predictor or source takes about 50
+MAX_MB = 300  # a predictor or source takes about 50
 MIB = 2**20
 
 
@@ -79,7 +79,7 @@ def test_a_source_that_says_garbage_changes_no_estimate_and_every_message_is_cou
         )
         peak = peak_mb(predict.process.pid)
         assert predict.stop() == 0
-    assert peak < MOST_MB
+    assert peak < MAX_MB
     assert sum("connecting again" in line for line in predict.log) == 1
     must_equal(ear.heard(), scene.golden(COUNT + AGAIN))
     what = "garbage, truncated, huge and 10,000-part messages, every version and kind byte"
@@ -104,7 +104,7 @@ def test_garbage_at_every_door_of_source_and_predictor_disturbs_nobody(
     count = ear.next_seq
     ear.wait_for_seq(count + 10)
     for command in (source, predict):
-        assert peak_mb(command.process.pid) < MOST_MB
+        assert peak_mb(command.process.pid) < MAX_MB
         assert command.process.poll() is None
     must_keep_the_promise(ear, scene, count)
     injected("raw bytes, half-open connections and odd messages at XPUB and ROUTER", sum(counts),
@@ -213,7 +213,7 @@ def test_who_asks_for_everything_again_and_reads_nothing_takes_no_memory(
         ear.wait_for_seq(ear.next_seq + COUNT)
     count = ear.next_seq
     peak = max(peak_mb(command.process.pid) for command in (source, predict))
-    assert peak < MOST_MB
+    assert peak < MAX_MB
     must_keep_the_promise(ear, scene, count)
     injected(f"requests for every {plainwire.WORDS[asked]} again, by who reads none", asks, peak_mb=round(peak))
     stop_both(predict, source)

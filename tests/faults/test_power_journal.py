@@ -80,9 +80,9 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True)
 def late_syncer(monkeypatch: pytest.MonkeyPatch, is_long: bool) -> None:
-    monkeypatch.setattr(journal_module, "Syncer", LateSyncer)
+    monkeypatch.setattr(journal_module, "FsyncThread", LateSyncer)
     if not is_long:
-        monkeypatch.setattr(journal_module, "LEAST_BYTES", 30_000)
+        monkeypatch.setattr(journal_module, "MIN_BYTES", 30_000)
 
 
 @pytest.fixture(params=[(1, 0), (3, 5)], ids=["single", "chunks, late targets"])

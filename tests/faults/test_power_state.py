@@ -18,7 +18,7 @@ import pytest
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.state import writer
 from predictor.state.folder import StateFolder
-from predictor.state.writer import Keeper
+from predictor.state.writer import StateWriter
 from streamer.effects import Checkpoint, Decide, Effect, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind, Recorded, Written
 from streamer.source.signals import Signal
@@ -91,7 +91,7 @@ class AtOnce:
 
 @pytest.fixture(autouse=True)
 def late_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "Syncer", LateSyncer)
+    monkeypatch.setattr(writer, "FsyncThread", LateSyncer)
     monkeypatch.setattr(writer, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(writer, "ENDS_EVERY_S", 0.0)
 
@@ -116,7 +116,7 @@ def messages() -> list[Incoming]:
 class Life:
     """A predictor with its directory, in the middle of its life."""
 
-    def __init__(self, predictor: Predictor, keeper: Keeper | None) -> None:
+    def __init__(self, predictor: Predictor, keeper: StateWriter | None) -> None:
         self.core, self.keeper = predictor, keeper
         self.estimates: Estimates = {}
         self.number = self.decisions = 0
@@ -160,7 +160,7 @@ def record(work: Path, heard: Sequence[Incoming], learns: bool, rng: random.Rand
     """Two lives, the first of them ended by kill -9 or in order."""
     with Recorder(work) as recorder:
         for begin_s, count in ((0.0, rng.randint(1, len(heard))), (100.0, len(heard))):
-            with StateFolder(work / "state") as folder, Keeper(folder) as keeper:
+            with StateFolder(work / "state") as folder, StateWriter(folder) as keeper:
                 disk, life = LateSyncer.newest, Life(core(learns), keeper)
                 go_on(life, folder, keeper, begin_s)
                 for _ in life.lives(heard[:count], begin_s):
@@ -171,7 +171,7 @@ def record(work: Path, heard: Sequence[Incoming], learns: bool, rng: random.Rand
     return recorder
 
 
-def go_on(life: Life, folder: StateFolder, keeper: Keeper, begin_s: float) -> int:
+def go_on(life: Life, folder: StateFolder, keeper: StateWriter, begin_s: float) -> int:
     """Take up what is there, as `sincos predict` does; return how many decisions that was."""
     tree, damaged = folder.latest()
     memory, remarks = keeper.memory()
@@ -199,7 +199,7 @@ def test_a_predictor_goes_on_from_what_was_reported_and_says_the_same_bits(
             image.put(tmp_path / "cut")
             reported, durable = seen[-1] if seen else (0, Moment())
             try:
-                with StateFolder(tmp_path / "cut" / "state") as folder, Keeper(folder) as keeper:
+                with StateFolder(tmp_path / "cut" / "state") as folder, StateWriter(folder) as keeper:
                     assert folder.next_number > reported
                     life = Life(core(learns), keeper)
                     go_on(life, folder, keeper, 1000.0)

@@ -16,7 +16,7 @@ from tests.support.procfs import is_stopped, peak_mb
 from tests.support.scene import Scene, must_keep_the_promise
 from tests.support.tcprelay import TcpRelay
 
-MOST_MB = 300
+MAX_MB = 300
 
 
 def stall(command: Command, ear: Ear, seconds: float, *, others_hear: bool) -> None:
@@ -126,7 +126,7 @@ def test_a_listener_stopped_misses_nothing_and_delays_nobody(
     assert [line["seq"] for line in lines] == list(range(count))
     golden = scene.golden(count).estimates[:, 0, 0]
     np.testing.assert_array_equal(np.float32([line["estimate"][0] for line in lines]), golden)
-    assert peak_mb(predict.process.pid) < MOST_MB
+    assert peak_mb(predict.process.pid) < MAX_MB
     must_keep_the_promise(ear, scene, count)
     for command in (predict, source):
         assert command.stop() == 0

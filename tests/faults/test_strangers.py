@@ -17,7 +17,7 @@ from tests.support.processes import Starter
 from tests.support.procfs import peak_mb
 from tests.support.scene import Scene, must_keep_the_promise
 
-MOST_MB = 300
+MAX_MB = 300
 TURNED_AWAY = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 TURNED_AWAY |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_DISCONNECTED
 
@@ -79,7 +79,7 @@ def test_strangers_hear_nothing_and_cost_whoever_belongs_nothing(
             assert chorus.heard() == 0
     count = ear.next_seq
     peak = max(peak_mb(command.process.pid) for command in (source, predict))
-    assert peak < MOST_MB
+    assert peak < MAX_MB
     must_keep_the_promise(ear, scene, count)
     for kind_word in ("SUB", "DEALER"):
         injected(f"unauthorised {kind_word}, {key}", number, peak_mb=round(peak))

@@ -8,7 +8,7 @@ from streamer import memory
 from streamer.errors import UsageError
 
 
-@given(st.integers(memory.LEAST_BYTES, 2**45), st.integers(0, 2**44))
+@given(st.integers(memory.MIN_BYTES, 2**45), st.integers(0, 2**44))
 def test_the_parts_come_to_no_more_than_the_whole(memory_bytes: int, kept: int) -> None:
     kept = min(kept, memory_bytes // 2)
     memory.check(memory_bytes, {"--retain-mb": kept})

@@ -32,11 +32,11 @@ def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Ite
         yield from core.receive(messages, now)
         return
     if len(said) == 1:
-        answer = core.reflexes.answer(said[0])
+        answer = core.fast_paths.answer(said[0])
         answers, left = ([answer], []) if answer is not None else ([], said)
     else:
-        left = core.reflexes.take(said)
-        answers = list(core.reflexes.answers())
+        left = core.fast_paths.take(said)
+        answers = list(core.fast_paths.answers())
     yield from [Send(codec.decode(answer)) for answer in answers]
     yield from core.receive([ANSWERED] * bool(answers) + batch.decode(left), now)
 
@@ -45,7 +45,7 @@ def received_alone(core: Predictor, messages: Sequence[Incoming], now: Instant) 
     """As `received`, of one message, and without its bytes where no reflex could answer it."""
     message = messages[0]
     if isinstance(message, Chunk) and message.kind is Kind.INPUT:
-        answer = core.reflexes.answer(codec.encode(message))
+        answer = core.fast_paths.answer(codec.encode(message))
         if answer is not None:
             return itertools.chain([Send(codec.decode(answer))], core.receive([ANSWERED], now))
     return core.receive(messages, now)

@@ -11,7 +11,7 @@ from tests.support.lossy import MS, Faults
 
 RATE_HZ = 25.0
 PERIOD_MS = 40
-LEAST_SAMPLES, SHORT_SAMPLES, LONG_SAMPLES = 2, 12, 60
+MIN_SAMPLES, SHORT_SAMPLES, LONG_SAMPLES = 2, 12, 60
 FIRST_FAR_BIT = 17
 """A seq that is wrong by less than 2^16 samples cannot be told from a right one."""
 RETURNS = ("journal",)
@@ -80,7 +80,7 @@ class Plan:
     def drawn(cls, seed: int) -> "Plan":
         """Draw a plan: most networks are bad in one way, some in all."""
         rng = random.Random(seed)
-        samples = rng.randint(LEAST_SAMPLES, LONG_SAMPLES if rng.random() < 1 / 64 else SHORT_SAMPLES)
+        samples = rng.randint(MIN_SAMPLES, LONG_SAMPLES if rng.random() < 1 / 64 else SHORT_SAMPLES)
         span_ns = PERIOD_MS * samples * MS
 
         def sometimes(most: float, share: float) -> float:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from predictor.daemon.domain_check import ENTRIES, Familiarity
-from predictor.daemon.learning import Lessons
-from predictor.daemon.sanitize import UsableInputs
+from predictor.daemon.domain_check import ENTRIES, DomainCheck
+from predictor.daemon.learning import UpdateScheduler
+from predictor.daemon.sanitize import Sanitizer
 from predictor.daemon.stream import Stream
 from predictor.engine.stepper import Engine
-from predictor.state.retained_estimates import Retained
+from predictor.state.retained_estimates import RetainedEstimates
 from streamer.ordering.sequencer import Sequencer
 from trainer.labels import ARRAYS, LabelBuffer
 from trainer.online.adam import Adam
@@ -40,14 +40,14 @@ NOT_KEPT: dict[type, set[str]] = {
     Sequencer: {
         "_arrivals",
         "_closing",
-        "_contenders",
+        "_candidates",
         "_contested_ns",
         "_ended",
         "_foretold",
         "_joins_anywhere",
         "_main",
         "_news",
-        "_patience",
+        "_retry_policy",
         "_repeated_ns",
         "_repeats",
         "_restarts",
@@ -63,15 +63,15 @@ NOT_KEPT: dict[type, set[str]] = {
         "expected",
         "now_ns",
     },
-    Lessons: {"_update"},  # has no effect yet and can be begun again
-    Retained: {"_history"},
-    UsableInputs: {"replaced"},
+    UpdateScheduler: {"_update"},  # has no effect yet and can be begun again
+    RetainedEstimates: {"_history"},
+    Sanitizer: {"replaced"},
     OnlineLearner: {"_gradient", "_bptt"},
     Adam: {"_step"},
     Laguerre: {"_after"},
     SelfLearner: {"_news", "_make_guard"},
     LabelBuffer: {"_begin", "_end", *ARRAYS},
-    Familiarity: {"_entries", "swapped"},
+    DomainCheck: {"_entries", "swapped"},
 }
 
 
@@ -118,7 +118,7 @@ def _occupied(owner: Any) -> Any:
         return owner.state()
     if isinstance(owner, LabelBuffer):
         return [getattr(owner, name)[owner._begin : owner._end].copy() for name in ARRAYS]
-    if isinstance(owner, Familiarity):
+    if isinstance(owner, DomainCheck):
         filled = owner._filled if owner._knows else 0
         assert filled <= ENTRIES
         return [owner._entries[:filled].copy()]

@@ -19,7 +19,7 @@ from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Print, Reply, Say, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Request, Subscription, Written
 from streamer.ordering.decisions import Decision, RunDecision
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.signals import Signal
 from tests.support.atonce import received, received_alone
@@ -31,9 +31,9 @@ from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 HOP_NS = MS // 10
 NEVER_NS = 2**63
-MOST_TURNS = 50_000  # a schedule in which nobody is heard for 600 s takes some 10,000
+MAX_TURNS = 50_000  # a schedule in which nobody is heard for 600 s takes some 10,000
 STREAM, RUN, OTHER_RUN = "demo", 1, 2
-MOST_STREAMS = 3
+MAX_STREAMS = 3
 MODEL = new_model(ModelConfig("rnn", 4, level_samples=20.0), seed=2)
 SIGNAL = Remembered(Signal(rate_hz=RATE_HZ, noise=0.1, seed=3))
 ACTORS = ("source", "predictor", "reader")
@@ -101,7 +101,7 @@ class World:
         self._carried = dict.fromkeys(ACTORS, 0)
         self._start_source()
         self._start_predictor()
-        self._live("reader", Listener(ListenerConfig(reliable=True, patience=patience(plan))))
+        self._live("reader", Listener(ListenerConfig(reliable=True, retry_policy=retry_policy(plan))))
         for actor, moments in (("predictor", plan.predictor_deaths), ("source", plan.source_deaths)):
             for moment in moments:
                 self._at(moment, partial(self._die, actor))
@@ -333,7 +333,7 @@ class World:
         """Let it happen, until then or until the reader knows what became of each sample."""
         queue, dues, outcome, samples = self._queue, self._dues, self.outcome, self.plan.samples
         self._until_ns = until_ns
-        for _ in range(MOST_TURNS):
+        for _ in range(MAX_TURNS):
             if self._now > self._until_ns or outcome.told >= samples:
                 break
             event = queue[0][0] if queue else NEVER_NS
@@ -368,15 +368,15 @@ def parsed(line: str) -> tuple[tuple[str, int], int, int, Row | None]:
     return of, seq, 1, (seq, (*said["estimate"], *said["sin"]), said["model_version"])
 
 
-def patience(plan: Plan) -> Patience:
+def retry_policy(plan: Plan) -> RetryPolicy:
     """Far more than any fault lasts where everything is kept."""
-    return Patience(deadline_s=60.0 if plan.kept_samples is None else 5.0)
+    return RetryPolicy(deadline_s=60.0 if plan.kept_samples is None else 5.0)
 
 
 def predictor(plan: Plan) -> Predictor:
     """A predictor as the plan wants it."""
     config = PredictorConfig(
-        patience=patience(plan), retain_s=1e6, checkpoint_every_s=0.1, max_streams=MOST_STREAMS
+        retry_policy=retry_policy(plan), retain_s=1e6, checkpoint_every_s=0.1, max_streams=MAX_STREAMS
     )
     learner = partial(OnlineLearner, config=OnlineConfig(3, 1)) if plan.learns else None
     return Predictor(MODEL, config, learner)

@@ -37,7 +37,7 @@ EARLY_SAMPLES, CHANGE_SAMPLES = 250, 70
 CLIP_NORM = 1.0
 AVERAGING_UPDATES = 1_000
 
-LEAST_ERROR = 0.02  # rad, added to what can be reached when errors are weighed
+MIN_ERROR = 0.02  # rad, added to what can be reached when errors are weighed
 WEIGHT_EXPONENT = 0.5
 STEADY_SAMPLES, CHANGING_SAMPLES = 250, 60  # what the reachable error is averaged over
 RHYTHM_ERROR = 0.35
@@ -135,7 +135,7 @@ def _weights(signals: training_signals.Signals, selected: NDArray[np.intp]) -> N
     samples = selected[:, None] + 1.0  # up to each one
     reachable = 0.8 * np.sqrt(4 / (eta * np.minimum(samples, memory)))
     reachable = np.where(np.isnan(reachable), RHYTHM_ERROR, reachable) + 0.75 / np.maximum(samples, 5)
-    weights = (reachable + LEAST_ERROR) ** -WEIGHT_EXPONENT
+    weights = (reachable + MIN_ERROR) ** -WEIGHT_EXPONENT
     normalised: NDArray[np.float64] = weights / weights.mean()
     return normalised
 

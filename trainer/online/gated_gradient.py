@@ -21,7 +21,7 @@ ONE = np.float32(1)
 NO_NUMBERS: DoubleArray = np.empty((0, 0))
 
 
-class Mixing:
+class GatedGradient:
     """Forward and gradient of a gated model over one window.
 
     Parameters

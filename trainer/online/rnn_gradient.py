@@ -37,7 +37,7 @@ class Parameters:
                 self.named[name][...] = weights[name]
 
 
-class Bptt:
+class RnnGradient:
     """Forward and gradient of a model over one window.
 
     Parameters

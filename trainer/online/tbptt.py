@@ -16,16 +16,16 @@ from trainer.labels import Window
 from trainer.level import divide_out
 from trainer.model import GATED, Model, Weights
 from trainer.online.adam import Adam
-from trainer.online.gated_gradient import Mixing
+from trainer.online.gated_gradient import GatedGradient
 from trainer.online.learner import Study, last_of
-from trainer.online.rnn_gradient import Bptt, Parameters
+from trainer.online.rnn_gradient import Parameters, RnnGradient
 from trainer.state import LARGEST, Kept, Tree, array_of
 
 # A target this many times the running level says that the level is not known yet, or that the teacher lies.
 MAX_TARGET_PER_LEVEL = 10.0
 MAX_LEARNING_RATE = 1e6
 NO_LEVEL = np.ones((1, 1), np.float32)
-LEARNING_RATES = {Bptt: 0.01, Mixing: 0.000002}
+LEARNING_RATES = {RnnGradient: 0.01, GatedGradient: 0.000002}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class OnlineLearner(Kept):
         self._model = model.config
         self._parameters = Parameters(model.config, model.weights)
         self._gradient = Parameters(model.config)
-        make = Mixing if model.config.cell == GATED else Bptt
-        self._bptt: Mixing | Bptt = make(model.config, self._parameters.named)
+        make = GatedGradient if model.config.cell == GATED else RnnGradient
+        self._bptt: GatedGradient | RnnGradient = make(model.config, self._parameters.named)
         self._adam = Adam(self._parameters.vector.size, config.learning_rate or LEARNING_RATES[make])
         self._state = model.initial_state(1)
 
@@ -154,7 +154,7 @@ class OnlineLearner(Kept):
     def _forward(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return outputs [samples, channels, fields], levels [samples, channels] and the state to carry on."""
         stride, rows = self.config.stride_samples, self._model.level_rows
-        if isinstance(self._bptt, Mixing):
+        if isinstance(self._bptt, GatedGradient):
             outputs, levels = self._bptt.forward(inputs, self._state)
             return outputs, levels, self._bptt.state_after(stride)
         if not rows:

@@ -27,7 +27,7 @@ MEMORY_SEGMENTS = 60
 OUTSIDE_LOOKS = 7
 
 
-class Sight(Enum):
+class BandEstimate(Enum):
     """What a look at the spectrum says."""
 
     SAME = "nothing new"
@@ -35,7 +35,7 @@ class Sight(Enum):
     ELSEWHERE = "the rhythm is suddenly elsewhere"
 
 
-class BandWatch(Kept):
+class BandTracker(Kept):
     """Holds a band that moves only when the rhythm has left it for good.
 
     Parameters
@@ -84,7 +84,7 @@ class BandWatch(Kept):
         self._heard[first : first + len(inputs)] = inputs
         self.room -= len(inputs)
 
-    def look(self) -> Sight:
+    def look(self) -> BandEstimate:
         """Look at the spectrum once there is no room left."""
         means = self._heard.reshape(SEGMENT_SAMPLES, self._samples, -1).mean(axis=1, dtype=np.float64)
         half = len(self._heard) // 2
@@ -92,19 +92,19 @@ class BandWatch(Kept):
         self.room = half
         latest = segment_power(means)
         if self.band is not None and is_elsewhere(latest, self._of_means(self.band), self._nominal):
-            return Sight.ELSEWHERE
+            return BandEstimate.ELSEWHERE
         self._power = np.exp(-1.0 / MEMORY_SEGMENTS) * self._power + latest
         self._looks += 1
         peak = find_peak(self._power, self._nominal) if self._looks >= ENOUGH_SEGMENTS else None
-        return Sight.SAME if peak is None else self._follow(around(peak / self._samples))
+        return BandEstimate.SAME if peak is None else self._follow(around(peak / self._samples))
 
     def _of_means(self, band: Band) -> Band:
         return Band(band.low * self._samples, band.high * self._samples)
 
-    def _follow(self, found: Band) -> Sight:
+    def _follow(self, found: Band) -> BandEstimate:
         inside = self.band is not None and self.band.low < found.centre < self.band.high
         self._outside = 0 if inside else self._outside + 1
         if inside or (self.band is not None and self._outside < OUTSIDE_LOOKS):
-            return Sight.SAME
+            return BandEstimate.SAME
         self.band, self._outside = found, 0
-        return Sight.NEW_BAND
+        return BandEstimate.NEW_BAND

@@ -12,7 +12,7 @@ from trainer.labels import LabelBuffer
 from trainer.selfsupervised.band import Band
 from trainer.selfsupervised.drift import PageHinkley
 from trainer.selfsupervised.guard import Guard
-from trainer.selfsupervised.hilbert_labels import SelfLabels, reach_samples
+from trainer.selfsupervised.hilbert_labels import HilbertLabels, reach_samples
 from trainer.selfsupervised.laguerre import FILTERS, Laguerre
 from trainer.selfsupervised.prior import assumed_moments
 from trainer.selfsupervised.readout import Readout
@@ -63,7 +63,7 @@ class Challenger(Kept):
         "refits": int,
         "jump_deg": float | None,
         "_offset": np.ndarray,
-        "_labels": SelfLabels,
+        "_labels": HilbertLabels,
         "_filters": Laguerre,
         "_readout": Readout,
         "_waiting": LabelBuffer,
@@ -82,7 +82,7 @@ class Challenger(Kept):
         self.refits = 0
         self.jump_deg: float | None = None
         self._offset = offset.astype(np.float64)
-        self._labels = SelfLabels(band, channels)
+        self._labels = HilbertLabels(band, channels)
         self._filters = Laguerre(1 / band.centre, channels)
         self._readout = Readout(channels, assumed_moments(band))
         waits = 2 * self._labels.reach_samples + self._labels.block_samples  # all of them: none lose their labels

@@ -19,7 +19,7 @@ ORDER = 2  # of the Butterworth low-pass that the band-pass is made of; its gain
 # a band of 0.4, labels of an EEG are off by 31, 13, 7 and 3 deg with 1, 2, 3 and 5 cycles; from 3 on, what is
 # learnt from them gets no better.
 REACH = 1.25
-LEAST_REACH_CYCLES, MOST_REACH_CYCLES = 2.0, 20.0
+MIN_REACH_CYCLES, MAX_REACH_CYCLES = 2.0, 20.0
 TAPER = 4.0  # beta of the Kaiser window over the filter
 
 
@@ -54,10 +54,10 @@ def analytic(signal: NDArray[np.float64], band: Band) -> NDArray[np.complex128]:
 
 def reach_samples(band: Band) -> int:
     """Return how many samples to either side of its own a label needs."""
-    return round(float(np.clip(REACH / band.width, LEAST_REACH_CYCLES, MOST_REACH_CYCLES)) / band.centre)
+    return round(float(np.clip(REACH / band.width, MIN_REACH_CYCLES, MAX_REACH_CYCLES)) / band.centre)
 
 
-class SelfLabels(Kept):
+class HilbertLabels(Kept):
     """Labels each sample of a stream once the samples after it have come.
 
     Parameters

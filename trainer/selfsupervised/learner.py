@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from streamer.errors import FileError, UsageError
 from streamer.messages import FloatArray
 from trainer.selfsupervised.band import NOMINAL, SEGMENT_SAMPLES, Band
-from trainer.selfsupervised.band_tracker import BandWatch, Sight
+from trainer.selfsupervised.band_tracker import BandEstimate, BandTracker
 from trainer.selfsupervised.challenger import Challenger, waiting_bytes
 from trainer.selfsupervised.guard import Guard
 from trainer.state import Kept, Seq, Tree, subtree, value_of
 
-MOST_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
+MAX_BYTES = 64 * 2**20  # of a stream's samples that wait for labels, or for a look at their spectrum
 FASTEST_NOMINAL = 0.2  # cycles a sample: an octave more is all that samples can say
 NO_LIMIT = 2**31
-NEWS_LINES = 10
+MAX_NOTICES = 10
 EARLIER = ("refits", "switches", "rollbacks")
 
 
@@ -49,7 +49,7 @@ class SelfConfig:
             raise UsageError(f"--band: must be LOW,HIGH in Hz with 0 < LOW < HIGH, got {low:.6g},{high:.6g}")
 
 
-class Trouble(str):
+class LearningWarning(str):
     """News that is a warning."""
 
 
@@ -77,7 +77,7 @@ class SelfLearner(Kept):
     def __init__(self, config: SelfConfig, make_guard: Callable[[int], Guard] = Guard) -> None:
         self._config = config
         self._make_guard = make_guard
-        self._news: deque[str] = deque(maxlen=NEWS_LINES)
+        self._news: deque[str] = deque(maxlen=MAX_NOTICES)
         self._challenger: Challenger | None = None
         self._earlier = (0, 0, 0)  # refits, switches and rollbacks of challengers that are gone
         self._drifts = 0
@@ -90,7 +90,7 @@ class SelfLearner(Kept):
         self._seq = seq
         self._trouble: str | None = None
         self._drift_seq: int | None = None
-        self._watch: BandWatch | None = None
+        self._watch: BandTracker | None = None
         self._begin(None)
         if channels and self._config.band_hz is None:
             self._look_for_band()
@@ -118,7 +118,7 @@ class SelfLearner(Kept):
             if self._watch is None:
                 raise FileError("state: watch: there is no room to look for a band")
             self._watch.restore(subtree(tree, "watch"))
-        if self._band is not None and waiting_bytes(self._band, self._channels) > MOST_BYTES:
+        if self._band is not None and waiting_bytes(self._band, self._channels) > MAX_BYTES:
             raise FileError("state: band: too much would wait for its labels")
         if tree.get("challenger") is not None and self._band is not None:
             self._challenger = self._new_challenger(self._band, np.zeros(self._channels, np.float32))
@@ -177,7 +177,7 @@ class SelfLearner(Kept):
         return False
 
     def news(self) -> list[str]:
-        """Return the latest of what has happened since the last call, a line each; a `Trouble` is a warning."""
+        """Return what has happened since the last call, a line each; a `LearningWarning` is a warning."""
         news = list(self._news)
         self._news.clear()
         return news
@@ -223,14 +223,14 @@ class SelfLearner(Kept):
         if self._watch is None:
             self._fail("too many channels, or too many samples a cycle, to look for a band; give it with --band")
 
-    def _new_watch(self) -> BandWatch | None:
+    def _new_watch(self) -> BandTracker | None:
         """Return what looks for a band, None if it would take too much memory."""
         nominal_hz = self._config.nominal_hz
         nominal = NOMINAL if nominal_hz is None or not self._rate_hz else nominal_hz / self._rate_hz
         nominal = min(nominal, FASTEST_NOMINAL)
-        if 4 * self._channels * SEGMENT_SAMPLES * NOMINAL / nominal > MOST_BYTES:
+        if 4 * self._channels * SEGMENT_SAMPLES * NOMINAL / nominal > MAX_BYTES:
             return None
-        return BandWatch(self._channels, nominal)
+        return BandTracker(self._channels, nominal)
 
     def _given_band(self) -> Band | None:
         """Return the band that was given, in cycles a sample; None, and the trouble, if that cannot be."""
@@ -247,7 +247,7 @@ class SelfLearner(Kept):
 
     def _fail(self, trouble: str) -> None:
         self._trouble = trouble
-        self._news.append(Trouble(f"not learning: {trouble}"))
+        self._news.append(LearningWarning(f"not learning: {trouble}"))
 
     def _begin(self, band: Band | None) -> None:
         """Start anew in a band; None: with nothing to learn."""
@@ -258,7 +258,7 @@ class SelfLearner(Kept):
         self._band = None
         if band is None:
             return
-        if waiting_bytes(band, self._channels) > MOST_BYTES:
+        if waiting_bytes(band, self._channels) > MAX_BYTES:
             self._watch = None
             self._fail("too many channels, or too many samples a cycle: too much would wait for its labels")
             return
@@ -284,11 +284,11 @@ class SelfLearner(Kept):
         if drifted:
             self._drifted()
 
-    def _look(self, watch: BandWatch) -> None:
+    def _look(self, watch: BandTracker) -> None:
         sight = watch.look()
-        if sight is Sight.NEW_BAND:
+        if sight is BandEstimate.NEW_BAND:
             self._begin(watch.band)
-        elif sight is Sight.ELSEWHERE:
+        elif sight is BandEstimate.ELSEWHERE:
             self._drifted()
 
     def _drifted(self) -> None:

@@ -20,7 +20,7 @@ LOUD = (
 QUIET = 0.3  # of the power so far: blocks weaker than that do not weigh as much as the others
 
 
-class Typical(Kept):
+class TypicalPower(Kept):
     """A running mean of positive numbers, one a channel, that no outlier can lift by much."""
 
     kept: ClassVar = {"_total": np.ndarray, "_mass": np.ndarray}
@@ -65,8 +65,8 @@ class Readout(Kept):
         "_moments": np.ndarray,
         "_blocks": np.ndarray,
         "_missed": FadingMean,
-        "_power": Typical,
-        "_spread": Typical,
+        "_power": TypicalPower,
+        "_spread": TypicalPower,
         "weights": np.ndarray,
     }
 
@@ -77,7 +77,10 @@ class Readout(Kept):
         self._blocks = np.zeros(channels)  # that the moments are made of
         self._missed = FadingMean(MISSED_BLOCKS, (channels,))  # share of the labels' power
         self._missed.add(np.ones(channels))
-        self._power, self._spread = Typical(channels), Typical(channels)  # of a block's labels, of its features
+        self._power, self._spread = (
+            TypicalPower(channels),
+            TypicalPower(channels),
+        )  # of a block's labels, of its features
         self._keep = np.exp(-1.0 / MEMORY_BLOCKS)
         self._fit()
 

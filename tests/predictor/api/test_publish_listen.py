@@ -35,7 +35,7 @@ def predicting(source: str) -> Iterator[str]:
     def serve() -> None:
         with Transport(
             bind=ANYWHERE, connect=[source], topics=topics, watch=[stop], together=True, answers=True, asks=True,
-            reflex=core.reflexes, full=core.full,
+            fast_path=core.fast_paths, full=core.full,
         ) as transport:  # fmt: skip
             found.append(transport.address)
             ready.set()

@@ -354,7 +354,7 @@ def test_a_full_disk_leaves_the_old_output_alone(
 def test_two_runs_into_one_output_do_not_mix(tmp_path: Path) -> None:
     first, second = np.full((4, 1, 2), 1, np.float32), np.full((4, 1, 2), 2, np.float32)
     out = tmp_path / "out.npy"
-    with estimate_file.open_results(out, 4, 1, 2) as one, estimate_file.open_results(out, 4, 1, 2) as other:
+    with estimate_file.open_estimates(out, 4, 1, 2) as one, estimate_file.open_estimates(out, 4, 1, 2) as other:
         for seq in (0, 2):
             one.write(seq, first[:2, :, 0], first[:2])
             other.write(seq, second[:2, :, 0], second[:2])
@@ -377,13 +377,13 @@ def test_a_signal_leaves_the_old_output_alone_and_the_exit_code_says_so(
 ) -> None:
     before = applied(tmp_path, np.ones(5))
     monkeypatch.setattr("predictor.apply.application.BLOCK_VALUES", 2)
-    true_write = estimate_file.Results.write
+    true_write = estimate_file.EstimateFile.write
 
-    def write_and_interrupt(self: estimate_file.Results, *block: object) -> None:
+    def write_and_interrupt(self: estimate_file.EstimateFile, *block: object) -> None:
         true_write(self, *block)  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(estimate_file.Results, "write", write_and_interrupt)
+    monkeypatch.setattr(estimate_file.EstimateFile, "write", write_and_interrupt)
     said = apply(tmp_path / "in.npy", tmp_path / "out.npy", "--json")
     assert (said.exit_code, said.stdout) == (128 + number, "")
     assert "stopped at sample 2 of 5" in said.stderr

@@ -16,7 +16,7 @@ from predictor.engine.stepper import Engine
 from streamer.effects import Checkpoint
 from streamer.messages import Burst, Chunk, FloatArray, Incoming, Info, Kind, Rejected, Status, Subscription
 from streamer.ordering.restarts import restarted_run
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.source.signals import Signal
 from streamer.waveforms import Oscillation
 from streamer.wire import batch, codec
@@ -32,16 +32,16 @@ def model(cell: str = "gru", **config: object) -> Model:
     return new_model(ModelConfig(cell, 8, level_samples=level_samples, **config), seed=2)  # type: ignore[arg-type]
 
 
-AT_ONCE = Patience(deadline_s=0)  # what is missing is given up as soon as that is noticed
+AT_ONCE = RetryPolicy(deadline_s=0)  # what is missing is given up as soon as that is noticed
 
 
-def learning(a_model: Model, window: int = 10, stride: int = 10, patience: Patience = AT_ONCE) -> Predictor:
+def learning(a_model: Model, window: int = 10, stride: int = 10, retry_policy: RetryPolicy = AT_ONCE) -> Predictor:
     config = OnlineConfig(window_samples=window, stride_samples=stride)
-    return Predictor(a_model, PredictorConfig(patience=patience), partial(OnlineLearner, config=config))
+    return Predictor(a_model, PredictorConfig(retry_policy=retry_policy), partial(OnlineLearner, config=config))
 
 
 def weights_of(core: Predictor) -> Weights:
-    learner = core.streams["demo"].lessons.learner
+    learner = core.streams["demo"].scheduler.learner
     assert isinstance(learner, OnlineLearner)
     return learner._parameters.named
 
@@ -133,9 +133,9 @@ def test_who_came_with_whom_changes_no_bit(data: st.DataObject) -> None:
         mixed += left[name][:take]
         del left[name][:take]
     cuts = data.draw(st.lists(st.integers(1, len(mixed) - 1), max_size=6))
-    together = outgoing(Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE)), mixed, cuts)
+    together = outgoing(Predictor(model(), PredictorConfig(reset_on_gap=reset, retry_policy=AT_ONCE)), mixed, cuts)
     for name, messages in spoken.items():
-        alone = Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE))
+        alone = Predictor(model(), PredictorConfig(reset_on_gap=reset, retry_policy=AT_ONCE))
         expected = outgoing(alone, messages, range(1, len(messages)))
         assert together.get(f"estimate/{name}/") == expected.get(f"estimate/{name}/")
 
@@ -212,10 +212,10 @@ def test_the_trimmed_rest_of_an_overlap_carries_its_own_source_time() -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_gap_is_said_and_the_hidden_state_held_or_reset(reset: bool) -> None:
-    core = Predictor(model(), PredictorConfig(reset_on_gap=reset, patience=AT_ONCE))
+    core = Predictor(model(), PredictorConfig(reset_on_gap=reset, retry_policy=AT_ONCE))
     answer(core, [chunk(0, [0.5, 0.6, 0.7])])
     after = answer(core, [chunk(10, [0.1])])
-    fresh = answer(Predictor(model(), PredictorConfig(patience=AT_ONCE)), [chunk(10, [0.1])])
+    fresh = answer(Predictor(model(), PredictorConfig(retry_policy=AT_ONCE)), [chunk(10, [0.1])])
     held = answer(Predictor(model()), [chunk(0, [0.5, 0.6, 0.7, 0.1])])
     expected = joined(fresh) if reset else joined(held)[3:]
     assert joined(after).tobytes() == expected.tobytes()
@@ -470,7 +470,7 @@ def test_targets_that_come_when_they_are_given_up_change_nothing_whether_there_w
     for idle in (True, False):
         core = learning(model(), window=4, stride=4)
         answer(core, messages[:1])
-        core.streams["demo"].lessons._labels.capacity = 20
+        core.streams["demo"].scheduler._labels.capacity = 20
         told.append(idle_or_not(core, messages[1:], idle=idle))
     assert told[0] == told[1]
     assert told[0][-1][0] > 0
@@ -489,7 +489,7 @@ def test_a_model_loaded_when_an_update_is_due_is_served_whether_there_was_time_o
 
 
 def test_the_last_sample_that_can_be_is_kept_like_any_other() -> None:
-    config = PredictorConfig(checkpoint_every_s=1.0, patience=Patience(from_start=False))
+    config = PredictorConfig(checkpoint_every_s=1.0, retry_policy=RetryPolicy(from_start=False))
     core = Predictor(model(), config)
     answer(core, [replace(chunk(0, [0.5]), seq=seq) for seq in (2**63 - 2, 2**63 - 1)])
     list(core.tick(at(2.0)))
@@ -566,7 +566,7 @@ def test_an_update_is_computed_while_nobody_waits_and_a_sample_in_between_is_ans
     parts = 0
     while core.work() is not None:
         parts += 1
-    learner = core.streams["demo"].lessons.learner
+    learner = core.streams["demo"].scheduler.learner
     assert learner is not None
     before = {name: value.copy() for name, value in weights_of(core).items()}
     assert parts >= 2

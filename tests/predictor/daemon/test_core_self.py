@@ -16,7 +16,7 @@ from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.effects import WARNING, Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Kind, Status
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.wire import codec
 from tests.support.simulation import answer, at, chunk, joined, said, sent, status_of
 from trainer.model import Model, ModelConfig, new_model
@@ -118,7 +118,7 @@ def test_a_new_run_starts_as_a_new_stream_does() -> None:
 
 def test_a_gap_costs_what_was_waiting_and_nothing_else() -> None:
     inputs, cos = wave(6000)
-    core = Predictor(model(), PredictorConfig(patience=Patience(deadline_s=0)), self_config=GIVEN)
+    core = Predictor(model(), PredictorConfig(retry_policy=RetryPolicy(deadline_s=0)), self_config=GIVEN)
     answer(core, chunks(inputs[:3000], 10))
     later = [chunk(first, inputs[first : first + 10]) for first in range(3300, 6000, 10)]
     estimates = joined(answer(core, later))

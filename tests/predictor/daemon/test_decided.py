@@ -14,7 +14,7 @@ from predictor.state import checkpoint
 from streamer.effects import Checkpoint, Decide, Effect, Say, Send
 from streamer.messages import Burst, Chunk, Gone, Incoming, Kind
 from streamer.ordering.restarts import restarted_run
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.dose import examples
 from tests.support.memories import Disk
 from tests.support.simulation import at, chunk
@@ -30,7 +30,7 @@ HOUR_NS = 3_600_000_000_000
 
 def predictor(way: str = "none", *, reset: bool = False, from_start: bool = True) -> Predictor:
     config = PredictorConfig(
-        reset_on_gap=reset, patience=Patience(from_start=from_start), checkpoint_every_s=5.0, retain_s=1e6
+        reset_on_gap=reset, retry_policy=RetryPolicy(from_start=from_start), checkpoint_every_s=5.0, retain_s=1e6
     )
     if way == "target":
         return Predictor(MODEL, config, partial(OnlineLearner, config=OnlineConfig(10, 5)))

@@ -9,7 +9,7 @@ import pytest
 
 from predictor.daemon.byte_order import HINT
 from predictor.daemon.core import Predictor
-from predictor.daemon.diagnosis import LINES_OVER_NS, MOST_LINES, Allowance, Diagnosis
+from predictor.daemon.diagnosis import LINES_OVER_NS, MAX_LINES, Diagnosis, RateLimit
 from predictor.daemon.formatting import amount, duration
 from streamer.effects import INFO, WARNING, Effect, Say, Send
 from streamer.messages import Chunk, Info, Kind, Rejected, Status
@@ -234,7 +234,7 @@ class TestTimes:
 
 class TestWords:
     def test_many_streams_do_not_flood(self) -> None:
-        allowance = Allowance()
+        allowance = RateLimit()
         streams = [Diagnosis(f"s{number}", allowance) for number in range(10_000)]
         said: list[Effect] = []
         for second in range(30):
@@ -242,13 +242,13 @@ class TestWords:
             for stream in streams:
                 said += stream.judge({"rate_hz": "wrong" if second % 2 else None}, now_ns)
             said += allowance.refused(now_ns)
-        most = (30 * 10**9 // LINES_OVER_NS + 1) * (MOST_LINES + 1)
-        assert MOST_LINES < len(said) <= most
+        most = (30 * 10**9 // LINES_OVER_NS + 1) * (MAX_LINES + 1)
+        assert MAX_LINES < len(said) <= most
         assert any("more such line(s) about streams" in say.text for say in said if isinstance(say, Say))
         assert streams[-1].standing == ["wrong"]
 
     def test_what_comes_and_goes_is_said_at_most_each_minute(self) -> None:
-        diagnosis = Diagnosis("mine", Allowance())
+        diagnosis = Diagnosis("mine", RateLimit())
         said: list[Effect] = []
         for second in range(120):
             said += diagnosis.judge({"rate_hz": "wrong" if second % 2 else None}, second * 10**9)

@@ -7,7 +7,7 @@ import pytest
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from predictor.daemon.domain_check import CHANNELS as CHANNEL_LIMIT
-from predictor.daemon.domain_check import ENTRIES, Familiarity, Verdict
+from predictor.daemon.domain_check import ENTRIES, DomainCheck, Verdict
 from predictor.engine.stepper import Engine
 from predictor.engine.timescale import TimeScale, time_scale
 from tests.support.simulation import answer, at, chunk, joined, said, status_of
@@ -39,12 +39,12 @@ def strange(kind: str) -> np.ndarray:
     )
 
 
-def judged(inputs: np.ndarray, scale: TimeScale | None = None) -> Familiarity:
+def judged(inputs: np.ndarray, scale: TimeScale | None = None) -> DomainCheck:
     """The verdict on the end of a signal."""
     scale = scale or TimeScale()
     stage = scale.stage(Engine(MODEL.config, MODEL.weights))
     estimates, _ = stage.run(inputs, stage.initial_state(inputs.shape[1]))
-    familiarity = Familiarity(MODEL, scale, inputs.shape[1])
+    familiarity = DomainCheck(MODEL, scale, inputs.shape[1])
     last = ENTRIES * scale.hop_samples
     familiarity.add(inputs[-last:], estimates[-last:])
     familiarity.judge()
@@ -110,7 +110,7 @@ def test_the_range_is_on_the_streams_scale(cycle: float, nominal: int, familiar:
 def test_a_verdict_takes_its_entries_however_they_come_and_then_rests() -> None:
     inputs = tones(20)
     estimates = np.stack([np.cos(inputs), inputs], axis=-1)
-    whole, pieces = (Familiarity(MODEL, TimeScale(samples=10), CHANNELS) for _ in range(2))
+    whole, pieces = (DomainCheck(MODEL, TimeScale(samples=10), CHANNELS) for _ in range(2))
     assert whole._scale.hop_samples == 2
     whole.add(inputs, estimates)
     for first in range(0, SAMPLES, 7):
@@ -124,7 +124,7 @@ def test_very_many_channels_are_judged_by_turns() -> None:
     angle = 2 * np.pi * np.arange(ENTRIES)[:, None] / np.where(np.arange(channels) % 5, 20, 100)
     inputs = np.float32(np.sin(angle))
     estimates = np.float32(np.stack([np.cos(angle), np.sin(angle)], axis=-1))
-    familiarity = Familiarity(MODEL, TimeScale(), channels)
+    familiarity = DomainCheck(MODEL, TimeScale(), channels)
     strange: list[set[int]] = []
     for _ in range(3):
         familiarity.add(inputs, estimates)
@@ -188,7 +188,7 @@ def test_channels_out_of_range_are_in_the_status_and_said_once() -> None:
 
 def test_a_frequency_at_the_edge_does_not_flicker() -> None:
     verdicts = []
-    familiarity = Familiarity(MODEL, TimeScale(), CHANNELS)
+    familiarity = DomainCheck(MODEL, TimeScale(), CHANNELS)
     for cycle in (49, 52, 49, 56, 52, 54, 49):
         turns = 2 * np.pi * np.arange(ENTRIES)[:, None] / cycle * np.ones(CHANNELS)
         familiarity.add(np.float32(np.sin(turns)), np.float32(np.stack([np.cos(turns), np.sin(turns)], axis=-1)))

@@ -9,7 +9,7 @@ import pytest
 from predictor.daemon.core import LAST_WORDS, Predictor, PredictorConfig
 from streamer.effects import Say
 from streamer.messages import Info, Status
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.simulation import answer, at, chunk, joined, said, sent
 from trainer.model import ModelConfig, new_model
 from trainer.selfsupervised.learner import SelfConfig
@@ -19,7 +19,7 @@ WAVE = np.sin(0.3 * np.arange(40))
 
 
 def core_for(most: int, **options: object) -> Predictor:
-    config = PredictorConfig(max_streams=most, patience=Patience(deadline_s=0))
+    config = PredictorConfig(max_streams=most, retry_policy=RetryPolicy(deadline_s=0))
     return Predictor(MODEL, config, **options)  # type: ignore[arg-type]
 
 
@@ -110,7 +110,7 @@ def test_the_end_of_very_many_streams_takes_a_bounded_number_of_words() -> None:
 
 def wide_core() -> Predictor:
     config = PredictorConfig(
-        memory_bytes=22 * 2**20, retain_bytes=2 * 2**20, patience=Patience(deadline_s=0, hold_bytes=2**20)
+        memory_bytes=22 * 2**20, retain_bytes=2 * 2**20, retry_policy=RetryPolicy(deadline_s=0, hold_bytes=2**20)
     )  # 12 MiB for states: 1,638 channels
     return Predictor(MODEL, config)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.daemon.core import Predictor, PredictorConfig
-from predictor.daemon.fast_path import FEW, MOST_AT_ONCE, MOST_OF_A_STREAM, MOST_OF_ALL
+from predictor.daemon.fast_path import FEW, MAX_AT_ONCE, MAX_OF_A_STREAM, MAX_OF_ALL
 from predictor.engine.resident import ResidentRnn
 from predictor.state import checkpoint
 from streamer.effects import Checkpoint, Effect, Reply, Send
@@ -188,11 +188,11 @@ def answered(core: Predictor, messages: list[Chunk]) -> int:
     """How many of messages that come together are answered before the core hears of them."""
     said = [codec.encode(message) for message in messages]
     if len(said) == 1:
-        answers = [answer for answer in [core.reflexes.answer(said[0])] if answer is not None]
+        answers = [answer for answer in [core.fast_paths.answer(said[0])] if answer is not None]
         left = said[len(answers) :]
     else:
-        left = core.reflexes.take(said)
-        answers = list(core.reflexes.answers())
+        left = core.fast_paths.take(said)
+        answers = list(core.fast_paths.answers())
     seconds = 0.01 * messages[0].seq
     list(core.receive([ANSWERED] * bool(answers) + batch.decode(left), at(seconds)))
     rest(core, seconds)
@@ -226,7 +226,7 @@ def test_where_targets_fail_to_come_it_is_learnt_from_what_is_there_before_the_s
             ours, oracle = at_once(fast, [message], 0.01 * seq), thought_about(slow, [message], 0.01 * seq)
             assert outgoing(ours) == outgoing(oracle)
         for core in (fast, slow):
-            core.streams["demo"].lessons._labels.capacity = 20
+            core.streams["demo"].scheduler._labels.capacity = 20
     assert fast.streams["demo"].counters.updates > 0
 
 
@@ -242,13 +242,13 @@ def test_streams_that_are_never_idle_come_to_be_answered_at_once() -> None:
     core = predictor()
     for seq in range(40):
         said = [codec.encode(single(seq, stream=name)) for name in STREAMS]
-        left = core.reflexes.take(said)
-        answers = list(core.reflexes.answers())
+        left = core.fast_paths.take(said)
+        answers = list(core.fast_paths.answers())
         list(core.receive([ANSWERED] * bool(answers) + batch.decode(left), at(0.01 * seq)))
     assert len(answers) == len(STREAMS)
 
 
-@pytest.mark.parametrize(("samples", "told"), [(2, 4), (MOST_AT_ONCE, 2 * MOST_AT_ONCE), (MOST_AT_ONCE + 1, 0)])
+@pytest.mark.parametrize(("samples", "told"), [(2, 4), (MAX_AT_ONCE, 2 * MAX_AT_ONCE), (MAX_AT_ONCE + 1, 0)])
 def test_a_few_messages_of_a_stream_are_answered_one_after_another(samples: int, told: int) -> None:
     core = predictor()
     for name in ("a", "b"):
@@ -262,21 +262,21 @@ def test_from_one_on_that_cannot_be_answered_all_of_a_stream_are_left_together_a
     for name in ("a", "b"):
         answered(core, [single(0, stream=name)])
     said = [codec.encode(single(seq, stream=name)) for seq in (1, 3, 2, 3) for name in ("a", "b")]
-    left = core.reflexes.take(said)
-    assert len(list(core.reflexes.answers())) == 2
+    left = core.fast_paths.take(said)
+    assert len(list(core.fast_paths.answers())) == 2
     assert left == said[2::2] + said[3::2]
 
 
 def test_what_was_answered_does_not_wait_for_ever_nor_take_much_memory() -> None:
     core = predictor()
-    told = [answered(core, [single(seq)]) for seq in range(2 * MOST_OF_A_STREAM)]
+    told = [answered(core, [single(seq)]) for seq in range(2 * MAX_OF_A_STREAM)]
     assert sum(told) == len(told) - 1
-    assert core.streams["demo"].counters.samples >= MOST_OF_A_STREAM
+    assert core.streams["demo"].counters.samples >= MAX_OF_A_STREAM
     names = [f"s{number}" for number in range(64)]
-    for seq in range(MOST_OF_ALL // 64 + 20):
+    for seq in range(MAX_OF_ALL // 64 + 20):
         answered(core, [single(seq, stream=name) for name in names])
-    unsettled = sum(len(reflex) for reflex in core.reflexes._by_topic.values())
-    assert MOST_OF_ALL - MOST_OF_A_STREAM <= unsettled <= MOST_OF_ALL
+    unsettled = sum(len(fast_path) for fast_path in core.fast_paths._by_topic.values())
+    assert MAX_OF_ALL - MAX_OF_A_STREAM <= unsettled <= MAX_OF_ALL
 
 
 def test_another_model_answers_from_the_next_sample_on() -> None:
@@ -287,4 +287,4 @@ def test_another_model_answers_from_the_next_sample_on() -> None:
             list(oracle.reload(model(seed=2)))
         ours = outgoing(at_once(core, [single(seq)], 0.01 * seq))
         assert ours == outgoing(thought_about(oracle, [single(seq)], 0.01 * seq))
-    assert isinstance(core.reflexes._by_topic[b"input/demo/"].resident, ResidentRnn)
+    assert isinstance(core.fast_paths._by_topic[b"input/demo/"].resident, ResidentRnn)

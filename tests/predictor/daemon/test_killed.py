@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.messages import Incoming, Replay
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.dose import examples
 from tests.support.lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 from tests.support.mortal import Mortal, Said
@@ -18,7 +18,7 @@ from trainer.model import ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 from trainer.selfsupervised.learner import SelfConfig
 
-CONFIG = PredictorConfig(patience=Patience(deadline_s=50.0), checkpoint_every_s=0.1)
+CONFIG = PredictorConfig(retry_policy=RetryPolicy(deadline_s=50.0), checkpoint_every_s=0.1)
 SAMPLES = {"none": 400, "target": 400, "self": 900, "nominal": 400}
 WRITE_MS = [0, 30, 250]
 

@@ -14,7 +14,7 @@ from predictor.state import checkpoint
 from predictor.state.parked_files import FOLDER, ParkedFiles, key_of, take_newer
 from streamer.effects import Checkpoint, Discard, Effect, Fetch, Forget, Park
 from streamer.messages import Chunk, Fetched, Incoming, Info, Parked, Status, Written
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.restarting import model, spoken, targets_learnt
 from tests.support.simulation import at, chunk, said, sent, status_of
 from trainer.selfsupervised.learner import SelfConfig
@@ -29,7 +29,7 @@ class Daemon:
     def __init__(self, path: Path, most: int, learning: str = "", cell: str = "gru", **config: object) -> None:
         self.descriptor = os.open(path, os.O_RDONLY)
         self.files = ParkedFiles(path, self.descriptor)
-        options = {"checkpoint_every_s": 5.0, "patience": Patience(deadline_s=0)} | config
+        options = {"checkpoint_every_s": 5.0, "patience": RetryPolicy(deadline_s=0)} | config
         self.core = Predictor(
             model(cell),
             PredictorConfig(max_streams=most, **options),  # type: ignore[arg-type]

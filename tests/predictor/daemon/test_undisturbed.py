@@ -13,7 +13,7 @@ from predictor.daemon.core import Predictor, PredictorConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Say, Send
 from streamer.messages import NO_GAP, Burst, Chunk, Incoming, Replay
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.atonce import received
 from tests.support.dose import examples
 from tests.support.lossy import MS, SECOND, WALL_NS, Faults, Script, Server, chunks_of, merged, play, script
@@ -22,7 +22,7 @@ from trainer.model import Model, ModelConfig, new_model
 from trainer.online.tbptt import OnlineConfig, OnlineLearner
 
 Said = tuple[bytes, int, int, int]  # values, source time, model version, tally
-PATIENT = Patience(deadline_s=50.0)
+PATIENT = RetryPolicy(deadline_s=50.0)
 
 
 class Daemon:
@@ -74,8 +74,8 @@ def model() -> Model:
     return new_model(ModelConfig("gru", 8, level_samples=20.0), seed=2)
 
 
-def predictor(way: str, patience: Patience = PATIENT, **config: object) -> Predictor:
-    settled = PredictorConfig(patience=patience, **config)  # type: ignore[arg-type]
+def predictor(way: str, retry_policy: RetryPolicy = PATIENT, **config: object) -> Predictor:
+    settled = PredictorConfig(retry_policy=retry_policy, **config)  # type: ignore[arg-type]
     if way == "target":
         return Predictor(model(), settled, partial(OnlineLearner, config=OnlineConfig(10, 5)))
     if way == "self":
@@ -166,7 +166,7 @@ def test_a_sample_gets_one_estimate_or_lies_in_one_reported_gap(
     faults: Faults, way: str, kept: int, reset: bool, seed: int
 ) -> None:
     said = script(400)
-    daemon = Daemon(predictor(way, Patience(deadline_s=0.5), reset_on_gap=reset))
+    daemon = Daemon(predictor(way, RetryPolicy(deadline_s=0.5), reset_on_gap=reset))
     play(said, Servers(said, kept), daemon, faults, seed, until_ns=40 * SECOND)
     (seqs,) = daemon.seqs.values()
     assert seqs == sorted(set(seqs))

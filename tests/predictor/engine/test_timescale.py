@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor.engine.decimated import Averaged
+from predictor.engine.decimated import Decimated
 from predictor.engine.stepper import Engine
 from predictor.engine.timescale import TimeScale, time_scale
-from predictor.engine.upsampled import Interpolated
+from predictor.engine.upsampled import Upsampled
 from streamer.errors import UsageError
 from tests.support.dose import examples
 from trainer.metrics import phase_error_deg
@@ -126,7 +126,7 @@ def test_between_samples_the_engine_walks_along_a_straight_line() -> None:
     ends = np.concatenate([inputs[:1], inputs])
     line = np.stack([np.interp(at, np.arange(31), ends[:, c]) for c in range(2)], axis=1)
     expected, _ = plain.run(line.astype(np.float32), plain.initial_state(2))
-    stage = Interpolated(plain, steps, scale.nominal_turn)
+    stage = Upsampled(plain, steps, scale.nominal_turn)
     estimates, _ = stage.run(inputs, stage.initial_state(2))
     cosine = np.exp(2j * np.pi * np.arange(64) / 16)  # the drawn sine's fundamental is that much smaller
     drawn = np.interp(np.arange(64) / 4, np.arange(17), np.cos(2 * np.pi * np.arange(17) / 4))
@@ -139,7 +139,7 @@ def test_each_hidden_state_hears_the_mean_of_the_latest_samples_and_is_turned_to
     plain, scale = engine(DEFAULT), TimeScale(samples=8, nominal_turn=2 * math.pi / 200)
     assert scale.hop_samples == 2
     truth = tone(200, 20)
-    stage = Averaged(plain, 8, scale.hop_samples, scale.nominal_turn)
+    stage = Decimated(plain, 8, scale.hop_samples, scale.nominal_turn)
     estimates, _ = stage.run(truth[..., 2], stage.initial_state(4))
     means = np.stack([truth[max(0, n - 7) : n + 1, :, 2].mean(axis=0) for n in range(len(truth))])
     gain = math.sin(math.pi * 8 / 200) / (8 * math.sin(math.pi / 200))

@@ -12,7 +12,7 @@ from streamer.clock import Instant
 from streamer.effects import Say
 from streamer.errors import UsageError
 from streamer.messages import Chunk, Gone, Incoming, Kind, Rejected, Replay, Status
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 
 RUN = 7
 
@@ -31,7 +31,7 @@ def at(seconds: float) -> Instant:
 
 
 def reader(stream: str | None = "s", *, reliable: bool = True, follow: bool = False) -> EstimateReader:
-    return EstimateReader(stream, Patience() if reliable else None, follow=follow)
+    return EstimateReader(stream, RetryPolicy() if reliable else None, follow=follow)
 
 
 def taken(core: EstimateReader) -> list[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ from predictor.listen.listener import Listener, ListenerConfig
 from streamer.clock import Instant
 from streamer.effects import Ask, Effect, Finish, Print, Reply, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Message, Replay, Request, Status
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.lossy import MS, SECOND, WALL_NS, Faults, chunks_of, play, script
 from tests.support.simulation import at, chunk, said, sent
 from trainer.model import Model, ModelConfig, new_model
@@ -108,7 +108,7 @@ def test_what_the_predictor_keeps_no_longer_is_a_line_with_its_range() -> None:
 
 
 def test_what_the_predictor_itself_has_missed_is_gone_at_once() -> None:
-    core = Predictor(model(), PredictorConfig(patience=Patience(deadline_s=0)))
+    core = Predictor(model(), PredictorConfig(retry_policy=RetryPolicy(deadline_s=0)))
     inputs = [m for m in chunks_of(script(40)) if m.kind is Kind.INPUT and not 10 <= m.seq < 17]
     told = predicted(core, [(m.time_ns - WALL_NS, m) for m in inputs])
     ear = Ear()
@@ -317,7 +317,7 @@ def test_those_who_ask_are_answered_while_inputs_and_targets_come_one_by_one() -
             hear(Request(b"me", Replay(Kind.ESTIMATE, "demo", 1, 0, 150)))
         hear(replace(chunk(seq, [0.1], kind=Kind.TARGET), tally=seq + 1))
     assert len(replies) == 150
-    assert learning.streams["demo"].lessons.rmse.count == 400
+    assert learning.streams["demo"].scheduler.rmse.count == 400
 
 
 def test_streams_beyond_those_followed_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

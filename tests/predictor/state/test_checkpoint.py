@@ -159,7 +159,7 @@ def test_a_header_that_claims_more_than_there_is_allocates_nothing() -> None:
 def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "state-000000000001.safetensors"
     with path.open("wb") as file:
-        file.truncate(checkpoint.MOST_BYTES + 1)
+        file.truncate(checkpoint.MAX_BYTES + 1)
     with pytest.raises(FileError, match="must have at most"):
         read(path)
 

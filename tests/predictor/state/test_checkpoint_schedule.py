@@ -299,7 +299,7 @@ def test_streams_that_learn_start_from_the_new_weights_and_forget_nothing_that_w
     answer(core, [chunk(0, wave[:20]), *cos[:3]])
     while core.work() is not None:
         pass
-    learning = core.streams["demo"].lessons
+    learning = core.streams["demo"].scheduler
     waiting = len(learning._labels)
     list(core.reload(model(seed=9)))
     assert learning.learner is not None

@@ -13,7 +13,7 @@ from predictor.state import folder as statefolder
 from predictor.state.checkpoint import encode, pack
 from predictor.state.folder import StateFolder
 from predictor.state.parked_files import key_of
-from predictor.state.writer import Keeper
+from predictor.state.writer import StateWriter
 from streamer.effects import Checkpoint, Discard, Fetch, Park
 from streamer.errors import FileError, StateError
 from streamer.messages import Chunk, Fetched, Kind, Parked, Written
@@ -193,7 +193,7 @@ def test_what_stands_in_the_place_of_a_file_is_refused_and_neither_followed_nor_
     with (
         pytest.raises(FileError, match=rf"--state-dir: {folder}: {name}: must be a regular file, got a "),
         StateFolder(folder) as states,
-        Keeper(states) as keeper,
+        StateWriter(states) as keeper,
     ):
         keeper.memory()
     assert target.exists() == (kind == "link")
@@ -229,7 +229,7 @@ def test_a_link_where_a_state_is_to_be_written_is_not_written_through(tmp_path: 
 
 def test_a_folder_that_is_deleted_and_made_anew_is_not_written_to_by_two(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    with StateFolder(path) as first, Keeper(first) as keeper:
+    with StateFolder(path) as first, StateWriter(first) as keeper:
         keeper.write(Checkpoint({"number": 1}, []))
         keeper.finish()
         path.rename(tmp_path / "elsewhere")
@@ -250,7 +250,7 @@ def test_a_folder_that_is_deleted_and_made_anew_is_not_written_to_by_two(tmp_pat
 
 def test_the_keeper_writes_beside_the_loop_and_reports_once(tmp_path: Path) -> None:
     with StateFolder(tmp_path) as folder:
-        keeper = Keeper(folder)
+        keeper = StateWriter(folder)
         assert keeper.outcome() is None
         with keeper:
             keeper.write(Checkpoint({"number": 1}, []))
@@ -261,13 +261,13 @@ def test_the_keeper_writes_beside_the_loop_and_reports_once(tmp_path: Path) -> N
 def test_the_keeper_reports_whatever_is_in_the_way(tmp_path: Path) -> None:
     with StateFolder(tmp_path / "state") as folder:
         (tmp_path / "state").rename(tmp_path / "elsewhere")
-        with Keeper(folder) as keeper:
+        with StateWriter(folder) as keeper:
             keeper.write(Checkpoint({"number": 1}, []))
         written = keeper.outcome()
         assert written is not None
         assert written.number is None
         assert "FileNotFoundError" in str(written.error)
-        with Keeper(folder) as keeper:
+        with StateWriter(folder) as keeper:
             keeper.write(Checkpoint({"odd": object()}, []))
         written = keeper.outcome()
         assert written is not None
@@ -275,7 +275,7 @@ def test_the_keeper_reports_whatever_is_in_the_way(tmp_path: Path) -> None:
 
 
 def test_the_keeper_writes_reads_and_removes_single_streams_in_order(tmp_path: Path) -> None:
-    with StateFolder(tmp_path / "state") as folder, Keeper(folder) as keeper:
+    with StateFolder(tmp_path / "state") as folder, StateWriter(folder) as keeper:
         state = {"name": "a", "values": np.arange(3.0)}
         keeper.store(Park("a", {"identity": {}}, pack(state, "a"), brief=False))
         keeper.store(Fetch("a"))
@@ -298,8 +298,8 @@ def test_what_stands_in_the_place_of_parked_states_is_named(tmp_path: Path) -> N
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "parked").symlink_to(tmp_path)
     with StateFolder(tmp_path / "state") as folder, pytest.raises(FileError, match="parked: must be a directory"):
-        Keeper(folder)
+        StateWriter(folder)
     (tmp_path / "state" / "parked").unlink()
     (tmp_path / "state" / "parked").mkdir(mode=0o755)
     with StateFolder(tmp_path / "state") as folder, pytest.raises(FileError, match="chmod 0700"):
-        Keeper(folder)
+        StateWriter(folder)

@@ -86,14 +86,14 @@ def undisturbed(case: Case) -> tuple[list[int], Said, dict[str, dict[str, object
 # What follows from the constructor's arguments, is working memory, or goes through a `restore` of its own.
 ACCOUNTED_FOR = {
     "Adam": {"_learning_rate", "_step"},
-    "BandWatch": {"_nominal", "_samples", "band"},
+    "BandTracker": {"_nominal", "_samples", "band"},
     "Challenger": {"_cycle_samples"},
     "FadingMean": {"_keep"},
-    "Familiarity": {"_entries", "_filled", "_knows", "_named", "_scale", "_stride", "swapped"},
+    "DomainCheck": {"_entries", "_filled", "_knows", "_named", "_scale", "_stride", "swapped"},
     "Guard": {"config"},
     "LabelBuffer": {"_begin", "_end", "_estimates", "_inputs", "_targets", "capacity"},
     "Laguerre": {"_after", "_step"},
-    "Lessons": {
+    "UpdateScheduler": {
         "_counters", "_dues", "_engine", "_fields", "_labels", "_learnt_to_seq", "_update", "learner", "learns",
         "rmse", "self_learner",
     },
@@ -101,12 +101,12 @@ ACCOUNTED_FOR = {
     "PageHinkley": set(),
     "PrequentialRmse": set(),
     "Readout": {"_keep", "_prior"},
-    "Retained": {"_history", "_next_seqs", "_segments", "_stream"},
-    "SelfLabels": {"_filter", "block_samples", "reach_samples"},
+    "RetainedEstimates": {"_history", "_next_seqs", "_segments", "_stream"},
+    "HilbertLabels": {"_filter", "block_samples", "reach_samples"},
     "SelfLearner": {"_band", "_challenger", "_config", "_earlier", "_make_guard", "_news", "_watch"},
     "Sequencer": {
-        "_arrivals", "_closing", "_contenders", "_contested_ns", "_decided", "_ended", "_foretold",
-        "_joins_anywhere", "_latest_ns", "_left", "_main", "_news", "_patience", "_pending", "_repeated_ns",
+        "_arrivals", "_closing", "_candidates", "_contested_ns", "_decided", "_ended", "_foretold",
+        "_joins_anywhere", "_latest_ns", "_left", "_main", "_news", "_retry_policy", "_pending", "_repeated_ns",
         "_repeats", "_restarts", "_second", "_share",
         "_spoke_ns", "_stood", "_tails", "_tracks", "_warned_ns", "_words", "channels", "circular_waits", "counts",
         "expected", "kinds", "now_ns", "run", "second_to", "stream",
@@ -117,10 +117,10 @@ ACCOUNTED_FOR = {
         "_published_to",
         "_rate_hz", "_report", "_reset_on_gap", "_retained", "_run", "_scale", "_sequencer", "_since_gap",
         "_since_reset", "_spent", "_stepper", "_tallies", "_time", "_turn_began", "_usable_inputs", "at_work",
-        "counters", "lessons", "name", "reserved_channels", "slice_values", "state", "touched_ns",
+        "counters", "scheduler", "name", "reserved_channels", "slice_values", "state", "touched_ns",
     },
-    "Typical": {"_keep"},
-    "UsableInputs": {"replaced"},
+    "TypicalPower": {"_keep"},
+    "Sanitizer": {"replaced"},
 }  # fmt: skip
 
 
@@ -198,8 +198,8 @@ def test_a_state_with_windows_that_cannot_be_is_refused(learning: str, bad: dict
     core = core_of("rnn", learning, None)
     said_of(core, [replace(chunk(0, np.zeros(12), stream="a"), tally=0)])
     tree = checkpoint.decode(kept(core))
-    lessons = tree["streams"][0]["lessons"]
-    lessons.update(dues=bad.get("dues", []))
-    lessons["labels"].update({key: value for key, value in bad.items() if key != "dues"})
+    scheduler = tree["streams"][0]["lessons"]
+    scheduler.update(dues=bad.get("dues", []))
+    scheduler["labels"].update({key: value for key, value in bad.items() if key != "dues"})
     with pytest.raises(FileError, match="state"):
         core_of("rnn", learning, None).restore(tree, at(0))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictor.state.retained_estimates import Retained
+from predictor.state.retained_estimates import RetainedEstimates
 from streamer.clock import Instant
 from streamer.errors import FileError
 from streamer.messages import NO_GAP, Burst, Chunk, Kind
@@ -43,7 +43,7 @@ def said(history: History, run: int = 1) -> list[list[bytes]]:
 
 def restarted(tree: dict) -> History:  # type: ignore[type-arg]
     history = History(30.0, 2**20)
-    Retained(history, "s").restore(tree, Instant(5, 0))
+    RetainedEstimates(history, "s").restore(tree, Instant(5, 0))
     return history
 
 
@@ -51,7 +51,7 @@ def restarted(tree: dict) -> History:  # type: ignore[type-arg]
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), min_size=1, max_size=30))
 def test_what_could_be_asked_for_can_be_after_a_restart(pieces: list[tuple[int, bool, bool]]) -> None:
     history = History(30.0, 2**20)
-    retained = Retained(history, "s")
+    retained = RetainedEstimates(history, "s")
     seq = 0
     tree = retained.state()
     for samples, several, look in pieces:
@@ -68,13 +68,13 @@ def test_several_runs_and_a_change_of_width() -> None:
     history = History(30.0, 2**20)
     for message in (estimate(0, 3), estimate(3, 2, channels=5), estimate(9, 1, run=7)):
         history.add(message, 0)
-    after = restarted(Retained(history, "s").state())
+    after = restarted(RetainedEstimates(history, "s").state())
     assert [said(after, run) for run in (1, 7)] == [said(history, run) for run in (1, 7)]
 
 
 def test_what_is_forgotten_leaves_the_state() -> None:
     history = History(30.0, 2**20)
-    retained = Retained(history, "s")
+    retained = RetainedEstimates(history, "s")
     for seq in range(5):
         history.add(estimate(seq, 1), seq * 10 * SECOND_NS)
     segments = retained.state()["segments"]
@@ -113,7 +113,7 @@ def test_what_cannot_be_a_state_is_refused(damage: Callable[[dict], None]) -> No
     history = History(30.0, 2**20)
     for message in (estimate(0, 3), estimate(3, 2)):
         history.add(message, 0)
-    (segment,) = Retained(history, "s").state()["segments"]
+    (segment,) = RetainedEstimates(history, "s").state()["segments"]
     damage(segment)
     with pytest.raises(FileError):
         restarted({"segments": [segment]})
@@ -121,7 +121,7 @@ def test_what_cannot_be_a_state_is_refused(damage: Callable[[dict], None]) -> No
 
 def test_many_small_states_are_one_array_each() -> None:
     history = History(30.0, 2**20)
-    retained = Retained(history, "s")
+    retained = RetainedEstimates(history, "s")
     for seq in range(50):
         history.add(estimate(seq, 1), 0)
         segments = retained.state()["segments"]

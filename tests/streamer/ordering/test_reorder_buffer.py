@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import Chunk, Kind
-from streamer.ordering.events import Part, Word
-from streamer.ordering.reorder_buffer import MESSAGE_BYTES, Budget
-from streamer.ordering.retry import Patience
+from streamer.ordering.events import Announcement, Part
+from streamer.ordering.reorder_buffer import MESSAGE_BYTES, MemoryBudget
+from streamer.ordering.retry import RetryPolicy
 from streamer.ordering.sequencer import Sequencer
 from tests.support.dose import examples
 
@@ -26,9 +26,9 @@ class Streams:
     """Several that share a budget: each has had sample 0 of both kinds, and misses what comes next."""
 
     def __init__(self, channels: list[int], limit_bytes: int = LIMIT_BYTES) -> None:
-        self.budget = Budget(limit_bytes)
-        patience = Patience(hold_bytes=limit_bytes)
-        self.all = [Sequencer(f"s{k}", KINDS, patience, self.budget) for k in range(len(channels))]
+        self.budget = MemoryBudget(limit_bytes)
+        retry_policy = RetryPolicy(hold_bytes=limit_bytes)
+        self.all = [Sequencer(f"s{k}", KINDS, retry_policy, self.budget) for k in range(len(channels))]
         self.channels = channels
         self.next = [[2, 2] for _ in channels]
         self.heard: list[list[list[int]]] = [[[], []] for _ in channels]
@@ -107,7 +107,7 @@ def test_who_has_too_much_alone_may_hold_it_all() -> None:
 def test_runs_that_wait_for_their_turn_take_no_more_than_a_share() -> None:
     streams = Streams([1, 1])
     streams.all[0].counts.refused = 0
-    list(streams.all[0].hear(Word(1, (2, 2), 10**12, True, False), 0))  # the present run goes on
+    list(streams.all[0].hear(Announcement(1, (2, 2), 10**12, True, False), 0))  # the present run goes on
     for seq in range(100):
         streams.receive(0, seq, run=0)  # another, which claims to be older, waits
     assert streams.budget.used_bytes > LIMIT_BYTES // 2

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import Burst, Chunk, Gone, Kind
-from streamer.ordering.events import Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain, Word
+from streamer.ordering.events import Announcement, Event, Gap, NewRun, Part, Repeated, Rivals, StartedAgain
 from streamer.ordering.restarts import mark_of, restarted_run
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.ordering.sequencer import Sequencer
 from tests.support.lossy import SECOND, WALL_NS
 
 INPUT, TARGET, ESTIMATE = Kind.INPUT, Kind.TARGET, Kind.ESTIMATE
 RUN, RATE_HZ, STEP_NS = 7, 250.0, 4_000_000
-Message = Chunk | Burst | Word | Gone
+Message = Chunk | Burst | Announcement | Gone
 
 
 def samples(
@@ -35,15 +35,15 @@ def samples(
     ]  # fmt: skip
 
 
-def info(next_seq: int, at_ns: int, *, replays: bool = False, ended: bool = False) -> Word:
-    return Word(RUN, (next_seq,), at_ns, replays, ended)
+def info(next_seq: int, at_ns: int, *, replays: bool = False, ended: bool = False) -> Announcement:
+    return Announcement(RUN, (next_seq,), at_ns, replays, ended)
 
 
 class Follower:
     """A sequencer and what came out of it: by run, the seq and value of each sample."""
 
     def __init__(self, kinds: Sequence[Kind] = (INPUT,), sequencer: Sequencer | None = None) -> None:
-        self.sequencer = sequencer or Sequencer("demo", kinds, Patience(deadline_s=1.0))
+        self.sequencer = sequencer or Sequencer("demo", kinds, RetryPolicy(deadline_s=1.0))
         self.samples: dict[int, list[tuple[int, float]]] = {}
         self.events: list[Event] = []
         self.now_ns = 0
@@ -52,7 +52,7 @@ class Follower:
         for message in messages:
             self.now_ns += step_ns
             match message:
-                case Word():
+                case Announcement():
                     self._take(self.sequencer.hear(message, self.now_ns))
                 case Gone():
                     self._take(self.sequencer.lose(message, self.now_ns))
@@ -309,7 +309,7 @@ def test_targets_go_with_their_start() -> None:
         for one, other in zip(inputs, targets, strict=True):
             follower.hear([replace(one, tally=one.seq), replace(other, tally=one.seq + 1)])
     assert follower.samples == {RUN: whole(100, 0), again(1): whole(100, 1)}
-    assert follower.sequencer.next_second_seq == 100
+    assert follower.sequencer.next_target_seq == 100
     assert follower.gaps == []
 
 
@@ -319,7 +319,7 @@ def test_a_state_knows_when_the_run_has_started_again(cut: int) -> None:
     follower = Follower()
     follower.hear(said[:cut])
     position = follower.sequencer.state()
-    later = Sequencer("demo", (INPUT,), Patience(deadline_s=1.0))
+    later = Sequencer("demo", (INPUT,), RetryPolicy(deadline_s=1.0))
     later.restore(position, 1)
     second = Follower(sequencer=later)
     second.hear(said[max(cut - 1, 300) :])

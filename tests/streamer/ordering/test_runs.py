@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamer.messages import Gone, Incoming, Kind, Replay
 from streamer.ordering.events import Rivals
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from tests.support.dose import examples
 from tests.support.lossy import MS, SECOND, Faults, Script, Server, chunks_of, merged, play, script
 
@@ -24,7 +24,7 @@ class Reader(Listening):
     """Keeps the runs as they were taken up, and the warnings."""
 
     def __init__(self, kinds: Sequence[Kind] = (INPUT,)) -> None:
-        super().__init__(kinds, Patience(deadline_s=50.0))
+        super().__init__(kinds, RetryPolicy(deadline_s=50.0))
         self.rivals: list[Rivals] = []
 
     def take(self, events) -> None:  # type: ignore[no-untyped-def]

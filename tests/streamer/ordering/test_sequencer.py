@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.messages import Burst, Chunk, Gone, Incoming, Info, Kind, Replay
-from streamer.ordering.events import Event, Gap, NewRun, Part, Word
-from streamer.ordering.reorder_buffer import Budget
-from streamer.ordering.retry import Patience
+from streamer.ordering.events import Announcement, Event, Gap, NewRun, Part
+from streamer.ordering.reorder_buffer import MemoryBudget
+from streamer.ordering.retry import RetryPolicy
 from streamer.ordering.sequencer import Sequencer
-from streamer.ordering.track import MOST_HOLES
+from streamer.ordering.track import MAX_HOLES
 from tests.support.dose import examples
 from tests.support.lossy import MS, SECOND, WALL_NS, Faults, Server, chunks_of, merged, play, script
 
@@ -25,10 +25,10 @@ Sample = tuple[Kind, int, int, float]  # kind, run, seq, value
 class Listening:
     """A sequencer as a reader of the lossy network; keeps what it was given, sample by sample."""
 
-    def __init__(self, kinds: Sequence[Kind] = (INPUT,), patience: Patience | None = None) -> None:
-        self.patience = patience or Patience()
-        self.budget = Budget(self.patience.hold_bytes)
-        self.sequencer = Sequencer("demo", kinds, self.patience, self.budget)
+    def __init__(self, kinds: Sequence[Kind] = (INPUT,), retry_policy: RetryPolicy | None = None) -> None:
+        self.retry_policy = retry_policy or RetryPolicy()
+        self.budget = MemoryBudget(self.retry_policy.hold_bytes)
+        self.sequencer = Sequencer("demo", kinds, self.retry_policy, self.budget)
         self.samples: list[Sample] = []
         self.gaps: list[Gap] = []
         self.runs: list[int] = []
@@ -42,7 +42,7 @@ class Listening:
             self.most_bytes = max(self.most_bytes, self.budget.used_bytes)
         self.take(self.sequencer.look(now_ns))
         wishes = list(self.sequencer.asks(now_ns))
-        assert len(wishes) <= MOST_HOLES * len(self.sequencer.kinds)
+        assert len(wishes) <= MAX_HOLES * len(self.sequencer.kinds)
         self.asked += wishes
         self.rounds += bool(wishes)
         due = self.due_ns()
@@ -55,14 +55,14 @@ class Listening:
             if message.kind is sequencer.kinds[0] and sequencer.continues(message):
                 sequencer.advance(message)
                 return [Part(message)]
-            if message.kind is not sequencer.kinds[0] and sequencer.take_second(message):
+            if message.kind is not sequencer.kinds[0] and sequencer.take_target(message):
                 return [Part(message)]
             return sequencer.receive(message, now_ns)
         if isinstance(message, Burst):
             return sequencer.receive(message, now_ns)
         if isinstance(message, Info):
             ends = tuple(message.next_seq if k is INPUT else message.next_target_seq for k in sequencer.kinds)
-            word_ = Word(message.run, ends, message.time_ns, message.replays, message.ended)
+            word_ = Announcement(message.run, ends, message.time_ns, message.replays, message.ended)
             return sequencer.hear(word_, now_ns)
         if isinstance(message, Gone):
             return sequencer.lose(message, now_ns)
@@ -124,7 +124,7 @@ def test_where_everything_is_kept_the_order_is_the_sources(
 ) -> None:
     said = script(400, chunk=chunk, delay=delay)
     chunks = [c for c in chunks_of(said) if c.kind in kinds]
-    reader = Listening(kinds, Patience(deadline_s=50.0))
+    reader = Listening(kinds, RetryPolicy(deadline_s=50.0))
     play(said, Server(chunks), reader, faults, seed, until_ns=UNTIL, from_ns=late_ms * MS)
     assert reader.gaps == []
     assert reader.samples == reference(chunks)
@@ -142,7 +142,7 @@ def test_where_less_is_kept_each_sample_comes_or_is_given_up_once(
 ) -> None:  # fmt: skip
     said = script(400, chunk=chunk, delay=delay, replays=replays)
     chunks = [c for c in chunks_of(said) if c.kind in kinds]
-    reader = Listening(kinds, Patience(deadline_s=0.7, hold_bytes=hold_bytes))
+    reader = Listening(kinds, RetryPolicy(deadline_s=0.7, hold_bytes=hold_bytes))
     server = Server(chunks, kept) if replays else None
     play(said, server, reader, faults, seed, until_ns=UNTIL, from_ns=late_ms * MS)
     for kind in kinds:
@@ -259,7 +259,7 @@ def test_what_is_held_is_not_asked_for_again() -> None:
 
 def test_many_holes_cost_a_long_way_few_times() -> None:
     """20 % lost, and 0.2 s to the source and back: 500 holes took 100 s when each was asked for alone."""
-    reader = Listening(patience=Patience(hold_bytes=2**30))
+    reader = Listening(retry_policy=RetryPolicy(hold_bytes=2**30))
     wishes, now_ns = reader.receive([word(0), *(one(seq) for seq in range(2500) if seq % 5)], 0), 0
     while len(reader.samples) < 2500:
         now_ns += 200 * MS
@@ -282,7 +282,7 @@ def test_answers_to_many_holes_are_about_as_many_as_samples_are_missing() -> Non
 
 
 def test_a_large_hole_is_asked_for_whole_and_then_in_portions() -> None:
-    reader = Listening(patience=Patience(hold_bytes=2**30))
+    reader = Listening(retry_policy=RetryPolicy(hold_bytes=2**30))
     (wish,) = reader.receive([word(100_000)], 0)
     assert (wish.seq, wish.samples) == (0, 100_000)
     assert reader.receive([Gone(INPUT, "demo", 1, 0, 60_000)], 10 * MS) != []
@@ -330,7 +330,7 @@ def test_before_the_sources_first_word_nothing_is_given_up() -> None:
 
 
 def test_who_joins_live_asks_for_nothing_before() -> None:
-    reader = Listening((INPUT, TARGET), Patience(from_start=False))
+    reader = Listening((INPUT, TARGET), RetryPolicy(from_start=False))
     assert reader.receive([word(500, targets=500), one(499, kind=TARGET, tally=500)], 0) == []
     assert reader.receive([one(500, tally=500), one(500, kind=TARGET, tally=501)], 0) == []
     assert reader.gaps == []
@@ -489,14 +489,14 @@ def test_a_burst_is_held_and_handed_out_whole_or_without_what_has_come() -> None
 
 
 def test_streams_share_what_may_be_held() -> None:
-    patience = Patience(hold_bytes=20_000)
-    budget = Budget(patience.hold_bytes)
-    many = [Sequencer(f"s{k}", (INPUT,), patience, budget) for k in range(10)]
+    retry_policy = RetryPolicy(hold_bytes=20_000)
+    budget = MemoryBudget(retry_policy.hold_bytes)
+    many = [Sequencer(f"s{k}", (INPUT,), retry_policy, budget) for k in range(10)]
     for sequencer in many:
         list(sequencer.receive(one(0), 0))
         for seq in range(2, 50):
             list(sequencer.receive(replace(one(seq), stream=sequencer.stream), 0))
-            assert budget.used_bytes <= patience.hold_bytes
+            assert budget.used_bytes <= retry_policy.hold_bytes
     for sequencer in many:  # what was dropped is asked for, once there is room
         list(sequencer.receive(one(1), 0))
         assert sequencer.due_ns() is None or next(sequencer.asks(10 * MS)).samples > 0
@@ -507,7 +507,7 @@ def test_ten_thousand_held_messages_are_handed_out_in_linear_time() -> None:
     rng = random.Random(1)
     seqs = list(range(1, 20_000))
     rng.shuffle(seqs)
-    reader = Listening(patience=Patience(hold_bytes=2**30))
+    reader = Listening(retry_policy=RetryPolicy(hold_bytes=2**30))
     reader.receive([one(seq) for seq in seqs], 0)
     reader.receive([one(0)], 0)
     assert [seq for _, _, seq, _ in reader.samples] == list(range(20_000))

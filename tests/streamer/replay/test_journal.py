@@ -21,7 +21,7 @@ from streamer.messages import Chunk, Kind
 from streamer.replay import journal as journal_module
 from streamer.replay import journal_format
 from streamer.replay.history import MESSAGE_BYTES
-from streamer.replay.journal import LEAST_BYTES, JournalFile
+from streamer.replay.journal import MIN_BYTES, JournalFile
 from streamer.replay.journal_recovery import Part, older
 from streamer.source.signals import Signal
 from streamer.wire import codec
@@ -389,7 +389,7 @@ def test_a_file_is_not_begun_anew_before_the_old_one_is_on_disk(
         monkeypatch.setattr(os, "fsync", lambda _descriptor: hangs.wait(60))
         for k in range(40):
             journal.append(chunk(LARGE * k, samples=LARGE), NOW)
-        assert path.stat().st_size > LEAST_BYTES
+        assert path.stat().st_size > MIN_BYTES
         for k in range(40, 55):
             journal.append(chunk(LARGE * k, samples=LARGE), NOW)
         assert older(path).exists()
@@ -403,13 +403,13 @@ def test_it_stays_bounded_and_holds_the_latest(path: Path) -> None:
     with opened(path) as journal:
         fill(journal, 0, 200)
     sizes = [one.stat().st_size for one in (path, older(path))]
-    assert max(sizes) < LEAST_BYTES + 2 * weight
+    assert max(sizes) < MIN_BYTES + 2 * weight
     assert sorted(one.name for one in path.parent.iterdir()) == ["journal", "journal.1", "journal.lock"]
     with opened(path) as journal:
         held = list(journal.chunks())
         assert (journal.next_seq, journal.run) == (200 * LARGE, RUN)
     assert held[-1].end_seq == 200 * LARGE
-    assert len(held) * weight >= LEAST_BYTES
+    assert len(held) * weight >= MIN_BYTES
     assert [one.seq for one in held] == list(range(held[0].seq, 200 * LARGE, LARGE))
 
 

@@ -11,10 +11,10 @@ from streamer.replay.history import History
 from streamer.replay.server import (
     ANSWER_BYTES,
     ANSWER_MESSAGES,
+    MAX_PEERS,
+    MAX_RANGES,
+    MAX_REQUESTS,
     MESSAGE_BYTES,
-    MOST_PEERS,
-    MOST_RANGES,
-    MOST_REQUESTS,
     SLICE_MESSAGES,
     ReplayServer,
 )
@@ -155,7 +155,7 @@ def test_those_who_always_ask_get_equal_shares(first: list[bytes]) -> None:
 
 
 def test_what_waits_in_all_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.replay.server.MOST_IN_ALL", 10)
+    monkeypatch.setattr("streamer.replay.server.MAX_IN_ALL", 10)
     server = serving(chunk(0))
     for number in range(12):
         server.take(request(0, 1, b"%d" % (number % 3), stream=f"s{number}"))
@@ -177,19 +177,19 @@ def test_a_new_request_for_the_same_replaces_the_last_and_others_stand() -> None
 
 def test_many_holes_of_a_stream_are_asked_for_at_once() -> None:
     server = serving(*map(chunk, range(1000)))
-    for number in range(MOST_RANGES + 2):
+    for number in range(MAX_RANGES + 2):
         server.take(request(10 * number, 2))
     assert server.refused == 2
-    wanted = [chunk(10 * number + k) for number in range(MOST_RANGES) for k in range(2)]
+    wanted = [chunk(10 * number + k) for number in range(MAX_RANGES) for k in range(2)]
     assert bytes_of(replies(server)) == [codec.encode(one) for one in wanted]
 
 
 def test_requests_of_a_peer_and_peers_are_limited_until_some_are_done() -> None:
     server = serving(chunk(0))
-    for number in range(MOST_REQUESTS + 5):
+    for number in range(MAX_REQUESTS + 5):
         server.take(request(0, 1, stream=f"s{number}"))
     assert server.refused == 5
-    for number in range(1, MOST_PEERS + 3):
+    for number in range(1, MAX_PEERS + 3):
         server.take(request(0, 1, b"%d" % number))
     assert server.refused == 8
     replies(server)

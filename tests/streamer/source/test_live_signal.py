@@ -18,7 +18,7 @@ from streamer.messages import Chunk, FloatArray
 from streamer.recordings.csv_layout import TableOptions
 from streamer.recordings.live_frames import ByteStream, npy_frames, wav_frames
 from streamer.recordings.live_table import LiveTable
-from streamer.source.live_signal import MOST_VALUES, LiveSignal
+from streamer.source.live_signal import MAX_VALUES, LiveSignal
 from streamer.source.publisher import Publisher, SourceConfig
 from tests.support.dose import examples
 
@@ -337,7 +337,7 @@ def test_who_reads_faster_than_is_published_waits_and_is_let_go() -> None:
 
     def pump() -> None:
         while not wanted or wanted[-1]:
-            wanted.append(signal.put(np.zeros((MOST_VALUES, 1), np.float32)))
+            wanted.append(signal.put(np.zeros((MAX_VALUES, 1), np.float32)))
 
     thread = Thread(target=pump, daemon=True)
     thread.start()

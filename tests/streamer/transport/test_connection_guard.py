@@ -150,7 +150,7 @@ def test_no_more_connections_than_descriptors(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resource, "getrlimit", lambda _: (in_use + 116, in_use + 116))
     assert 45 <= connection_guard.most_connections() <= 50
     monkeypatch.setattr(resource, "getrlimit", lambda _: (16, 16))
-    assert connection_guard.most_connections() == connection_guard.LEAST_CONNECTIONS
+    assert connection_guard.most_connections() == connection_guard.MIN_CONNECTIONS
 
 
 def test_a_number_that_is_another_files_by_now_is_left_alone(tmp_path: Path) -> None:

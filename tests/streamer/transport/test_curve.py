@@ -10,7 +10,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from streamer.errors import AddressError, FileError
 from streamer.messages import Info, Kind, Replay, Request, Subscription
-from streamer.transport import contact_watch, curve, keys
+from streamer.transport import connection_watch, curve, keys
 from streamer.transport.keys import Authorised, Keys
 from streamer.transport.transport import Transport
 from tests.support.bounded import bounded_context
@@ -112,7 +112,7 @@ def test_strangers_are_turned_away(server: Keys, context: "zmq.Context[AnySocket
 def test_who_was_turned_away_comes_back_once_its_key_is_authorised(
     server: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contact_watch, "LOOK_S", 0.05)
+    monkeypatch.setattr(connection_watch, "LOOK_S", 0.05)
     friend = friend_of(server)
     invitation = server.folder / "authorised" / "friend.key"
     invitation.rename(server.folder / "later.key")
@@ -144,13 +144,13 @@ def bound(context: "zmq.Context[AnySocket]", server: Keys, domain: bytes, *, enf
 
 
 def knock(socket: AnySocket, server: Keys) -> int | None:
-    return curve._knock(socket.getsockopt_string(zmq.LAST_ENDPOINT), server.public)
+    return curve._probe(socket.getsockopt_string(zmq.LAST_ENDPOINT), server.public)
 
 
 def test_the_traps_are_there(server: Keys, context: "zmq.Context[AnySocket]") -> None:
     with bound(context, server, b"sincos", enforced=False) as unguarded:
         assert knock(unguarded, server) == curve._LET_IN
-    guard = curve.Guard(context, server)
+    guard = curve.CurveAuth(context, server)
     try:
         with bound(context, server, b"", enforced=True) as nameless:
             assert knock(nameless, server) == curve._LET_IN
@@ -163,7 +163,7 @@ def test_the_traps_are_there(server: Keys, context: "zmq.Context[AnySocket]") ->
 def test_a_guard_that_lets_anybody_in_is_found_before_anything_is_said(
     server: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curve.Guard, "callback", lambda *_: True)
+    monkeypatch.setattr(curve.CurveAuth, "callback", lambda *_: True)
     with pytest.raises(AddressError, match="a random key was not turned away"):
         Transport(bind=LOCAL, keys=server)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.transport.contacts import Event
+from streamer.transport.connection_states import Event
 from streamer.transport.reconnects import GivenUp, GivenUpWatch
 
 ADDRESS = "tcp://host:5555"

@@ -13,7 +13,7 @@ import zmq
 
 from streamer.errors import AddressError
 from streamer.messages import ANSWERED, Burst, Chunk, Incoming, Info, Kind, Rejected, Replay, Request, Subscription
-from streamer.transport import contact_watch
+from streamer.transport import connection_watch
 from streamer.transport import transport as sockets
 from streamer.transport.transport import Transport
 from streamer.wire import codec
@@ -99,7 +99,7 @@ def test_what_a_reflex_answers_is_published_before_the_rest_is_handed_over(
     topics = [codec.topic(Kind.INPUT)]
     with (
         Transport(bind=address) as publisher,
-        Transport(bind=said_at, connect=[address], topics=topics, reflex=Echo()) as predictor,
+        Transport(bind=said_at, connect=[address], topics=topics, fast_path=Echo()) as predictor,
         context.socket(zmq.SUB) as reader,
     ):
         reader.setsockopt(zmq.SUBSCRIBE, codec.topic(Kind.ESTIMATE))
@@ -195,7 +195,7 @@ def test_a_peer_far_past_the_limit_is_cut_off_and_heard_again_and_others_are_lef
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sockets, "MAX_FRAME_BYTES", 10_000)
-    monkeypatch.setattr(contact_watch, "LOOK_S", 0.05)
+    monkeypatch.setattr(connection_watch, "LOOK_S", 0.05)
     with context.socket(zmq.XPUB) as raw, Transport(bind=address + "2") as good:
         raw.setsockopt(zmq.LINGER, 0)
         raw.bind(address if scheme == "ipc" else "tcp://127.0.0.1:*")
@@ -223,7 +223,7 @@ def test_a_peer_far_past_the_limit_is_cut_off_and_heard_again_and_others_are_lef
 
 def test_who_answers_with_a_frame_past_the_limit_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "MAX_FRAME_BYTES", 10_000)
-    monkeypatch.setattr(contact_watch, "LOOK_S", 0.05)
+    monkeypatch.setattr(connection_watch, "LOOK_S", 0.05)
     with Transport(bind="tcp://127.0.0.1:*", answers=True) as publisher:
         assert publisher.address is not None
         with Transport(connect=[publisher.address], topics=[b""], asks=True) as asker:
@@ -258,7 +258,7 @@ def reason(message: Incoming) -> str:
 def test_who_comes_to_the_place_of_another_program_is_heard(
     context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contact_watch, "LOOK_S", 0.05)
+    monkeypatch.setattr(connection_watch, "LOOK_S", 0.05)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))

@@ -151,7 +151,7 @@ def test_a_burst_is_said_as_its_chunks(
 
 
 def test_a_last_neighbour_that_a_full_burst_leaves_over_is_taken_too() -> None:
-    most = batch.MOST_VALUES
+    most = batch.MAX_VALUES
     values = np.zeros((1, most // 4, 1), np.float32)
     said = [codec.encode(Chunk(Kind.INPUT, "demo", 1, seq, seq, 100.0, values, tally=seq)) for seq in range(5)]
     ends = [m.chunk.end_seq if isinstance(m, Burst) else m.end_seq for m in batch.decode(said)]  # type: ignore[union-attr]

@@ -11,19 +11,19 @@ from predictor.daemon.sanitize import LARGEST
 from streamer.errors import WireError
 from streamer.messages import NO_GAP, Chunk, Kind
 from streamer.wire import codec
-from streamer.wire.expected import Succession, decode
+from streamer.wire.expected import ExpectedMessage, decode
 
-RUN, SEQ, RATE_HZ, MOST_TALLY = 2**63 + 5, 2**40 + 7, 100.0, 12
+RUN, SEQ, RATE_HZ, MAX_TALLY = 2**63 + 5, 2**40 + 7, 100.0, 12
 ESTIMATE = np.array([[[0.25, -3.0]]], np.float32)
 
 
-def succession(seq: int = SEQ, tally: int = 3) -> Succession:
-    return Succession("demo", RUN, seq, RATE_HZ, MOST_TALLY, 2, 9, tally)
+def succession(seq: int = SEQ, tally: int = 3) -> ExpectedMessage:
+    return ExpectedMessage("demo", RUN, seq, RATE_HZ, MAX_TALLY, 2, 9, tally)
 
 
 def next_input(**other: object) -> Chunk:
     values = np.full((1, 1, 1), 0.5, np.float32)
-    return replace(Chunk(Kind.INPUT, "demo", RUN, SEQ, 10**18, RATE_HZ, values, 4, MOST_TALLY), **other)
+    return replace(Chunk(Kind.INPUT, "demo", RUN, SEQ, 10**18, RATE_HZ, values, 4, MAX_TALLY), **other)
 
 
 def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
@@ -40,7 +40,7 @@ def test_the_next_input_gets_the_answer_that_would_be_encoded() -> None:
         {"seq": SEQ + 1},
         {"seq": SEQ - 1},
         {"rate_hz": 50.0},
-        {"tally": MOST_TALLY + 1},
+        {"tally": MAX_TALLY + 1},
         {"kind": Kind.TARGET},
         {"kind": Kind.ESTIMATE},
         {"time_ns": 2**62},
@@ -66,7 +66,7 @@ def test_every_value_that_is_expected_can_be_stepped_over() -> None:
 
 
 def test_where_no_tally_is_too_high_every_one_is_expected() -> None:
-    any_tally = Succession("demo", RUN, SEQ, RATE_HZ, 2**64, 2, 9, 3)
+    any_tally = ExpectedMessage("demo", RUN, SEQ, RATE_HZ, 2**64, 2, 9, 3)
     assert any_tally.expects(codec.encode(next_input(tally=2**64 - 1)))
 
 
@@ -112,7 +112,7 @@ def test_whatever_is_changed_it_answers_nothing_that_is_not_sound_and_next(data:
     fits = (
         (chunk.kind, chunk.run, chunk.seq, chunk.rate_hz, chunk.values.shape)
         == (Kind.INPUT, RUN, SEQ, RATE_HZ, (1, 1, 1))
-        and chunk.tally <= MOST_TALLY
+        and chunk.tally <= MAX_TALLY
         and chunk.time_ns < 2**62
         and abs(chunk.values.item()) < 2.0**99
     )  # fmt: skip

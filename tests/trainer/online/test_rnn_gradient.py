@@ -9,8 +9,8 @@ from trainer.filterbank.bank import bank_of
 from trainer.model import ModelConfig, new_model
 from trainer.offline.network import GatedNetwork, by_example, hidden_of, network_of, predict, state_of
 from trainer.online.adam import Adam
-from trainer.online.gated_gradient import Mixing
-from trainer.online.rnn_gradient import Bptt, Parameters
+from trainer.online.gated_gradient import GatedGradient
+from trainer.online.rnn_gradient import Parameters, RnnGradient
 
 
 @pytest.mark.parametrize("samples", [1, 10, 100])
@@ -25,7 +25,7 @@ def test_forward_and_gradient_equal_autograd(cell: str, layers: int, channels: i
     d_outputs = generator.standard_normal((samples, channels, 2)).astype(np.float32) / samples
 
     gradient = Parameters(model.config)
-    bptt = Bptt(model.config, Parameters(model.config, model.weights).named)
+    bptt = RnnGradient(model.config, Parameters(model.config, model.weights).named)
     outputs = bptt.forward(inputs, state)
     bptt.backward(d_outputs.copy(), gradient.named)
 
@@ -57,7 +57,7 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
     d_outputs = generator.standard_normal((samples, channels, len(fields))).astype(np.float32) / samples
 
     gradient = Parameters(model.config)
-    mixing = Mixing(model.config, Parameters(model.config, model.weights).named)
+    mixing = GatedGradient(model.config, Parameters(model.config, model.weights).named)
     outputs, levels = mixing.forward(inputs, state)
     mixing.backward(d_outputs, gradient.named)
 
@@ -87,7 +87,7 @@ def test_a_gated_models_forward_and_gradient_equal_autograd(
 
 def test_the_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
     model = new_model(ModelConfig("lstm", 8, 2), seed=7)
-    bptt = Bptt(model.config, model.weights)
+    bptt = RnnGradient(model.config, model.weights)
     inputs = np.sin(np.arange(20, dtype=np.float32))[:, None]
     bptt.forward(inputs, model.initial_state(1))
     part = bptt.state_after(7)
@@ -97,7 +97,7 @@ def test_the_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
 
 def test_a_gated_models_state_after_fewer_samples_is_that_of_a_shorter_forward() -> None:
     model = new_model(ModelConfig("gated", 8), seed=7)
-    mixing = Mixing(model.config, model.weights)
+    mixing = GatedGradient(model.config, model.weights)
     inputs = np.sin(np.arange(20, dtype=np.float32))[:, None]
     mixing.forward(inputs, model.initial_state(1))
     part = mixing.state_after(7)

@@ -5,7 +5,7 @@ import pytest
 
 from streamer.errors import UsageError
 from trainer.selfsupervised.band import NOMINAL, SEGMENT_SAMPLES, Band, around, find_peak, segment_power
-from trainer.selfsupervised.band_tracker import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandWatch, Sight
+from trainer.selfsupervised.band_tracker import ENOUGH_SEGMENTS, OUTSIDE_LOOKS, BandEstimate, BandTracker
 
 
 def rhythm(frequency: float, samples: int, *, noise: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -15,16 +15,16 @@ def rhythm(frequency: float, samples: int, *, noise: float = 0.0, seed: int = 0)
     return (np.sin(2 * np.pi * frequency * np.arange(samples)) + noise * walk).astype(np.float32)[:, None]
 
 
-def looks(watch: BandWatch, signal: np.ndarray) -> list[tuple[int, Sight]]:
+def looks(watch: BandTracker, signal: np.ndarray) -> list[tuple[int, BandEstimate]]:
     """Feed a signal; return what was seen after how many samples."""
-    changes: list[tuple[int, Sight]] = []
+    changes: list[tuple[int, BandEstimate]] = []
     done = 0
     while done + watch.room <= len(signal):
         count = watch.room
         watch.add(signal[done : done + count])
         done += count
         sight = watch.look()
-        if sight is not Sight.SAME:
+        if sight is not BandEstimate.SAME:
             changes.append((done, sight))
     return changes
 
@@ -58,30 +58,30 @@ def noisy(samples: int, frequency: float) -> np.ndarray:
 
 def test_the_watch_waits_for_enough_and_moves_only_when_a_rhythm_has_left_for_good() -> None:
     half = SEGMENT_SAMPLES // 2
-    watch = BandWatch(1)
-    assert looks(watch, noisy(60 * half, 1 / 30)) == [((ENOUGH_SEGMENTS + 1) * half, Sight.NEW_BAND)]
+    watch = BandTracker(1)
+    assert looks(watch, noisy(60 * half, 1 / 30)) == [((ENOUGH_SEGMENTS + 1) * half, BandEstimate.NEW_BAND)]
     assert watch.band is not None
     assert watch.band.low < 1 / 30 < watch.band.high
     both = noisy(400 * half, 1 / 30) + 1.5 * rhythm(1 / 16, 400 * half)
     assert looks(watch, both[: (OUTSIDE_LOOKS - 2) * half]) == []
     changes = looks(watch, both)
-    assert [sight for _, sight in changes] == [Sight.NEW_BAND]
+    assert [sight for _, sight in changes] == [BandEstimate.NEW_BAND]
     assert watch.band.low < 1 / 16 < watch.band.high
 
 
 def test_a_rhythm_that_is_suddenly_elsewhere_is_seen_at_the_next_looks() -> None:
     half = SEGMENT_SAMPLES // 2
-    watch = BandWatch(1)
+    watch = BandTracker(1)
     looks(watch, noisy(60 * half, 1 / 30))
     seen = looks(watch, noisy(6 * half, 1 / 16))
-    assert seen[0][1] is Sight.ELSEWHERE
+    assert seen[0][1] is BandEstimate.ELSEWHERE
     assert seen[0][0] <= 3 * half  # the first segments are half of the old rhythm still
 
 
 @pytest.mark.parametrize("scale", [0.25, 4, 24])
 def test_a_nominal_frequency_says_where_to_look(scale: float) -> None:
     frequency = NOMINAL / scale * 1.2
-    watch = BandWatch(1, NOMINAL / scale)
+    watch = BandTracker(1, NOMINAL / scale)
     looks(watch, rhythm(frequency, int(20 * SEGMENT_SAMPLES * max(1, scale))))
     assert watch.band is not None
     assert watch.band.centre == pytest.approx(frequency, rel=0.06)

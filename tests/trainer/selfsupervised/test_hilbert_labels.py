@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from trainer.selfsupervised.band import Band
-from trainer.selfsupervised.hilbert_labels import SelfLabels, analytic, zero_phase_gain
+from trainer.selfsupervised.hilbert_labels import HilbertLabels, analytic, zero_phase_gain
 
 BAND = Band(0.032, 0.048)
 
 
 def labels_of(signal: np.ndarray, band: Band) -> tuple[int, np.ndarray]:
     """Label a record [samples, channels] block by block; return the first one's index and all, complex."""
-    labels = SelfLabels(band, signal.shape[1])
+    labels = HilbertLabels(band, signal.shape[1])
     blocks, done = [], 0
     while done + labels.missing_samples <= len(signal):
         count = labels.missing_samples
@@ -73,15 +73,15 @@ def test_a_label_needs_as_many_samples_after_its_own_as_before_it() -> None:
 
 
 def test_a_narrower_band_is_waited_for_longer() -> None:
-    reaches = [SelfLabels(Band(0.04 / w, 0.04 * w), 1).reach_samples for w in (2.0, 1.25, 1.05, 1.0001)]
+    reaches = [HilbertLabels(Band(0.04 / w, 0.04 * w), 1).reach_samples for w in (2.0, 1.25, 1.05, 1.0001)]
     assert reaches == sorted(reaches)
     assert reaches[-1] == 20 / 0.04
 
 
 def test_after_a_restart_nothing_of_before_is_left() -> None:
     signal = rhythm(1000)
-    fresh = SelfLabels(BAND, 2)
-    used = SelfLabels(BAND, 2)
+    fresh = HilbertLabels(BAND, 2)
+    used = HilbertLabels(BAND, 2)
     used.add(1e6 * signal[:50])
     used.restart()
     for labels in (fresh, used):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from streamer.messages import Info
-from streamer.transport import contact_watch, contacts
-from streamer.transport.contacts import Contacts, Event
+from streamer.transport import connection_states, connection_watch
+from streamer.transport.connection_states import ConnectionStates, Event
 from streamer.transport.transport import Transport
 
 ADDRESS = "tcp://host:5555"
@@ -19,14 +19,14 @@ BOUND_S = 30.0
 INFO = Info("demo", 1, 0, 0, 100.0, ("0",))
 
 
-def looks(watched: Contacts, count: int, *, heard: bool = False) -> dict[int, list[str]]:
+def looks(watched: ConnectionStates, count: int, *, heard: bool = False) -> dict[int, list[str]]:
     """What is said at each look that says something."""
     said = {number: [say.text for say in watched.look(heard=heard)] for number in range(1, count + 1)}
     return {number: texts for number, texts in said.items() if texts}
 
 
 def test_nobody_is_spoken_of_after_5_s_and_then_every_minute() -> None:
-    said = looks(Contacts({ADDRESS: "--source"}), 180)
+    said = looks(ConnectionStates({ADDRESS: "--source"}), 180)
     assert list(said) == [5, 60, 120, 180]
     assert said[5] == [f"--source {ADDRESS}: nothing received for 5 s; its host cannot be found; check the name"]
     assert "nothing received for 3 min" in said[180][0]
@@ -45,14 +45,14 @@ def test_nobody_is_spoken_of_after_5_s_and_then_every_minute() -> None:
     ],
 )
 def test_the_reason_is_given(address: str, events: list[Event], reason: str) -> None:
-    watched = Contacts({address: "--source"})
+    watched = ConnectionStates({address: "--source"})
     for event in events:
         watched.event(address, event)
     assert reason in looks(watched, 5)[5][0]
 
 
 def test_who_answers_is_not_spoken_of_but_once_who_was_missed() -> None:
-    watched = Contacts({ADDRESS: "--source", "tcp://host:6": "--source"})
+    watched = ConnectionStates({ADDRESS: "--source", "tcp://host:6": "--source"})
     watched.event(ADDRESS, Event.STANDS)
     assert [text for texts in looks(watched, 200, heard=True).values() for text in texts if ADDRESS in text] == []
     watched.event(ADDRESS, Event.GONE)
@@ -62,7 +62,7 @@ def test_who_answers_is_not_spoken_of_but_once_who_was_missed() -> None:
 
 
 def test_a_short_absence_is_not_spoken_of() -> None:
-    watched = Contacts({ADDRESS: "--source"})
+    watched = ConnectionStates({ADDRESS: "--source"})
     for _ in range(10):
         watched.event(ADDRESS, Event.STANDS)
         assert looks(watched, 3, heard=True) == {}
@@ -71,7 +71,7 @@ def test_a_short_absence_is_not_spoken_of() -> None:
 
 
 def test_a_connection_through_which_nothing_ever_comes_is_the_wrong_one() -> None:
-    watched = Contacts({ADDRESS: "--source", "tcp://host:6": "--source"})
+    watched = ConnectionStates({ADDRESS: "--source", "tcp://host:6": "--source"})
     for address in (ADDRESS, "tcp://host:6"):
         watched.event(address, Event.STANDS)
     said = looks(watched, 61)
@@ -85,7 +85,7 @@ def test_a_connection_through_which_nothing_ever_comes_is_the_wrong_one() -> Non
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact_watch, "LOOK_S", 0.1)
+    monkeypatch.setattr(connection_watch, "LOOK_S", 0.1)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -124,7 +124,10 @@ def test_over_real_sockets(who: str, reason: str, tmp_path: Path, caplog: pytest
         ):
             until(lambda: reason in caplog.text)
             assert f"--predictor {address}: " in caplog.text
-            assert contacts.PROGRAMS["--predictor"] in caplog.text or who not in ("nobody", "publishes nothing")
+            assert connection_states.PROGRAMS["--predictor"] in caplog.text or who not in (
+                "nobody",
+                "publishes nothing",
+            )
             if who == "publishes nothing":
                 other.receive()
                 other.send(INFO)

@@ -12,7 +12,7 @@ from streamer.ordering.reorder_buffer import MESSAGE_BYTES, cost_bytes
 
 QUEUE_BYTES = 64 * 2**20  # of messages that wait for streams at work; what comes beyond that is dropped
 ENOUGH = 8  # a part of it: more is not read as long as nobody else speaks, so that a source that can wait does
-MOST_MESSAGES = 500  # of a stream in a turn: 10 ms of those that bring no work
+MAX_MESSAGES = 500  # of a stream in a turn: 10 ms of those that bring no work
 ALONE_NS = 60_000_000_000  # after which who was not heard is not waited for
 READ_EVERY_NS = 500_000_000  # all the same, to hear whether anybody else speaks
 
@@ -31,7 +31,7 @@ class _Left:
     waiting_bytes: int = 0
 
 
-class Turns:
+class RoundRobin:
     """Runs what streams do, a slice at a time, and keeps what they hear meanwhile.
 
     A stream's messages take effect in the order in which they came, as if each had been done at once.
@@ -96,7 +96,7 @@ class Turns:
         left.stream.begin_turn(now)
         try:
             yield from self._slice(left)
-            for _ in range(MOST_MESSAGES):
+            for _ in range(MAX_MESSAGES):
                 if left.stream.at_work or not left.messages:
                     break
                 message = left.messages.popleft()

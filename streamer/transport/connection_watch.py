@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import zmq
 
-from streamer.transport.contacts import LOOK_S, Contacts, Event
+from streamer.transport.connection_states import LOOK_S, ConnectionStates, Event
 from streamer.transport.endpoint_names import EndpointNames
 from streamer.transport.frames import AnySocket
 from streamer.transport.monitors import Monitor
@@ -67,12 +67,16 @@ class _Watched:
     """
 
     def __init__(
-        self, socket: AnySocket, monitor: Monitor, publishing: Mapping[str, str], contacts: Contacts | None
+        self,
+        socket: AnySocket,
+        monitor: Monitor,
+        publishing: Mapping[str, str],
+        connection_states: ConnectionStates | None,
     ) -> None:
         self.socket = socket
         self.monitor = monitor
         self.publishing = publishing
-        self.contacts = contacts
+        self.connection_states = connection_states
         self.given_up = GivenUpWatch(publishing)
         self._names = EndpointNames(list(publishing))
 
@@ -86,12 +90,12 @@ class _Watched:
                 continue
             for address in self._names[happened.endpoint]:
                 self.given_up.event(address, event)
-                if self.contacts is not None:
-                    self.contacts.event(address, event)
+                if self.connection_states is not None:
+                    self.connection_states.event(address, event)
         return True
 
 
-class ContactWatch:
+class ConnectionWatch:
     """Watches sockets' connections from `start` until `close`. Readable while `lost` has something to return.
 
     Parameters
@@ -119,16 +123,20 @@ class ContactWatch:
     def add(self, socket: AnySocket, addresses: Sequence[str]) -> None:
         """Watch a socket that will be connected to who publishes at `addresses`; before `start`."""
         flags = self._flags
-        contacts = None if flags is None else Contacts({address: flags[address] for address in addresses})
-        self._add(socket, {address: address for address in addresses}, contacts)
+        connection_states = (
+            None if flags is None else ConnectionStates({address: flags[address] for address in addresses})
+        )
+        self._add(socket, {address: address for address in addresses}, connection_states)
 
     def add_beside(self, socket: AnySocket, address: str, publishes_at: str) -> None:
         """Watch a socket that will be connected to `address`, beside who publishes; before `start`."""
         self._add(socket, {address: publishes_at}, None)
 
-    def _add(self, socket: AnySocket, publishing: Mapping[str, str], contacts: Contacts | None) -> None:
+    def _add(
+        self, socket: AnySocket, publishing: Mapping[str, str], connection_states: ConnectionStates | None
+    ) -> None:
         monitor = Monitor(self._context, socket, sum(EVENTS))
-        self._watched.append(_Watched(socket, monitor, publishing, contacts))
+        self._watched.append(_Watched(socket, monitor, publishing, connection_states))
 
     def start(self) -> None:
         """Watch from now on; what happened since a socket was added is not missed."""
@@ -192,6 +200,6 @@ class ContactWatch:
             self._lost.put(Lost(watched.socket, given_up.address, publishes_at, reason))
             with contextlib.suppress(BlockingIOError):
                 os.write(self._writer, b"\0")
-        if watched.contacts is not None:
-            for said in watched.contacts.look(heard=self._heard()):
+        if watched.connection_states is not None:
+            for said in watched.connection_states.look(heard=self._heard()):
                 log.log(said.level, said.text)

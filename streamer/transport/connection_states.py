@@ -79,7 +79,7 @@ class _Contact:
         return "its host cannot be found; check the name"
 
 
-class Contacts:
+class ConnectionStates:
     """Those who are connected to.
 
     Parameters
@@ -89,13 +89,13 @@ class Contacts:
     """
 
     def __init__(self, flags: Mapping[str, str]) -> None:
-        self._contacts = {address: _Contact(address, flag) for address, flag in flags.items()}
+        self._connection_states = {address: _Contact(address, flag) for address, flag in flags.items()}
         self._looks = 0  # at who stands and is silent
         self._heard = False
 
     def event(self, address: str, event: Event) -> None:
         """Take what happened to the connection to an address."""
-        self._contacts[address].take(event)
+        self._connection_states[address].take(event)
 
     def look(self, *, heard: bool) -> list[Say]:
         """Return what is to be said now.
@@ -106,7 +106,7 @@ class Contacts:
             Whether anything has been heard from anybody so far.
         """
         said: list[Say] = []
-        for contact in self._contacts.values():
+        for contact in self._connection_states.values():
             if contact.stands:
                 if contact.told:
                     said.append(Say(f"{contact.flag} {contact.address}: connected", INFO))
@@ -121,7 +121,7 @@ class Contacts:
 
     def _look_at_silence(self, *, heard: bool) -> list[Say]:
         """Speak of a connection where the wrong things are published, so that nothing is ever heard."""
-        standing = [contact for contact in self._contacts.values() if contact.stands]
+        standing = [contact for contact in self._connection_states.values() if contact.stands]
         self._looks = 0 if heard or not standing else self._looks + 1
         if not _due(self._looks):
             return []

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.daemon.core import Predictor, PredictorConfig
-from predictor.daemon.stream import MOST_COLUMNS, slice_values
+from predictor.daemon.stream import MAX_COLUMNS, slice_values
 from streamer.effects import Ask, Checkpoint, Effect
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Status, Written
-from streamer.ordering.retry import Patience
+from streamer.ordering.retry import RetryPolicy
 from streamer.wire import batch, codec
 from tests.support.dose import examples
 from tests.support.simulation import answer, at, chunk, joined, sent
@@ -71,21 +71,21 @@ def test_a_slice_is_bounded_in_values_however_many_channels(channels: int) -> No
 
 
 @pytest.mark.parametrize("model", [DEFAULT, SMALL])
-@pytest.mark.parametrize("channels", [MOST_COLUMNS + 3, 2 * MOST_COLUMNS + 8, 2 * MOST_COLUMNS + 40])
+@pytest.mark.parametrize("channels", [MAX_COLUMNS + 3, 2 * MAX_COLUMNS + 8, 2 * MAX_COLUMNS + 40])
 def test_very_many_channels_are_stepped_in_parts_with_the_same_bits(model: Model, channels: int) -> None:
     core = Predictor(model)
     heard = wave(3, channels)
     turns = slices(core, [chunk(0, heard)])
     whole, _ = core._engine.run(heard.astype(np.float32), model.initial_state(channels))
     assert joined(chunks([e for turn in turns for e in turn])).tobytes() == whole.tobytes()
-    assert len(turns) >= channels // MOST_COLUMNS
+    assert len(turns) >= channels // MAX_COLUMNS
 
 
 def test_a_burst_and_what_was_held_are_done_in_slices_too() -> None:
     said = [codec.encode(chunk(seq, wave(4000)[seq : seq + 1])) for seq in range(4000)]
     turns = slices(Predictor(DEFAULT), batch.decode(said))
     assert max(map(values, turns)) <= SLICE
-    core = Predictor(DEFAULT, PredictorConfig(patience=Patience(deadline_s=0.2)))
+    core = Predictor(DEFAULT, PredictorConfig(retry_policy=RetryPolicy(deadline_s=0.2)))
     answer(core, [chunk(0, [0.0])])
     answer(core, [chunk(seq, wave(30)) for seq in range(31, 3031, 30)])
     now, most, total = 0.0, 0, 0
@@ -123,7 +123,7 @@ def test_the_end_does_not_wait_for_what_is_left() -> None:
 
 
 def learner(kind: str) -> Predictor:
-    config = PredictorConfig(patience=Patience(deadline_s=0))
+    config = PredictorConfig(retry_policy=RetryPolicy(deadline_s=0))
     if kind == "target":
         return Predictor(SMALL, config, partial(OnlineLearner, config=OnlineConfig(20, 10)))
     if kind == "self":
@@ -182,7 +182,7 @@ def test_a_state_taken_in_the_middle_of_a_message_goes_on_with_the_same_bits(kin
 
 
 def test_a_hole_after_long_work_is_waited_for_from_then_on() -> None:
-    core = Predictor(DEFAULT, PredictorConfig(patience=Patience(deadline_s=5)))
+    core = Predictor(DEFAULT, PredictorConfig(retry_policy=RetryPolicy(deadline_s=5)))
     answer(core, [Info("demo", 1, 0, 0, 100.0, 1, (), 0, 0, replays=True), chunk(0, [0.0])])
     list(core.receive([chunk(1, wave(3000)), chunk(3002, [0.0])], at(0)))
     seconds, asked, gap = 0.0, 0, None
