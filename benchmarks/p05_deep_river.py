@@ -45,7 +45,7 @@ OURS = """
 import json, math, sys, time
 from functools import partial
 import numpy as np
-from predictor.core import Predictor
+from predictor.daemon.core import Predictor
 from streamer.clock import Instant
 from streamer.messages import Chunk, Kind
 from trainer.model import ModelConfig, new_model

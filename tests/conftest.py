@@ -5,14 +5,18 @@ The tests' arrays are tiny, and machines that run tests are busy.
 
 import os
 import secrets
+import sys
 
 # Of this process and of those that it starts; torch itself is imported by the tests that need it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import pytest
 
 from tests.support import dose
+
+# Some 400 commands are started, and each worker imports all tests: what they import is compiled once for all.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
