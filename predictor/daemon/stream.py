@@ -560,6 +560,7 @@ class Stream:
             "recovered_samples": counters.recovered_samples,
             "overflowed": counters.overflowed,
             "replays": self._history.keeps,
+            "repeats": self._sequencer.repeats,
             "duplicates": counters.duplicates,
             "unusable": counters.unusable,
             "refused": counters.refused,

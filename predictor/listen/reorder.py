@@ -97,10 +97,14 @@ class OrderedReader:
                 yield from self._perform(followed, events, now_ns)
             case Info():
                 for kind, end in ((Kind.INPUT, message.next_seq), (Kind.TARGET, message.next_target_seq)):
-                    yield from self._hear(message, kind, end, replays=message.replays, now_ns=now_ns)
-            case Status(stream, run, next_seq) if stream and (run or next_seq):
-                replays = message.body.get("replays") is True
-                yield from self._hear(message, Kind.ESTIMATE, next_seq, replays=replays, now_ns=now_ns)
+                    word = Announcement(
+                        message.run, (end,), message.time_ns, message.replays, repeats=message.repeats
+                    )
+                    yield from self._hear(message, kind, word, now_ns)
+            case Status(stream, run, next_seq, time_ns, body) if stream and (run or next_seq):
+                replays, repeats = (body.get(name) is True for name in ("replays", "repeats"))
+                word = Announcement(run, (next_seq,), time_ns, replays, repeats=repeats)
+                yield from self._hear(message, Kind.ESTIMATE, word, now_ns)
 
     def named(self, info: Info) -> Info:
         """Return an info with the run that estimates have."""
@@ -129,17 +133,16 @@ class OrderedReader:
                 self._wake(followed, now_ns)
 
     def _hear(
-        self, message: Info | Status, kind: Kind, end: int, *, replays: bool, now_ns: int
+        self, message: Info | Status, kind: Kind, word: Announcement, now_ns: int
     ) -> Iterator[tuple[str, Chunk | Gap]]:
         if kind not in self._kinds:
             return
         followed = self._follow(message.stream, kind, now_ns)
         if followed is not None and not followed.paused:
             sequencer, clock = followed.sequencer, followed.clock
-            word = Announcement(message.run, (end,), message.time_ns, replays)
             yield from self._perform(followed, sequencer.hear(word, clock.counted_ns(now_ns)), now_ns)
             is_followed = sequencer.run == sequencer.name_of(word)
-            is_behind = is_followed and sequencer.next_seq >= end and not _is_left(message)
+            is_behind = is_followed and sequencer.next_seq >= word.ends[0] and not _is_left(message)
             clock.fall_behind(now_ns, behind=is_behind)
             self._wake(followed, now_ns)
 

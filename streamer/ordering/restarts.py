@@ -301,6 +301,10 @@ class Restarts:
         known = self.of(name)
         return name if known is None else known.run
 
+    def repeats(self, run: int | None) -> bool:
+        """Whether the source of a run says that a number used again names the same sample."""
+        return run is not None and run == self._repeating
+
     def add(self, restarts: Iterable[Restart]) -> None:
         """Take note of restarts, each later than those known of its run."""
         for restart in restarts:
@@ -386,7 +390,7 @@ class Restarts:
         needs_info : bool
             Whether an info must tell of it, too.
         """
-        if chunk.run == self._repeating:
+        if self.repeats(chunk.run):
             return self._named(chunk, name)
         suspicion, less = self._suspicion, self._less.get(chunk.run)
         if less is not None and is_main:

@@ -392,6 +392,11 @@ class Sequencer:
         """The run being followed as its source says it: another id where it has started again."""
         return self.run if self.run is None else self._restarts.said_as(self.run)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the run's source says that a number used again names the same sample."""
+        return self._restarts.repeats(self.source_run)
+
     def restart(self, run: int) -> Restart | None:
         """Return how a run started again; None if it did not."""
         return self._restarts.of(run)
@@ -688,9 +693,9 @@ class Sequencer:
         if second is not None and not second_waits:
             return self._second
         if first is not None:
-            self._second.need(first.tally)
+            self._second.need(first.tally, first.time_ns, first.since_ns)
         if second is not None:
-            self._main.need(second.tally)
+            self._main.need(second.tally, second.time_ns, second.since_ns)
         return None
 
     def _waits(self, item: Item, other: Track, now_ns: int) -> bool:

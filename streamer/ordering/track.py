@@ -70,6 +70,7 @@ class Track:
         "_given_up",
         "_held",
         "_looked_ns",
+        "_needed_by",
         "_needed_end",
         "_portion_samples",
         "_share",
@@ -95,6 +96,7 @@ class Track:
         self._deadline_ns = retry_policy.deadline_ns
         self._told_end = 0  # what the latest info said
         self._needed_end = 0  # what a message of the other kind waits for
+        self._needed_by = (0, -1)  # that message's time, and when it came
         self._dropped_end = 0  # what was held, and could not be any longer
         self._looked_ns = 0
         self._sleeps = 0  # looks in a row that came far too late
@@ -156,9 +158,9 @@ class Track:
         self.plausibility.hear(end, end, self.next_seq, time_ns, now_ns, fits=self.plausibility.fits(end, time_ns))
         self._drop_contradicted()
 
-    def need(self, end: int) -> None:
-        """Miss the samples up to `end`, for something waits for them."""
-        self._needed_end = end
+    def need(self, end: int, time_ns: int = 0, since_ns: int = -1) -> None:
+        """Miss the samples up to `end`, for a message of that time, that came then, waits for them."""
+        self._needed_end, self._needed_by = end, (time_ns, since_ns)
 
     def stop_at(self, limit: int) -> None:
         """Hand out nothing from a sample on that a former life has reached, or with `NO_LIMIT` whatever comes."""
@@ -214,7 +216,9 @@ class Track:
         self._drop_contradicted()
         furthest = self._furthest
         absurd = not self.plausibility.allows(furthest, self.next_seq)
-        if absurd or (not self._held and self.plausibility.contradicts(furthest, 0, -1)):
+        # As `credible` weighs it, or what waits would wait without end.
+        by = self._needed_by if furthest == self._needed_end else (0, -1)
+        if absurd or (not self._held and self.plausibility.contradicts(furthest, *by)):
             self._discard_unconfirmed()
         else:
             self.plausibility.end = max(self.plausibility.end, furthest)

@@ -5,7 +5,7 @@ the number of messages.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.lossy import MS, Faults
 
@@ -14,8 +14,9 @@ PERIOD_MS = 40
 MIN_SAMPLES, SHORT_SAMPLES, LONG_SAMPLES = 2, 12, 60
 FIRST_FAR_BIT = 17
 """A seq that is wrong by less than 2^16 samples cannot be told from a right one."""
-RETURNS = ("journal",)
-"""Not yet drawn: `zero` and `between`, for what a reader is told of two runs that mix is not judged."""
+RETURNS = ("journal", "journal", "journal", "zero")
+"""Not yet drawn: `between`, for what a reader is told of two runs that mix is not judged; and `zero` twice in one
+schedule, or with damaged messages: runs left and taken up within seconds may not all be told."""
 FLIPPED = 0.1
 
 
@@ -54,8 +55,8 @@ class Plan:
     Parameters
     ----------
     returns : str
-        How a source that died comes back: with its `journal`; without it, the same run again from `zero`; or with
-        it, once another source has said a run of the same stream in `between`.
+        How a source that died comes back: with its `journal`; the same run again from `zero`, for it has none; or
+        with its journal, once another source has said a run of the same stream in `between`.
     busy : bool
         The predictor has no idle moments: nothing is learnt ahead of time.
     """
@@ -99,7 +100,7 @@ class Plan:
             at_ns = moment()
             forgotten = (Suspension("source", at_ns, 2500 * MS, 10**6),)
             names = Names(at_ns + rng.choice([1500, 2300]) * MS, rng.randint(1, 4))
-        return cls(
+        plan = cls(
             seed=seed,
             samples=samples,
             chunk=rng.choice([1, 1, 2, 4]),
@@ -118,6 +119,9 @@ class Plan:
             flips=_flips(rng),
             names=names,
         )
+        if plan.returns == "zero":
+            return replace(plan, source_deaths=plan.source_deaths[:1], flips=())
+        return plan
 
 
 def _suspensions(rng: random.Random, at_ns: int) -> tuple[Suspension, ...]:

@@ -18,7 +18,8 @@ from predictor.state.checkpoint import decode, encode
 from streamer.clock import Instant
 from streamer.effects import Ask, Checkpoint, Core, Decide, Effect, Print, Reply, Say, Send
 from streamer.messages import Burst, Chunk, Incoming, Info, Kind, Request, Subscription, Written
-from streamer.ordering.decisions import Decision, RunDecision
+from streamer.ordering.decisions import Decision, GapDecision
+from streamer.ordering.restarts import mark_of
 from streamer.ordering.retry import RetryPolicy
 from streamer.source.publisher import Publisher, SourceConfig
 from streamer.source.signals import Signal
@@ -49,6 +50,12 @@ class Outcome:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     other_rows: list[Row] = field(default_factory=list)
     other_gaps: list[tuple[int, int]] = field(default_factory=list)
+    again: dict[int, "Told"] = field(default_factory=dict)
+    """Of a run that its source started again at old numbers, by the name that it was given."""
+    went_on_learning: bool = False
+    """Whether the predictor took what it had learnt into a run that was started again."""
+    gave_up: bool = False
+    """Whether the predictor missed inputs or targets of the stream."""
     lines: list[str] = field(default_factory=list)
     contradictions: list[int] = field(default_factory=list)
     both: list[int] = field(default_factory=list)
@@ -77,6 +84,15 @@ class Outcome:
             "forgotten", "begun_again", "between", "phantoms",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {"samples": len(self.rows), "gaps": len(self.gaps)}
+
+
+@dataclass
+class Told:
+    """What the reader was told of one run."""
+
+    rows: list[Row] = field(default_factory=list)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    samples: int = 0
 
 
 class World:
@@ -113,7 +129,8 @@ class World:
     # Who lives
 
     def _start_source(self) -> None:
-        source = Publisher(source_config(self.plan), SIGNAL, RUN, self.journal)
+        journal = None if self.plan.returns == "zero" else self.journal
+        source = Publisher(source_config(self.plan), SIGNAL, RUN, journal)
         if self.journal.chunks:
             ends = self.journal.next_seq(Kind.INPUT), self.journal.next_seq(Kind.TARGET)
             source.record.resume(self.journal.chunks, *ends, self._instant)
@@ -141,15 +158,15 @@ class World:
         self._settle(actor, core)
 
     def _die(self, actor: str) -> None:
-        if self.cores[actor] is None:
+        core = self.cores[actor]
+        if core is None:
             return
         self.outcome.deaths += 1
         again = self._start_predictor
         if actor == "source":
             again = self._start_other_source if self.plan.returns == "between" else self._start_source
-            if self.plan.returns == "zero" and self.journal.chunks:
-                self.journal = Journal()
-                self.outcome.begun_again += 1
+            if self.plan.returns == "zero" and isinstance(core, Publisher):
+                self.outcome.begun_again += core.record.next_seq > 0
         self._stop_living(actor, again)
 
     def _stop_living(self, actor: str, again: Callable[[], None]) -> None:
@@ -266,7 +283,7 @@ class World:
             match effect:
                 case Decide(decision):
                     self.disk.decide(decision)
-                    self._note_phantom(decision)
+                    self._note_decision(decision)
                 case Send(Burst() as burst):
                     for chunk in burst.chunks():
                         self.disk.publish(chunk)
@@ -291,15 +308,22 @@ class World:
                 case Checkpoint():
                     self._keep(effect)
 
-    def _note_phantom(self, decision: Decision) -> None:
+    def _note_decision(self, decision: Decision) -> None:
         """Once a run is followed that does not exist, what follows of the real one may never be told."""
-        if (
-            isinstance(decision, RunDecision)
-            and decision.stream == STREAM
-            and decision.run not in (RUN, OTHER_RUN)
-        ):
+        if decision.stream != STREAM:
+            return
+        if isinstance(decision, GapDecision):
+            self.outcome.gave_up = True
+        elif self._is_again(decision.run):
+            self.outcome.went_on_learning = self.plan.learns
+        elif decision.run not in (RUN, OTHER_RUN):
             self.outcome.phantoms += 1
             self._until_ns = min(self._until_ns, self._now + 10 * SECOND)
+
+    def _is_again(self, run: int) -> bool:
+        """Whether a run is what a later start of the source is called: by the time of a sample of it."""
+        began_again_ns = WALL_NS + self.plan.source_deaths[0] if self.outcome.begun_again else NEVER_NS
+        return began_again_ns < mark_of(RUN, run) <= WALL_NS + self._now
 
     def _keep(self, state: Checkpoint) -> None:
         """Keep a state after a while, if whoever took it lives so long; it becomes bytes if it is needed."""
@@ -318,6 +342,10 @@ class World:
         if (stream, run) == (STREAM, RUN):
             rows, gaps = outcome.rows, outcome.gaps
             outcome.told += samples
+        elif stream == STREAM and self._is_again(run):
+            again = outcome.again.setdefault(run, Told())
+            rows, gaps = again.rows, again.gaps
+            again.samples += samples
         elif (stream, run) == (STREAM, OTHER_RUN):
             rows, gaps = outcome.other_rows, outcome.other_gaps
         else:
@@ -329,12 +357,17 @@ class World:
 
     # Time
 
+    @property
+    def _is_told_again(self) -> bool:
+        """Whether the reader knows all of a run that was started again."""
+        return any(told.samples >= self.plan.samples for told in self.outcome.again.values())
+
     def play(self, until_ns: int) -> Outcome:
         """Let it happen, until then or until the reader knows what became of each sample."""
         queue, dues, outcome, samples = self._queue, self._dues, self.outcome, self.plan.samples
         self._until_ns = until_ns
         for _ in range(MAX_TURNS):
-            if self._now > self._until_ns or outcome.told >= samples:
+            if self._now > self._until_ns or outcome.told >= samples or self._is_told_again:
                 break
             event = queue[0][0] if queue else NEVER_NS
             due = min(dues.values())

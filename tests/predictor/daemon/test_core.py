@@ -265,6 +265,14 @@ def test_a_run_that_starts_again_is_estimated_as_another_and_named_once() -> Non
     assert (status["duplicates"], status["gaps"], status["source_run"]) == (3, 0, "0000000000000001")
 
 
+@pytest.mark.parametrize("repeats", [False, True])
+def test_the_status_passes_on_that_a_source_says_the_same_samples_again(repeats: bool) -> None:
+    core = Predictor(model())
+    answer(core, [chunk(0, [0.1])])
+    list(core.receive([Info("demo", 1, 1, WALL_NS, 100.0, ("0",), (), repeats=repeats)], at(0)))
+    assert status_of(core, seconds=1)["repeats"] is repeats
+
+
 def parts(message: object) -> list[Chunk]:
     """The chunks that a message is, or is made of."""
     if isinstance(message, Burst):

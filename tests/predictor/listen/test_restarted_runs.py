@@ -69,3 +69,28 @@ def test_each_start_is_joined_with_its_estimates(reliable: bool) -> None:
 def test_who_begins_to_listen_within_a_start_joins_it_too(reliable: bool) -> None:
     said = [*spoken(1), *spoken(2)]
     assert rows(said, reliable=reliable) == [*wanted(1), *wanted(2)]
+
+
+def taken_back() -> list[Message]:
+    """What is said before and after a power cut took the latest 20 of 60 samples from a source's journal."""
+    said: list[Message] = []
+    for seqs, began_ns in ((range(COUNT), START_NS), (range(COUNT - 20, COUNT + 20), START_NS + HOUR_NS)):
+        for seq in seqs:
+            time_ns = began_ns + seq * STEP_NS
+            values = np.full((1, 1, 1), seq, np.float32)
+            if seq % 20 == 0:
+                said.append(Info("demo", RUN, seq, time_ns, 250.0, ("0",), ("cos",), repeats=True))
+                said.append(Status("demo", RUN, seq, time_ns, {"health": "LIVE", "repeats": True}))
+            said += [
+                Chunk(kind, "demo", RUN, seq, time_ns, 250.0, values)
+                for kind in (Kind.INPUT, Kind.TARGET, Kind.ESTIMATE)
+            ]
+    return said
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+def test_what_a_journal_says_again_after_a_power_cut_is_no_other_run(reliable: bool) -> None:
+    told = rows(taken_back(), reliable=reliable)
+    assert {run for run, *_ in told} == {RUN}
+    if reliable:
+        assert told == [(RUN, seq, *[float(seq)] * 3) for seq in range(COUNT + 20)]

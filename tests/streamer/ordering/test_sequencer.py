@@ -511,3 +511,21 @@ def test_ten_thousand_held_messages_are_handed_out_in_linear_time() -> None:
     reader.receive([one(seq) for seq in seqs], 0)
     reader.receive([one(0)], 0)
     assert [seq for _, _, seq, _ in reader.samples] == list(range(20_000))
+
+
+def test_what_waits_for_a_lost_sample_of_a_source_that_died_does_not_wait_without_end() -> None:
+    reader = Listening((INPUT, TARGET))
+    reader.receive([word(0, ms=0), word(2, targets=1, ms=2)], 2 * MS)
+    reader.receive([one(0, ms=3), one(0, kind=TARGET, tally=1, ms=3), one(1, tally=1, ms=4)], 4 * MS)
+    reader.receive([one(1, kind=TARGET, tally=3, ms=5)], 5 * MS)  # after an input that nobody will say again
+    now_ns, looks = 5 * MS, 0
+    while (due_ns := reader.due_ns()) is not None and looks < 200:
+        now_ns, looks = max(now_ns, due_ns), looks + 1
+        reader.receive([], now_ns)
+    assert [(gap.kind, gap.seq, gap.samples) for gap in reader.gaps] == [(INPUT, 2, 1)]
+    assert [(kind, seq) for kind, _, seq, _ in reader.samples] == [
+        (INPUT, 0),
+        (TARGET, 0),
+        (INPUT, 1),
+        (TARGET, 1),
+    ]
