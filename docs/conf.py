@@ -27,6 +27,8 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [("py:(class|exc)", ".*")]  # these words lead nowhere
 
+smartquotes = False  # -- is an option
+
 html_theme = "furo"
 html_title = "sincos"
 html_copy_source = False

@@ -8,7 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from predictor.cli import COMMANDS, EPILOG
+from predictor.cli import COMMANDS
 
 
 def described(parameter: click.Option, context: click.Context) -> tuple[str, str]:
@@ -61,7 +61,7 @@ class CommandReference(SphinxDirective):
     """All commands, in the order of `sincos --help`."""
 
     def run(self) -> list[nodes.Node]:
-        lines = [EPILOG, ""]
+        lines: list[str] = []
         root = click.Context(click.Group("sincos"), info_name="sincos")
         for name in COMMANDS:
             module = importlib.import_module(f"predictor.commands.{name}")

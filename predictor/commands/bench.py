@@ -24,7 +24,14 @@ from trainer.model_file import load_model
 
 
 @click.command()
-@click.option("--model", "model_name", default="default", show_default=True, metavar="NAME|FILE")
+@click.option(
+    "--model",
+    "model_name",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="See `sincos predict`.",
+)
 @click.option(
     "--rounds",
     type=click.IntRange(1, 100),

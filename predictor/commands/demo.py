@@ -36,7 +36,9 @@ LISTENERS = 2  # the predictor and the console: nothing is missed
 @click.option("--model", default="new", show_default=True, metavar="NAME|FILE", help="See `sincos predict`.")
 @click.option("--learn/--no-learn", default=True, help="Learn online.  [default: learn]")
 @click.option("--waveform", default="sine", show_default=True, help="See `sincos source`.")
-@click.option("--frequency", "frequency_hz", default=2.5, show_default=True, metavar="HZ")
+@click.option(
+    "--frequency", "frequency_hz", default=2.5, show_default=True, metavar="HZ", help="Frequency of the signal."
+)
 @click.option("--rate", "rate_hz", default=50.0, show_default=True, metavar="HZ", help="Sample rate.")
 @click.option("--noise", default=0.0, show_default=True, metavar="SIGMA", help="See `sincos source`.")
 @quiet

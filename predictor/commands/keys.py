@@ -18,6 +18,7 @@ folder_option = click.option(
     show_default=True,
     envvar="SINCOS_KEYS",
     metavar="DIR",
+    help="Folder of the keys.  [env: SINCOS_KEYS]",
 )
 
 

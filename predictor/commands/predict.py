@@ -44,7 +44,7 @@ MAX_LISTENERS = 1_000_000
 
 @click.command()
 @source_addresses
-@click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS")
+@click.option("--bind", default=PREDICTOR_ADDRESS, show_default=True, metavar="ADDRESS", help="Where to publish.")
 @nominal_hz
 @click.option(
     "--model",

@@ -49,8 +49,16 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="FACTOR|max",
     help="Publish the file this many times faster; max: as fast as its subscribers take it.  [default: 1]",
 )
-@click.option("--waveform", type=click.Choice(list(WAVEFORMS)), default="sine", show_default=True)
-@click.option("--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ")
+@click.option(
+    "--waveform",
+    type=click.Choice(list(WAVEFORMS)),
+    default="sine",
+    show_default=True,
+    help="Waveform of the signal.",
+)
+@click.option(
+    "--frequency", "frequency_hz", default=5.0, show_default=True, metavar="HZ", help="Frequency of the signal."
+)
 @click.option(
     "--to-frequency",
     "to_frequency_hz",
@@ -66,8 +74,10 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="SECONDS",
     help="Length of a sweep, time between steps or jumps, period of the modulation.",
 )
-@click.option("--amplitude", default=1.0, show_default=True)
-@click.option("--phase", "phase_deg", default=0.0, show_default=True, metavar="DEGREES")
+@click.option("--amplitude", default=1.0, show_default=True, help="Amplitude of the signal.")
+@click.option(
+    "--phase", "phase_deg", default=0.0, show_default=True, metavar="DEGREES", help="Phase at the first sample."
+)
 @click.option("--offset", default=0.0, show_default=True, help="Constant added to the input, not to the target.")
 @click.option(
     "--noise",
@@ -106,8 +116,8 @@ def _rate_hz(_context: click.Context, _option: click.Parameter, text: str) -> fl
     metavar="SAMPLES",
     help="Publish each target this many samples later than its input.",
 )
-@click.option("--stream", default="demo", show_default=True, metavar="NAME")
-@click.option("--bind", default=SOURCE_ADDRESS, show_default=True, metavar="ADDRESS")
+@click.option("--stream", default="demo", show_default=True, metavar="NAME", help="Name of the stream.")
+@click.option("--bind", default=SOURCE_ADDRESS, show_default=True, metavar="ADDRESS", help="Where to publish.")
 @click.option(
     "--wait",
     "wait_for",

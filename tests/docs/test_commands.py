@@ -104,6 +104,13 @@ def test_defaults_quoted_are_true() -> None:
         assert f"{float(value.replace(',', '')):g}" in defaults, (page, option)
 
 
+def test_every_option_has_a_sentence_of_help() -> None:
+    for command, by_name in OPTIONS.items():
+        for typed, option in by_name.items():
+            sentence = re.split(r"\s*\[", option.help or "")[0]
+            assert re.fullmatch(r"\w.*[\w)`}][.]", sentence, re.DOTALL), f"{command} {typed}: {option.help}"
+
+
 def test_exit_codes_are_the_programs() -> None:
     page = TEXTS["docs/reference/exit-codes.md"]
     kinds = [errors.UsageError, errors.FileError, errors.AddressError, errors.NothingHeard, errors.StateError]
