@@ -227,7 +227,9 @@ import sys
 from streamer.errors import FileError
 from trainer.model_file import load_model
 loaded = refused = 0
-while loaded < 20 or refused < 20:
+for _ in range(2_000):  # on a busy machine both may take turns as they like
+    if loaded >= 20 and refused >= 20:
+        break
     try:
         load_model(sys.argv[1])
         loaded += 1
@@ -242,6 +244,6 @@ def test_a_file_that_is_rewritten_while_it_is_read_ends_no_process(tmp_path: Pat
     save_model(new_model(ModelConfig("rnn", 300), seed=0), path)
     with subprocess.Popen([sys.executable, "-c", REWRITES, path, str(os.getpid())]) as writer:
         try:
-            subprocess.run([sys.executable, "-c", READS, path], check=True, timeout=60)
+            subprocess.run([sys.executable, "-c", READS, path], check=True)
         finally:
             writer.kill()
