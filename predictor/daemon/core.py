@@ -64,7 +64,7 @@ LOOKS_AT_ONCE = 16
 NARROW_STREAM_BYTES = 30_000  # of a stream of few channels
 CHANNEL_BYTES, LEARNING_CHANNEL_BYTES = 7_680, 10_240  # of a stream; measured, with all that a step needs
 LAST_WORDS = 1_000  # streams of which status and summary are said at the end: half a second
-PREPARED_AT_ONCE = 64  # reflexes: a millisecond
+PREPARED_AT_ONCE = 64  # fast paths: a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class PredictorConfig:
         Further streams are refused.
     nominal_hz : float or None
         Scale the model's time to signals of about that frequency, by each stream's own rate.
-    patience : Patience
+    retry_policy : RetryPolicy
         What is done about missing samples.
     memory_bytes : int
         Of all; see `streamer.memory`.

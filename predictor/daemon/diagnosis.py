@@ -50,7 +50,7 @@ class Diagnosis:
     Parameters
     ----------
     stream : str
-    allowance : Allowance
+    allowance : RateLimit
         Shared with the others.
     """
 

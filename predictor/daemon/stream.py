@@ -74,15 +74,15 @@ class Stream:
         Makes the learner; None to not learn from targets.
     self_learner : SelfLearner or None
         Learns on the signal itself, without targets.
-    patience : Patience or None
+    retry_policy : RetryPolicy or None
         What is done about missing samples.
-    budget : Budget or None
+    budget : MemoryBudget or None
         Of what all streams hold.
     history : History or None
         Where estimates are kept for those who miss some.
-    allowance : Allowance or None
+    allowance : RateLimit or None
         Of lines that all streams may log of what is odd about them.
-    course : Allowance or None
+    course : RateLimit or None
         Of lines that all streams may log of how they begin and end.
     reset_on_gap : bool
         Start from the initial hidden state after a gap, rather than go on with the present one.

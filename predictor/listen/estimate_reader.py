@@ -32,7 +32,7 @@ class EstimateReader:
     ----------
     stream : str or None
         Only this one.
-    patience : Patience or None
+    retry_policy : RetryPolicy or None
         What is done about missing estimates; None to ask for none.
     follow : bool
         Go on once the stream's run has ended.

@@ -43,7 +43,7 @@ class ListenerConfig:
     reliable : bool
         Print samples in order and without holes: ask again for what is missing, and print a line for what cannot
         be had.
-    patience : Patience
+    retry_policy : RetryPolicy
         Where reliable.
     phase : bool
         Print phase and amplitude of each estimate. Inputs are heard too, for models that say cos alone.

@@ -62,7 +62,7 @@ class OrderedReader:
     ----------
     kinds : sequence of Kind
         Of samples: INPUT, TARGET, ESTIMATE.
-    patience : Patience
+    retry_policy : RetryPolicy
     """
 
     def __init__(self, kinds: Sequence[Kind], retry_policy: RetryPolicy) -> None:

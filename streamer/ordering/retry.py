@@ -59,7 +59,7 @@ class RetryTimer:
 
     Parameters
     ----------
-    patience : Patience
+    retry_policy : RetryPolicy
     """
 
     __slots__ = (

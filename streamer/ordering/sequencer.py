@@ -49,8 +49,8 @@ class Sequencer:
     stream : str
     kinds : sequence of Kind
         The kind that is followed, or INPUT and TARGET to follow both in the order in which they were said.
-    patience : Patience
-    budget : Budget
+    retry_policy : RetryPolicy
+    budget : MemoryBudget
         Of what all streams hold.
     counts : OrderCounts
     """

@@ -47,7 +47,7 @@ class Track:
         The sample that comes next.
     replays : bool or None
         Whether missing samples can be asked for; None while that is not known.
-    credence : Credence
+    plausibility : Plausibility
         How far the run is known to be.
     limit : int
         Nothing from this sample on is handed out or missed; `NO_LIMIT` as a rule.
@@ -55,7 +55,7 @@ class Track:
     Parameters
     ----------
     kind : Kind
-    patience : Patience
+    retry_policy : RetryPolicy
     share : Share
         What the stream holds of what all may hold.
     counts : OrderCounts

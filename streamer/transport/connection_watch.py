@@ -62,7 +62,7 @@ class _Watched:
     monitor : Monitor
     publishing : mapping
         Address that is connected to -> where who is there publishes.
-    contacts : Contacts or None
+    connection_states : ConnectionStates or None
         To say who is not there.
     """
 

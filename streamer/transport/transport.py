@@ -111,7 +111,7 @@ class Transport:
         Where it binds, be asked for samples again, at `replay_address`.
     asks : bool or mapping
         Where it connects, be able to ask for them: everybody, or for each kind those at these addresses.
-    reflex : Reflex or None
+    fast_path : FastPath or None
         Offered every message that comes in where this listens; its answers are published before anything else is
         done, and `receive` says `ANSWERED` first if there were any.
     full : callable or None
@@ -406,7 +406,7 @@ class Transport:
                 yield Rejected(f"cannot connect again to {one.publishes_at}: {error}")
 
     def _take(self, said: list[list[bytes]]) -> list[Incoming]:
-        """Answer what the reflex can answer, and publish that at once; decode the rest."""
+        """Answer what the fast path can answer, and publish that at once; decode the rest."""
         self._heard = True
         if self._fast_path is None or self._pub is None:
             return self._decode(said)

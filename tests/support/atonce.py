@@ -26,7 +26,7 @@ def parts_of(messages: Sequence[Incoming]) -> list[Parts] | None:
 
 
 def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Iterator[Effect]:
-    """Have `core` hear messages, by way of its reflexes where all were published by sources."""
+    """Have `core` hear messages, by way of its fast paths where all were published by sources."""
     said = parts_of(messages)
     if said is None:
         yield from core.receive(messages, now)
@@ -42,7 +42,7 @@ def received(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Ite
 
 
 def received_alone(core: Predictor, messages: Sequence[Incoming], now: Instant) -> Iterable[Effect]:
-    """As `received`, of one message, and without its bytes where no reflex could answer it."""
+    """As `received`, of one message, and without its bytes where no fast path could answer it."""
     message = messages[0]
     if isinstance(message, Chunk) and message.kind is Kind.INPUT:
         answer = core.fast_paths.answer(codec.encode(message))

@@ -29,7 +29,7 @@ class Daemon:
     def __init__(self, path: Path, most: int, learning: str = "", cell: str = "gru", **config: object) -> None:
         self.descriptor = os.open(path, os.O_RDONLY)
         self.files = ParkedFiles(path, self.descriptor)
-        options = {"checkpoint_every_s": 5.0, "patience": RetryPolicy(deadline_s=0)} | config
+        options = {"checkpoint_every_s": 5.0, "retry_policy": RetryPolicy(deadline_s=0)} | config
         self.core = Predictor(
             model(cell),
             PredictorConfig(max_streams=most, **options),  # type: ignore[arg-type]
