@@ -187,7 +187,7 @@ class Publisher:
         """Say that nothing follows, and stay for who missed something."""
         if self._leaves_ns is None and self._was_heard and self._replays and self._config.linger_s:
             self._leaves_ns = now.mono_ns + round(self._config.linger_s * 1e9)
-            yield from self._say_targets(pacer, now, up_to=self.record.next_seq)
+            yield from self._say_last_targets(pacer, now)
             yield Send(self._info(now))
         if self._leaves_ns is None or now.mono_ns >= self._leaves_ns:
             yield Finish()
@@ -214,7 +214,7 @@ class Publisher:
         """
         ended = self._finished or self._journal is None
         if self._pacer is not None and ended:
-            yield from self._say_targets(self._pacer, now, up_to=self.record.next_seq)
+            yield from self._say_last_targets(self._pacer, now)
         yield Send(self._info(now, ended=ended))
         yield Say(self._summary())
 
@@ -255,6 +255,12 @@ class Publisher:
             yield Send(record.targets(targets, self._stamp_ns(seq, count, pacer, now), now))
         else:
             yield from self._say_targets(pacer, now, up_to=record.next_seq - delay)
+
+    def _say_last_targets(self, pacer: Pacer, now: Instant) -> Iterator[Effect]:
+        """Say what is held back, in the messages in which an earlier life of the run may have said it."""
+        end = self.record.next_seq
+        for up_to in (end - self._config.target_delay_samples, end):
+            yield from self._say_targets(pacer, now, up_to)
 
     def _say_targets(self, pacer: Pacer, now: Instant, up_to: int) -> Iterator[Effect]:
         """Say late targets: asked of the signal again, so that none need be held however late they are."""
