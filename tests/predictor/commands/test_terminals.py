@@ -31,6 +31,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
                 os.execvpe(program[0], program, {**os.environ, "PS1": PROMPT.decode(), **environment})
             finally:
                 os._exit(127)
