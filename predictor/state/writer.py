@@ -39,7 +39,7 @@ class StateWriter:
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state-writer")
         self._writing: Future[Written] | None = None
         self._decisions = DecisionLog(folder.path, folder.next_number, folder.descriptor)
         self.ends = PublishedEnds(folder.path, folder.descriptor)

@@ -118,7 +118,7 @@ class ConnectionWatch:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-        self._thread = threading.Thread(target=self._run, name="contacts", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="connection-watch", daemon=True)
 
     def add(self, socket: AnySocket, addresses: Sequence[str]) -> None:
         """Watch a socket that will be connected to who publishes at `addresses`; before `start`."""

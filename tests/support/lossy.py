@@ -3,7 +3,7 @@
 import heapq
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -145,8 +145,3 @@ def play(said: Sequence[tuple[int, Incoming]], server: Server | None, reader: Re
 def merged(*scripts: Script) -> Script:
     """Several scripts as one, by time."""
     return list(heapq.merge(*scripts, key=lambda entry: entry[0]))
-
-
-def shifted(chunk: Chunk, seq: int) -> Chunk:
-    """The same chunk under another seq."""
-    return replace(chunk, seq=seq)
